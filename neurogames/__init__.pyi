@@ -1,0 +1,2 @@
+from . import engine as engine
+from . import games as games

@@ -1,0 +1,1 @@
+"""Games and torch networks, mapped onto each other."""

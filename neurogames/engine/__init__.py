@@ -1,0 +1,1 @@
+"""How games are solved and how they move; never torch."""

@@ -1,0 +1,1 @@
+"""What is played: games as frozen data, on numpy alone."""

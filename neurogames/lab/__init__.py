@@ -1,0 +1,1 @@
+"""Experiments: data, sweeps, statistics, plots, report, command line."""
