@@ -1,0 +1,94 @@
+"""The small compiled generator of the simulations: xoshiro256++, one state of four words for each replica.
+
+Each replica has its own state, drawn row by row from the caller's generator, so that its path depends neither on how
+many other replicas there are nor on the order in which they are played.
+
+Reference: D. Blackman and S. Vigna, Scrambled linear pseudorandom number generators, ACM Transactions on Mathematical
+Software 47 (2021), arXiv 1805.01407.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neurogames.games.arguments import refusal
+
+_U = np.uint64
+_EVERY_DRAW = _U(2**64 - 1)
+
+
+def states(replicas: int, rng: np.random.Generator) -> NDArray[np.uint64]:
+    """Draw a state for each replica; the first rows do not depend on how many follow.
+
+    >>> few, many = (states(count, np.random.default_rng(1)) for count in (2, 5))
+    >>> bool((few == many[:2]).all())
+    True
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise refusal("rng", rng, "a numpy.random.Generator")
+    return rng.integers(2**64, size=(replicas, 4), dtype=np.uint64)
+
+
+def thresholds(log_probability: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Integers t for which a 64-bit draw u < t has the given probabilities, resolved to 2^-64.
+
+    >>> thresholds(np.log([0.5, 1.0])).tolist() == [2**63, 2**64 - 1]
+    True
+    """
+    scaled = np.ldexp(np.exp(log_probability), 64)
+    certain = scaled >= 2.0**64
+    return np.where(certain, _EVERY_DRAW, np.where(certain, 0.0, scaled).astype(np.uint64))
+
+
+@numba.njit(cache=True, nogil=True)
+def draw(state: Any) -> Any:
+    """Next 64 bits and the state after them."""
+    a, b, c, d = state
+    total = a + d
+    bits = ((total << _U(23)) | (total >> _U(41))) + a
+    shifted = b << _U(17)
+    c ^= a
+    d ^= b
+    b ^= c
+    a ^= d
+    c ^= shifted
+    d = (d << _U(45)) | (d >> _U(19))
+    return bits, (a, b, c, d)
+
+
+@numba.njit(cache=True, nogil=True)
+def successes(trials: Any, threshold: Any, state: Any) -> Any:
+    """Binomial number of ``trials`` 64-bit draws below ``threshold``, and the state after them.
+
+    64 trials are compared with the threshold bit by bit, highest first, one draw for each bit until all are decided:
+    after about seven draws they are.
+    """
+    count = 0
+    while trials > 0:
+        undecided = _EVERY_DRAW if trials >= 64 else (_U(1) << _U(trials)) - _U(1)
+        below = undecided if threshold == _EVERY_DRAW else _U(0)
+        rest = _U(0) if threshold == _EVERY_DRAW else threshold
+        while undecided != 0 and rest != 0:
+            bits, state = draw(state)
+            if rest >> _U(63):
+                below |= undecided & ~bits
+                undecided &= bits
+            else:
+                undecided &= ~bits
+            rest <<= _U(1)
+        count += _ones(below)
+        trials -= 64
+    return count, state
+
+
+@numba.njit(cache=True, nogil=True)
+def _ones(x: Any) -> Any:
+    """Number of ones among 64 bits."""
+    x -= (x >> _U(1)) & _U(0x5555555555555555)
+    x = (x & _U(0x3333333333333333)) + ((x >> _U(2)) & _U(0x3333333333333333))
+    x = (x + (x >> _U(4))) & _U(0x0F0F0F0F0F0F0F0F)
+    return np.int64((x * _U(0x0101010101010101)) >> _U(56))

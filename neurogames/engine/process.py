@@ -1,0 +1,167 @@
+"""A process says how players revise; with a game it becomes two vectors of switching probabilities.
+
+Everything the engine does follows from these two vectors, indexed by k = 0..N-1, the number of OTHERS who act:
+
+    log_on[k]   log probability that a revising RESTING player beside k actors starts to act
+    log_off[k]  log probability that a revising ACTING player beside k other actors stops
+
+They are kept in logarithms together with those of their complements, so that nothing is lost in the tails. The
+probability ``keep_prob`` that a player gets its feedback, and what it does without, is already in them:
+
+- masked = "hold": a masked player keeps its action, so both vectors shrink by the factor keep;
+- masked = "blind": a masked player sees a payoff difference of 0: logit and best response toss a fair coin, imitation
+  copies its model with probability 1/2, the replicator rule stays.
+
+One-at-a-time revision under "hold" is therefore slowed by 1/keep and changed in nothing else. When all revise at once
+this is not so, since keep then also sets how many move together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurogames.engine.choice import Choice, Logs
+from neurogames.engine.schedules import Parameter, Range
+from neurogames.games.arguments import refusal
+from neurogames.games.base import TwoActionGame, lead
+
+KEEP = Range("keep_prob", "a probability in (0, 1]", lambda value: (value > 0) & (value <= 1))
+
+
+@dataclass(frozen=True)
+class Process:
+    """How players revise: by what rule, how many at a time, and what a player without feedback does.
+
+    Args:
+        choice: the rule, such as ``logit(0.1)``.
+        revision: "one" player at a time (N revisions make a sweep), or "all" at once (one round makes a sweep).
+        keep_prob: probability in (0, 1] that a revising player gets its feedback, or a schedule of it.
+        masked: what a player without feedback does: "hold" its action, or answer "blind" to a zero payoff difference.
+
+    Raises:
+        ValueError: if an argument is not one of these.
+
+    >>> from neurogames.engine import logit
+    >>> Process(logit(0.08), keep_prob=0.5).constant
+    True
+
+    Reference: gradient-dropout game, arXiv 2507.19143, which states neither the revision rule nor the mask's meaning.
+    """
+
+    choice: Choice
+    revision: Literal["one", "all"] = "one"
+    keep_prob: Parameter = 1.0
+    masked: Literal["hold", "blind"] = "hold"
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.choice, "logs"):
+            raise refusal("choice", self.choice, "a choice rule such as logit(0.1)")
+        if self.revision not in ("one", "all"):
+            raise refusal("revision", self.revision, "'one' or 'all'")
+        if self.masked not in ("hold", "blind"):
+            raise refusal("masked", self.masked, "'hold' or 'blind'")
+        object.__setattr__(self, "keep_prob", KEEP.check(self.keep_prob))
+
+    @property
+    def constant(self) -> bool:
+        """Whether no parameter is a schedule."""
+        return self.choice.constant and not callable(self.keep_prob)
+
+
+@dataclass(frozen=True, eq=False)
+class Switching:
+    """Log switching probabilities, each (..., N) over the number k of others who act.
+
+    Attributes:
+        log_on: a revising resting player starts to act.
+        log_not_on: it does not.
+        log_off: a revising acting player stops.
+        log_not_off: it does not.
+    """
+
+    log_on: NDArray[np.float64]
+    log_not_on: NDArray[np.float64]
+    log_off: NDArray[np.float64]
+    log_not_off: NDArray[np.float64]
+
+
+def switching(game: TwoActionGame, process: Process, *, progress: ArrayLike = 0.0) -> Switching:
+    """Switching probabilities of a process in a game, mask and keep probability included.
+
+    Args:
+        game: the game.
+        process: the process.
+        progress: any shape (...) in [0, 1]; where to evaluate schedules.
+
+    Returns:
+        The four vectors, each (..., N).
+
+    Raises:
+        ValueError: if a schedule leaves its range.
+
+    >>> from neurogames import PublicGoodsGame, logit
+    >>> rates = switching(PublicGoodsGame(20, 0.4, 1.0), Process(logit(0.08)))
+    >>> bool(np.allclose(np.exp(rates.log_on), 1 / (1 + np.exp(-((np.arange(20) + 1) / 20 - 0.4) / 0.08))))
+    True
+    """
+    n, choice = game.n_players, process.choice
+    spread = payoff_spread(game)
+    if choice.copies:
+        ahead = lead(game)
+        others = np.arange(n) / (n - 1)
+        # Beside no actor nobody can be copied, and the lead of an actor is void there: any number will do.
+        on_seen = choice.logs(np.concatenate([[0.0], ahead]), spread, progress)
+        off_seen = choice.logs(np.concatenate([-ahead, [0.0]]), spread, progress)
+        blind = choice.logs(np.zeros(n), spread, progress)
+        on = _meeting(others, _masked(process, on_seen, blind, progress))
+        off = _meeting(others[::-1], _masked(process, off_seen, blind, progress))
+    else:
+        accept, decline = choice.logs(game.gain, spread, progress)
+        blind = choice.logs(np.zeros(n), spread, progress)
+        on = _masked(process, (accept, decline), blind, progress)
+        off = _masked(process, (decline, accept), blind, progress)
+    return Switching(on[0], on[1], off[0], off[1])
+
+
+def limit_switching(game: TwoActionGame, process: Process, share: NDArray[np.float64]) -> Switching:
+    """The same four vectors in a large population, over ``share`` (K,) of actors instead of k; constant parameters."""
+    choice, spread = process.choice, payoff_spread(game)
+    blind = choice.logs(np.zeros(share.size), spread, 0.0)
+    if choice.copies:
+        ahead = game.limit_lead(share)
+        on = _meeting(share, _masked(process, choice.logs(ahead, spread, 0.0), blind, 0.0))
+        off = _meeting(1.0 - share, _masked(process, choice.logs(-ahead, spread, 0.0), blind, 0.0))
+    else:
+        accept, decline = choice.logs(game.limit_gain(share), spread, 0.0)
+        on = _masked(process, (accept, decline), blind, 0.0)
+        off = _masked(process, (decline, accept), blind, 0.0)
+    return Switching(on[0], on[1], off[0], off[1])
+
+
+def payoff_spread(game: TwoActionGame) -> float:
+    """Greatest payoff of the game minus its least."""
+    payoffs = np.concatenate([game.baseline, game.baseline + game.gain])
+    return float(payoffs.max() - payoffs.min())
+
+
+def _masked(process: Process, seen: Logs, blind: Logs, progress: ArrayLike) -> Logs:
+    """Mix what a player does with feedback and without: keep * seen + (1 - keep) * masked, in logarithms."""
+    keep = KEEP.at(process.keep_prob, progress)[..., None]
+    if (keep == 1.0).all():
+        return seen
+    with np.errstate(divide="ignore"):
+        log_keep, log_mask = np.log(keep), np.log1p(-keep)
+    if process.masked == "hold":
+        return log_keep + seen[0], np.logaddexp(log_mask, log_keep + seen[1])
+    return np.logaddexp(log_keep + seen[0], log_mask + blind[0]), np.logaddexp(log_keep + seen[1], log_mask + blind[1])
+
+
+def _meeting(probability: NDArray[np.float64], copied: Logs) -> Logs:
+    """First meet a model that does otherwise, then copy it; or meet none, or decline."""
+    with np.errstate(divide="ignore"):
+        log_meet, log_miss = np.log(probability), np.log1p(-probability)
+    return log_meet + copied[0], np.logaddexp(log_miss, log_meet + copied[1])

@@ -1,0 +1,124 @@
+"""What comes out: results that carry their own certificate.
+
+A result is a frozen value. Next to what was asked for it holds a number computed independently of the way it was
+found (a regret, a residual), and a status in words: "ok", or the reason why there is no answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A strategy profile and what it is worth.
+
+    Attributes:
+        profile: (..., n) the profile found.
+        regret: (...) the most a player could gain by deviating alone, computed from the game, in payoff units.
+        status: "ok", or why the solver stopped without an answer.
+        unique: True or False when known, None when not.
+        iterations: steps taken.
+    """
+
+    profile: NDArray[np.float64]
+    regret: NDArray[np.float64]
+    status: str
+    unique: bool | None
+    iterations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Paths of a simulation.
+
+    Attributes:
+        time: (T,) in sweeps; the first entry is 0.
+        count: (replicas, T) number of actors.
+        n_players: N.
+    """
+
+    time: NDArray[np.float64]
+    count: NDArray[np.int64]
+    n_players: int
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """(replicas, T) share of actors."""
+        return self.count / self.n_players
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A probability law of the number C of actors, or several of them.
+
+    Attributes:
+        log_probability: (..., N+1) log probability of C = 0..N; NaN where there is no unique answer.
+        residual: for a stationary law, how much total variation one more sweep adds; for a law at a given time,
+            how far its total mass is from 1.
+        status: "ok", or why there is no unique law.
+    """
+
+    log_probability: NDArray[np.float64]
+    residual: float
+    status: str = "ok"
+
+    @property
+    def probability(self) -> NDArray[np.float64]:
+        """(..., N+1) probability of C = 0..N."""
+        return np.asarray(np.exp(self.log_probability))
+
+    def mean_share(self) -> NDArray[np.float64]:
+        """(...) expected share of actors."""
+        n = self.log_probability.shape[-1] - 1
+        return np.asarray(self.probability @ (np.arange(n + 1) / n))
+
+
+@dataclass(frozen=True)
+class EscapeTime:
+    """An expected first passage time.
+
+    Attributes:
+        log_sweeps: logarithm of the expected number of sweeps; inf when the target may never be reached.
+        residual: relative difference between two independent computations of it.
+    """
+
+    log_sweeps: float
+    residual: float
+
+    @property
+    def sweeps(self) -> float:
+        """Expected number of sweeps; inf beyond the range of floats."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.log_sweeps))
+
+    def __float__(self) -> float:
+        return self.sweeps
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedEscape:
+    """First passage times of a simulation.
+
+    Attributes:
+        sweeps: (replicas,) time of the first passage, or the time simulated where it was not seen.
+        censored: (replicas,) True where the target was not reached in the time simulated.
+    """
+
+    sweeps: NDArray[np.float64]
+    censored: NDArray[np.bool_]
+
+    @property
+    def mean(self) -> float:
+        """Mean number of sweeps; NaN when any replica was censored, since no plain mean is right then."""
+        return float("nan") if self.censored.any() else float(self.sweeps.mean())
+
+    @property
+    def stderr(self) -> float:
+        """Standard error of the mean; NaN when any replica was censored or there is only one."""
+        if self.censored.any() or self.sweeps.size < 2:
+            return float("nan")
+        return float(self.sweeps.std(ddof=1) / np.sqrt(self.sweeps.size))

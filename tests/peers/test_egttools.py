@@ -1,0 +1,33 @@
+"""Pairwise comparison in EGTtools (GPL, used as a yardstick only) and here is the same chain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neurogames.engine import Process, imitation, population_chain
+from neurogames.games import SymmetricGame
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def pairwise(payoff: np.ndarray, players: int) -> SymmetricGame:
+    """The N-player game in which each player meets every other once, payoffs averaged; row 0 rests, row 1 acts."""
+    share = np.arange(players) / (players - 1)
+    rests, acts = (payoff[action, 1] * share + payoff[action, 0] * (1 - share) for action in (0, 1))
+    return SymmetricGame(acts - rests, rests)
+
+
+@pytest.mark.parametrize("players", [2, 10, 100])
+@pytest.mark.parametrize("intensity", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize(
+    "payoff",
+    [np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([[1.0, 4.0], [0.5, 3.0]]), np.array([[0.0, 2.0], [1.0, 0.5]])],
+    ids=["stag hunt", "prisoner's dilemma", "hawk and dove"],
+)
+def test_transition_probabilities_of_pairwise_comparison_agree(players, intensity, payoff):
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `bench`")
+    holder = egttools.games.Matrix2PlayerGameHolder(2, payoff)  # EGTtools needs it kept alive
+    theirs = egttools.analytical.PairwiseComparison(players, holder).calculate_transition_matrix(intensity, 0.0)
+    ours = population_chain(pairwise(payoff, players), Process(imitation(intensity))).transition_matrix()
+    np.testing.assert_allclose(ours, theirs.toarray(), atol=1e-14)
