@@ -1,0 +1,388 @@
+"""Honest statistics of few settings: associations, differences, and sentences no surer than they are.
+
+The *unit* of every statement is a setting (say, a data set and a keep probability), never a training run: runs are
+first brought to one number per setting by ``aggregate_units``. An association between two such columns is Spearman's
+rank correlation and Pearson's correlation, each with a bootstrap interval (settings resampled with their pairs
+together; BCa: bias-corrected and accelerated, Efron, JASA 82 (1987), 171-185) and with a two-sided permutation p-value
+(pairs rearranged). ``verdict`` turns it into a sentence. Both treat settings as exchangeable; settings along one dial
+are less independent than that, and no number here can tell cause from coincidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from numpy.typing import ArrayLike
+
+from neurogames.games.arguments import finite_array, number, refusal, whole
+from neurogames.lab.resampling import (
+    CONSTANT,
+    SAME,
+    Array,
+    bootstrap_ends,
+    correlation,
+    correlation_ends,
+    leave_one_out,
+    permutation_p,
+    rearrangements,
+    standard_scores,
+)
+
+LEAST_UNITS = 4
+EXACT_FLIPS = 12
+STRONG, MODERATE = 0.7, 0.4
+"""From these absolute values on, at the end of its interval nearer to 0, an association is called so."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Association of two columns over settings.
+
+    Attributes:
+        label_x: what the first column is.
+        label_y: what the second column is.
+        n: number of settings with both values.
+        dropped: number of settings left out because a value was not finite.
+        spearman: rank correlation in [-1, 1]; nan where ``reason`` says why.
+        spearman_interval: (low, high).
+        spearman_p: two-sided permutation p-value.
+        pearson: linear correlation in [-1, 1].
+        pearson_interval: (low, high).
+        pearson_p: two-sided permutation p-value.
+        confidence: nominal coverage of the intervals.
+        method: how the intervals came about, (Spearman's, Pearson's): "BCa", "percentile", "Fisher z" or "none".
+        exact: whether the p-values are over all permutations.
+        reason: what had to be done otherwise than usual, and why; empty if nothing.
+    """
+
+    label_x: str
+    label_y: str
+    n: int
+    dropped: int
+    spearman: float
+    spearman_interval: tuple[float, float]
+    spearman_p: float
+    pearson: float
+    pearson_interval: tuple[float, float]
+    pearson_p: float
+    confidence: float
+    method: tuple[str, str]
+    exact: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a confidence interval.
+
+    Attributes:
+        estimate: the statistic of the sample.
+        low: lower end; nan if there is none.
+        high: upper end.
+        n: number of values.
+        confidence: nominal coverage.
+        method: "BCa", "percentile", "t" or "none".
+        p_value: two-sided p-value of no difference, where one was asked for; nan otherwise.
+        reason: why the method is not the usual one; empty if it is.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    confidence: float
+    method: str
+    p_value: float = math.nan
+    reason: str = ""
+
+
+def correlate(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    permutations: int = 5000,
+    confidence: float = 0.95,
+    label_x: str = "x",
+    label_y: str = "y",
+) -> Correlation:
+    """Correlate two columns, one row per setting, with intervals and p-values.
+
+    Args:
+        x: (n,) values; a pair with a value that is not finite is dropped, and counted.
+        y: (n,) values.
+        rng: draws resamples and permutations.
+        resamples: number of bootstrap resamples.
+        permutations: number of random permutations where not all are listed (n > 7).
+        confidence: nominal coverage of the intervals, in (0, 1).
+        label_x: what x is, for the verdict.
+        label_y: what y is.
+
+    Returns:
+        The association. A BCa interval falls back to percentiles where the correction is not defined. Where the
+        sample is perfectly ordered every resample agrees with it and a bootstrap would claim certainty; there the
+        interval is Fisher's z of the nearest imperfect order, one swap of neighbours away (Bonett and Wright,
+        Psychometrika 65 (2000), 23-28). With fewer than four settings or a constant column all values are nan.
+
+    Raises:
+        ValueError: if the columns are no vectors of one length, or a count or the confidence is out of range.
+
+    >>> keep = np.linspace(0.1, 1.0, 12)
+    >>> result = correlate(keep, keep**2, rng=np.random.default_rng(0), label_x="keep", label_y="error")
+    >>> result.spearman, result.n, result.spearman_interval[0] > 0.9, result.spearman_p < 0.001
+    (1.0, 12, True, True)
+    """
+    columns = [np.asarray(column, dtype=np.float64) for column in (x, y)]
+    if columns[0].ndim != 1 or columns[0].shape != columns[1].shape:
+        raise refusal("x, y", f"shapes {columns[0].shape} and {columns[1].shape}", "two vectors of one length")
+    whole("resamples", resamples, least=100)
+    whole("permutations", permutations, least=100)
+    confidence = _confidence(confidence)
+    usable = np.isfinite(columns[0]) & np.isfinite(columns[1])
+    first, second = (column[usable] for column in columns)
+    n, dropped = int(usable.sum()), int((~usable).sum())
+    reason = _unusable(first, second, label_x, label_y)
+    if reason:
+        nothing = (math.nan, math.nan)
+        return Correlation(
+            label_x=label_x,
+            label_y=label_y,
+            n=n,
+            dropped=dropped,
+            spearman=math.nan,
+            spearman_interval=nothing,
+            spearman_p=math.nan,
+            pearson=math.nan,
+            pearson_interval=nothing,
+            pearson_p=math.nan,
+            confidence=confidence,
+            method=("none", "none"),
+            exact=False,
+            reason=reason,
+        )
+    rows = rng.integers(n, size=(resamples, n))
+    order, exact = rearrangements(n, permutations, rng)
+    values: list[float] = []
+    intervals, methods, p_values, reasons = [], [], [], []
+    for name, ranked in (("Spearman", True), ("Pearson", False)):
+        values.append(float(correlation(first, second, ranked=ranked)))
+        low, high, method, why = correlation_ends(first, second, rows, confidence, ranked=ranked)
+        intervals.append((low, high))
+        methods.append(method)
+        p_values.append(permutation_p(first, second, order, exact=exact, ranked=ranked))
+        reasons += [f"{name}: {why}"] if why else []
+    return Correlation(
+        label_x=label_x,
+        label_y=label_y,
+        n=n,
+        dropped=dropped,
+        spearman=values[0],
+        spearman_interval=intervals[0],
+        spearman_p=p_values[0],
+        pearson=values[1],
+        pearson_interval=intervals[1],
+        pearson_p=p_values[1],
+        confidence=confidence,
+        method=(methods[0], methods[1]),
+        exact=exact,
+        reason="; ".join(reasons),
+    )
+
+
+def verdict(correlation: Correlation) -> str:
+    """Say in one sentence what a rank correlation allows to be said.
+
+    An association is claimed only if the interval leaves out 0 and the permutation p-value agrees; its strength is
+    that of the end of the interval nearer to 0.
+
+    Args:
+        correlation: what ``correlate`` returned.
+
+    Returns:
+        The sentence; it names n, and never a cause.
+
+    >>> noise = np.random.default_rng(1)
+    >>> print(verdict(correlate(noise.normal(size=12), noise.normal(size=12), rng=noise)))  # doctest: +ELLIPSIS
+    No association between x and y can be claimed: Spearman ... over n = 12 settings.
+    """
+    c = correlation
+    pair = f"{c.label_x} and {c.label_y}"
+    left_out = f" ({c.dropped} more left out, their values not finite)" if c.dropped else ""
+    if math.isnan(c.spearman):
+        return f"Nothing can be said about {pair}: {c.reason}{left_out}."
+    low, high = c.spearman_interval
+    ends = (
+        f"no interval ({c.reason})" if math.isnan(low) else f"{100 * c.confidence:g} % interval {low:.2f} to {high:.2f}"
+    )
+    numbers = (
+        f"Spearman {c.spearman:.2f}, {ends}, permutation p = {c.spearman_p:.2g}, over n = {c.n} settings{left_out}"
+    )
+    if not (low > 0 or high < 0) or c.spearman_p > 1 - c.confidence:
+        return f"No association between {pair} can be claimed: {numbers}."
+    sign = "positive" if low > 0 else "negative"
+    weakest, strongest = sorted((abs(low), abs(high)))
+    if weakest >= STRONG:
+        return f"There is a strong {sign} association between {pair}: {numbers}."
+    if weakest >= MODERATE:
+        return f"There is an at least moderate {sign} association between {pair}: {numbers}."
+    if strongest < MODERATE:
+        return f"There is a weak {sign} association between {pair}: {numbers}."
+    return f"There is a {sign} association, of uncertain strength, between {pair}: {numbers}."
+
+
+def aggregate_units(
+    frame: pd.DataFrame, *, unit: Sequence[str], value: str | Sequence[str], how: Literal["median", "mean"] = "median"
+) -> pd.DataFrame:
+    """Bring many runs to one row per setting, so that the run is never taken for the unit.
+
+    Args:
+        frame: one row per run.
+        unit: columns that make a setting, such as ["dataset", "keep_prob"].
+        value: column or columns to bring to one number.
+        how: "median" (heavy-tailed noise leaves it standing) or "mean".
+
+    Returns:
+        One row per setting, in sorted order: the columns of the setting, the values, ``runs`` (how many rows went in)
+        and ``missing`` (how many of them lacked a value; these do not count).
+
+    Raises:
+        ValueError: if a column is not there.
+
+    >>> runs = pd.DataFrame({"keep": [0.5, 0.5, 0.5, 1.0], "seed": [0, 1, 2, 0], "error": [1.0, 2.0, 9.0, 4.0]})
+    >>> aggregate_units(runs, unit=["keep"], value="error").to_dict("list")
+    {'keep': [0.5, 1.0], 'error': [2.0, 4.0], 'runs': [3, 1], 'missing': [0, 0]}
+    """
+    values = [value] if isinstance(value, str) else list(value)
+    units = [unit] if isinstance(unit, str) else list(unit)
+    for column in [*units, *values]:
+        if column not in frame.columns:
+            raise refusal("unit, value", column, f"a column of {', '.join(map(str, frame.columns))}")
+    if how not in ("median", "mean"):
+        raise refusal("how", how, "'median' or 'mean'")
+    if not units or not values or not len(frame):
+        raise refusal("frame", f"{len(frame)} rows, unit {units}, value {values}", "at least one of each")
+    groups = frame.assign(missing=frame[values].isna().any(axis="columns")).groupby(
+        units, sort=True, observed=True, dropna=False
+    )
+    result = groups[values].agg(how)
+    result["runs"] = groups.size()
+    result["missing"] = groups["missing"].sum().astype(int)
+    return result.reset_index()
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    statistic: Callable[..., Any] = np.mean,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Bootstrap interval of a statistic of one sample, by ``scipy.stats.bootstrap``.
+
+    Args:
+        values: (n,) finite values, at least two.
+        statistic: takes an array and ``axis``, as ``numpy.mean`` and ``numpy.median`` do.
+        rng: draws the resamples.
+        resamples: their number.
+        confidence: nominal coverage, in (0, 1).
+
+    Returns:
+        The BCa interval, or the percentile interval with the reason where BCa is not defined. With fewer than about
+        15 values its true coverage is below the nominal one.
+
+    Raises:
+        ValueError: if values are too few or not finite.
+
+    >>> bootstrap_interval(np.arange(20.0), np.median, rng=np.random.default_rng(0)).estimate
+    9.5
+    """
+    sample = finite_array("values", values, ndim=1)
+    if len(sample) < 2:
+        raise refusal("values", f"{len(sample)} values", "at least 2")
+    whole("resamples", resamples, least=100)
+    confidence = _confidence(confidence)
+    estimate = float(statistic(sample, axis=-1))
+    rows = rng.integers(len(sample), size=(resamples, len(sample)))
+    drawn = np.asarray(statistic(sample[rows], axis=-1), dtype=np.float64)
+    jackknife = np.asarray(statistic(sample[leave_one_out(len(sample))], axis=-1), dtype=np.float64)
+    low, high, method, reason = bootstrap_ends(estimate, drawn, jackknife, confidence)
+    return Interval(estimate, low, high, len(sample), confidence, method, reason=reason)
+
+
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, *, rng: np.random.Generator, flips: int = 5000, confidence: float = 0.95
+) -> Interval:
+    """Mean of a - b over pairs, such as a method and its equal-work control with the same seed.
+
+    The interval is Student's t: with the five or ten pairs that seeds give, bootstrap intervals of a mean are too
+    short. The p-value is that of sign flips (all of them up to n = 12), exact if differences are symmetric about 0
+    when there is no effect; with five pairs it cannot go below 1/16.
+
+    Args:
+        a: (n,) finite values.
+        b: (n,) values of the same pairs.
+        rng: draws the sign flips.
+        flips: number of random sign flips where not all are listed.
+        confidence: nominal coverage of the interval, in (0, 1).
+
+    Returns:
+        The mean difference with its interval and p-value; with one pair, or equal differences only, there is no
+        interval, and the reason says so.
+
+    Raises:
+        ValueError: if the columns are no finite vectors of one length.
+
+    >>> difference = paired_difference([3.1, 2.9, 3.3, 3.0], [2.0, 2.0, 2.1, 2.0], rng=np.random.default_rng(0))
+    >>> round(difference.estimate, 3), round(difference.low, 2), round(difference.high, 2), difference.p_value
+    (1.05, 0.84, 1.26, 0.125)
+    """
+    first, second = finite_array("a", a, ndim=1), finite_array("b", b, ndim=1)
+    if first.shape != second.shape:
+        raise refusal("a, b", f"{len(first)} and {len(second)} values", "as many on either side, in pairs")
+    whole("flips", flips, least=100)
+    confidence = _confidence(confidence)
+    difference = first - second
+    n, mean = len(difference), float(difference.mean())
+    if n < 2 or np.ptp(difference) <= CONSTANT * max(np.abs(first).max(), np.abs(second).max()):
+        reason = "one pair only" if n < 2 else f"the same difference in all {n} pairs"
+        return Interval(mean, math.nan, math.nan, n, confidence, "none", reason=reason)
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1)) * float(difference.std(ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, confidence, "t", _sign_flip_p(difference, flips, rng))
+
+
+def _sign_flip_p(difference: Array, flips: int, rng: np.random.Generator) -> float:
+    """Share of sign flips whose mean is at least as far from 0; the sample itself counts among random ones."""
+    n = len(difference)
+    exact = n <= EXACT_FLIPS
+    signs = _all_signs(n) if exact else rng.choice([-1.0, 1.0], size=(flips, n))
+    sums = np.abs(signs @ difference)
+    far = sums >= abs(difference.sum()) - SAME * np.abs(difference).sum()
+    return float(far.mean()) if exact else float((far.sum() + 1) / (flips + 1))
+
+
+def _all_signs(n: int) -> Array:
+    """Every choice of n signs, (2^n, n)."""
+    return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+
+
+def _unusable(x: Array, y: Array, label_x: str, label_y: str) -> str:
+    """Why two columns have no correlation; empty if they have one."""
+    if len(x) < LEAST_UNITS:
+        return f"too few settings to say anything, n = {len(x)}, expected at least {LEAST_UNITS}"
+    for label, column in ((label_x, x), (label_y, y)):
+        if np.isnan(standard_scores(column, ranked=False)).any():
+            return f"{label} has one value in all {len(column)} settings"
+    return ""
+
+
+def _confidence(value: float) -> float:
+    """A confidence level in (0, 1), or a refusal."""
+    return number("confidence", value, "a confidence level in (0, 1)", lambda level: 0.0 < level < 1.0)
