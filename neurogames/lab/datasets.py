@@ -1,9 +1,9 @@
 """Real tables: finding one by name or path, reading it, and listing what there is.
 
-A name is looked up in this order: a path (something with a folder in it or with
-one of the endings .csv, .csv.gz, .parquet), ``openml:NAME``, the tables bundled with scikit-learn, and the tables in
-the folder that the environment variable ``NEUROGAMES_DATA`` names, whose last column is the target. Where two places
-know a name the earlier one wins; the later one is reached by its path.
+A name is looked up in this order: a path (something with a folder in it or with one of the endings .csv, .csv.gz,
+.parquet), ``openml:NAME``, the bundled tables (scikit-learn's, and "planted", see ``neurogames.lab.planted``), and the
+tables in the folder that the environment variable ``NEUROGAMES_DATA`` names, whose last column is the target. Where
+two places know a name the earlier one wins; the later one is reached by its path.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import sklearn.datasets
 
 from neurogames.games.arguments import refusal
+from neurogames.lab.planted import planted_task
 from neurogames.lab.tables import Dataset, Task, clean_column, dataset_from_frame, infer_task, listed
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -132,8 +134,10 @@ BUNDLED: dict[str, Callable[[], pd.DataFrame]] = {
     "digits": _bundled(sklearn.datasets.load_digits, "digit"),
     "iris": _bundled(sklearn.datasets.load_iris, "species"),
     "wine": _bundled(sklearn.datasets.load_wine, "cultivar"),
+    "planted": lambda: planted_task(2000, shortcut=0.95, rng=np.random.default_rng(0)).frame(),
 }
-"""The tables of scikit-learn that need no network; the first one is the default of ``neurogames compare``."""
+"""The tables that need no network: scikit-learn's, of which the first is the default of ``neurogames compare``, and
+the generated task whose shortcut is right in 95 of 100 rows."""
 
 
 def _folder_files() -> dict[str, Path]:

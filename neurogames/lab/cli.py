@@ -1,0 +1,211 @@
+"""The command ``neurogames``: compare, simulate, datasets, report.
+
+Wrong input ends with one line and exit code 2, Ctrl-C with 130; what had been finished stays on disk. Modules that
+load torch are imported inside the commands that need them, so that the others start at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from typer import Option
+
+from neurogames.lab.settings import Settings
+from neurogames.lab.store import read_settings, write_dataset
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Game-theoretic questions about neural networks.",
+)
+DEFAULT = Settings()
+
+
+def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command end with one line and an exit code where it would end with a traceback."""
+
+    @functools.wraps(command)
+    def run(*words: object, **options: object) -> None:
+        try:
+            command(*words, **options)
+        except ValueError as error:
+            # A refusal is one line, whatever it quotes.
+            print(f"neurogames: {' '.join(str(error).split())}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print("neurogames: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+    return run
+
+
+@app.command()
+@ends_plainly
+def compare(
+    data: Annotated[list[str] | None, Option(help="Dataset name, openml:NAME or a file; repeatable.")] = None,
+    target: Annotated[str | None, Option(help="Target column of a file.")] = None,
+    task: Annotated[str | None, Option(help="regression or classification; inferred if not given.")] = None,
+    keep_prob: Annotated[list[float] | None, Option(help="Keep probability of the grid; repeatable.")] = None,
+    target_noise: Annotated[list[str] | None, Option(help="none, uniform, gaussian or stable; repeatable.")] = None,
+    noise_factor: Annotated[float | None, Option(help="Target noise in target deviations.")] = None,
+    stable_alpha: Annotated[float | None, Option(help="Tail index of stable noise.")] = None,
+    seeds: Annotated[int | None, Option(help="Independent repetitions.")] = None,
+    first_seed: Annotated[int | None, Option(help="Seed of the first repetition.")] = None,
+    hidden: Annotated[list[int] | None, Option(help="Units of a hidden layer; once per layer.")] = None,
+    epochs: Annotated[int | None, Option(help="Epochs of the plain network.")] = None,
+    batch_size: Annotated[int | None, Option(help="Rows of a mini-batch.")] = None,
+    learning_rate: Annotated[float | None, Option(help="Step size of Adam.")] = None,
+    n_players: Annotated[int | None, Option(help="Players of the simulated game.")] = None,
+    cost: Annotated[float | None, Option(help="Cost of composing, c.")] = None,
+    multiplier: Annotated[float | None, Option(help="Yield of full composition, kappa.")] = None,
+    temperature: Annotated[float | None, Option(help="Temperature of the logit choice, tau.")] = None,
+    sweeps: Annotated[int | None, Option(help="Length of the simulation.")] = None,
+    again: Annotated[Path | None, Option(help="Folder of a run whose settings to start from.")] = None,
+    out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
+    workers: Annotated[int, Option(help="Processes that train side by side; 0 takes every core.")] = 0,
+    quick: Annotated[bool, Option("--quick", help="A first look in about 15 seconds.")] = False,
+) -> None:
+    """Set simulation against training on real data, and write a report."""
+    from neurogames.lab.compare import compare as run  # loads torch
+    from neurogames.lab.compare import default_folder
+
+    options = {
+        "data": data,
+        "target": target,
+        "task": task,
+        "keep_probs": keep_prob,
+        "target_noises": target_noise,
+        "noise_factor": noise_factor,
+        "stable_alpha": stable_alpha,
+        "seeds": seeds,
+        "first_seed": first_seed,
+        "hidden": hidden,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "n_players": n_players,
+        "cost": cost,
+        "multiplier": multiplier,
+        "temperature": temperature,
+        "sweeps": sweeps,
+    }
+    base = Settings() if again is None else Settings.from_dict(read_settings(again))
+    base = base.quick() if quick else base
+    given = {name: value for name, value in options.items() if value not in (None, [])}
+    chosen = Settings.from_dict({**base.to_dict(), **given})
+    folder = default_folder(chosen) if out is None else out
+    with _progress() as bar:
+        line = bar.add_task("reading data", total=None)
+
+        def advance(stage: str, done: int, total: int) -> None:
+            bar.update(line, description=stage, completed=done, total=total)
+
+        comparison = run(chosen, folder, workers=workers or None, progress=advance)
+    for sentence in comparison.verdicts:
+        _say(f"• {sentence}")
+    _say(f"\nReport: {folder / 'report.html'}")
+
+
+@app.command()
+@ends_plainly
+def simulate(
+    players: Annotated[int, Option(help="Number of players, N.")] = DEFAULT.n_players,
+    cost: Annotated[float, Option(help="Cost of composing, c.")] = DEFAULT.cost,
+    multiplier: Annotated[float, Option(help="Yield of full composition, kappa.")] = DEFAULT.multiplier,
+    temperature: Annotated[float, Option(help="Temperature of the logit choice, tau.")] = DEFAULT.temperature,
+    keep_prob: Annotated[list[float] | None, Option(help="Keep probabilities; may be repeated.")] = None,
+    mask: Annotated[list[str] | None, Option(help="Meaning of a mask; all three if not given.")] = None,
+    sweeps: Annotated[int, Option(help="Length in sweeps.")] = DEFAULT.sweeps,
+    replicas: Annotated[int, Option(help="Independent simulations.")] = DEFAULT.replicas,
+    seed: Annotated[int, Option(help="Seed of the draws.")] = 0,
+    out: Annotated[Path | None, Option(help="Folder for simulation.nc and the figure.")] = None,
+) -> None:
+    """Simulate the public goods game under gradient dropout, beside the exact law."""
+    from neurogames.games import PublicGoodsGame  # numba loads with it
+    from neurogames.lab import plots, simulation
+
+    result = simulation.simulate_composition(
+        PublicGoodsGame(n_players=players, cost=cost, multiplier=multiplier),
+        keep_probs=sorted(set(keep_prob or DEFAULT.keep_probs)),
+        temperature=temperature,
+        sweeps=sweeps,
+        replicas=replicas,
+        masks=mask or tuple(simulation.MASKS),
+        rng=np.random.default_rng(seed),
+    )
+    table = Table(
+        title=f"Share composing after {sweeps} sweeps, N = {players}, from none",
+        caption="escape: expected sweeps to the tipping point, exact",
+    )
+    for column in ("masked players", "keep", "exact", "simulated", "± 2 s.e.", "escape"):
+        table.add_column(column, justify="left" if column == "masked players" else "right", no_wrap=True)
+    last = result.isel(sweep=-1)
+    for name in last["mask"].values:
+        for keep in last["keep_prob"].values:
+            one = last.sel(mask=name, keep_prob=keep)
+            table.add_row(
+                str(name),
+                f"{keep:g}",
+                f"{float(one.exact):.4f}",
+                f"{float(one.simulated):.4f}",
+                f"{2 * float(one.standard_error):.4f}",
+                f"{float(one.escape_sweeps):.4g}",
+            )
+    Console().print(table)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_dataset(result, out / "simulation.nc")
+        plots.save_figure(plots.plot_simulation(result), out, "simulation")
+
+
+@app.command()
+@ends_plainly
+def datasets() -> None:
+    """List the tables that can be named, and where they come from."""
+    from neurogames.lab.datasets import list_datasets  # loads scikit-learn
+
+    frame = list_datasets()
+    table = Table()
+    for name in frame.columns:
+        table.add_column(str(name))
+    for row in frame.itertuples(index=False):
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table)
+    _say(
+        "Also: openml:NAME, or a path to a csv, csv.gz or parquet file with --target COLUMN. "
+        "NEUROGAMES_DATA names a folder of further tables."
+    )
+
+
+@app.command()
+@ends_plainly
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished comparison.")]) -> None:
+    """Write the report of a finished comparison again."""
+    from neurogames.lab.report import write_report  # loads matplotlib
+
+    _say(f"Report: {write_report(folder).page}")
+
+
+def _say(text: str) -> None:
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,81 @@
+"""A comparison small enough to be made for real, and results with planted answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neurogames.lab.compare import Comparison, compare
+from neurogames.lab.settings import TRAININGS, Settings
+
+TINY = Settings(
+    keep_probs=(0.3, 0.6, 1.0),
+    target_noises=("none", "stable"),
+    seeds=2,
+    hidden=(6, 5),
+    epochs=3,
+    levels=(0.0, 0.5, 1.0),
+    noise_repeats=1,
+    snapshots=(0.0, 1.0),
+    sweeps=20,
+    replicas=20,
+)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Settings:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """A finished comparison of the tiny settings; not to be written to."""
+    return compare(TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
+
+
+@pytest.fixture
+def planted() -> xr.Dataset:
+    """Results in which a control explains everything: area and clean error depend on the work done, and nothing else.
+
+    Work is keep for each way of training, so the curves of all three coincide but for a little noise of each run.
+    """
+    rng = np.random.default_rng(0)
+    keeps, seeds = np.linspace(0.1, 1.0, 10), 8
+    levels = np.array([0.0, 1.0, 2.0])
+    shape = (1, seeds, 1, 3, 10)
+    base, area = (np.array(keeps + 0.003 * rng.standard_normal(shape)) for _ in range(2))
+    for values in (base, area):
+        values[..., 1:, -1] = values[..., :1, -1]  # at keep 1 there is one network
+    clean = 2.0 - base
+    curve = clean[..., None, None] + area[..., None, None] * levels
+    grid = ("dataset", "seed", "target_noise", "training", "keep_prob")
+    masks = ["hold, one at a time", "hold, all at once", "blind, one at a time"]
+    exact = np.stack([keeps, keeps[::-1], (keeps * 7) % 1])[..., None]
+    return xr.Dataset(
+        {
+            "curve": ((*grid, "metric", "level"), curve),
+            "area": ((*grid, "metric"), area[..., None]),
+            "slope": ((*grid, "metric"), area[..., None]),
+            "composition": ((*grid, "share"), base[..., None]),
+            "steps": (grid, np.full(base.shape, 10.0)),
+            "diverged": (grid, np.zeros(base.shape, dtype=bool)),
+            "baseline_curve": (("dataset", "seed", "baseline", "metric", "level"), np.ones((1, seeds, 2, 1, 3))),
+            "baseline_area": (("dataset", "seed", "baseline", "metric"), np.zeros((1, seeds, 2, 1))),
+            "exact": (("mask", "keep_prob", "sweep"), exact),
+        },
+        coords={
+            "dataset": ["planted"],
+            "seed": np.arange(seeds),
+            "target_noise": ["none"],
+            "training": list(TRAININGS),
+            "keep_prob": keeps,
+            "metric": ["mse"],
+            "level": levels,
+            "share": [1.0],
+            "baseline": ["constant", "linear"],
+            "mask": masks,
+            "sweep": [20],
+        },
+        attrs={"task": "regression"},
+    )
