@@ -236,7 +236,7 @@ def verdicts(controls: pd.DataFrame, correlated: pd.DataFrame) -> list[str]:
     one = controls[controls["target noise"] == noise].set_index("opponent")
     sentences = [f"{one.loc[name, 'says']} ({_numbers(one.loc[name])})." for name in OPPONENTS]
     if one.loc["plain backpropagation", "high"] < 0:
-        sentences.append(_less_work_sentence(one))
+        sentences.insert(0, _less_work_sentence(one))
     for measured in correlated["measured"].unique():
         ours = correlated[(correlated["target noise"] == noise) & (correlated["measured"] == measured)]
         for mask in ours["simulated"].unique():
@@ -254,10 +254,10 @@ def _less_work_sentence(one: pd.DataFrame) -> str:
     flatter_still = [name for name in OPPONENTS[1:] if one.loc[name, "low"] > 0]
     undecided = [name for name in OPPONENTS[1:] if not one.loc[name, "low"] > 0 and not one.loc[name, "high"] < 0]
     if flatter_still:
-        return f"So gradient dropout flattens the curve, but less than its controls do ({', '.join(flatter_still)})."
+        return f"Gradient dropout flattens the curve, but less than its controls do ({', '.join(flatter_still)})."
     if undecided:
-        return f"So gradient dropout flattens the curve, but not beyond what its controls do ({', '.join(undecided)})."
-    return "So gradient dropout flattens the curve beyond each of its controls."
+        return f"Gradient dropout flattens the curve, but not beyond what its controls do ({', '.join(undecided)})."
+    return "Gradient dropout flattens the curve beyond each of its controls."
 
 
 def _same_sign_claimed(ours: pd.Series, control: pd.Series) -> bool:

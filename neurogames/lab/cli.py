@@ -73,7 +73,7 @@ def compare(
     sweeps: Annotated[int | None, Option(help="Length of the simulation.")] = None,
     again: Annotated[Path | None, Option(help="Folder of a run whose settings to start from.")] = None,
     out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
-    workers: Annotated[int, Option(help="Processes that train side by side; 0 takes every core.")] = 0,
+    workers: Annotated[int | None, Option(help="Processes that train side by side; every core if not given.")] = None,
     quick: Annotated[bool, Option("--quick", help="A first look in about 15 seconds.")] = False,
 ) -> None:
     """Set simulation against training on real data, and write a report."""
@@ -111,7 +111,9 @@ def compare(
         def advance(stage: str, done: int, total: int) -> None:
             bar.update(line, description=stage, completed=done, total=total)
 
-        comparison = run(chosen, folder, workers=workers or None, progress=advance)
+        # Starting another process takes longer than all the training of a first look.
+        workers = 1 if quick and workers is None else workers
+        comparison = run(chosen, folder, workers=workers, progress=advance)
     for sentence in comparison.verdicts:
         _say(f"• {sentence}")
     _say(f"\nReport: {folder / 'report.html'}")

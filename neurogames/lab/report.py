@@ -20,8 +20,8 @@ from neurogames.lab.store import read_dataset
 READING = (
     "How to read this: an interval that contains zero claims nothing. A claim about gradient dropout stands only if "
     "plain training with the same amount of work (fewer epochs, smaller steps) does not show the same, and at equal "
-    "clean error. Correlations are over settings (dataset, keep probability), never over runs; they show association, "
-    "not mechanism."
+    "clean error. Correlations are over settings (dataset, keep probability), never over runs; settings along one "
+    "dial are less independent than intervals and p-values assume, and an association is no mechanism."
 )
 
 
