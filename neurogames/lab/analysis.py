@@ -63,9 +63,10 @@ def baseline_table(results: xr.Dataset) -> pd.DataFrame:
 def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFrame:
     """Return how much flatter gradient dropout is than each opponent, with an interval over repetitions.
 
-    The difference of areas (gradient dropout minus opponent) is averaged over the keep probabilities below 1,
-    then over repetitions; negative means that gradient dropout has the flatter curve. At equal clean error the
-    opponent is the point of a control's path with the same clean value, see :func:`area_at_equal_clean_value`.
+    The difference of areas (gradient dropout minus opponent), in units of the area of plain backpropagation on the
+    same dataset, is averaged over the keep probabilities below 1, then over repetitions; negative means that gradient
+    dropout has the flatter curve. At equal clean error the opponent is the point of a control's path with the same
+    clean value, see :func:`area_at_equal_clean_value`.
 
     Args:
         results: a comparison's results.
@@ -87,7 +88,7 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
     rows = []
     for noise, (name, opponent) in product(results["target_noise"].values, opponents.items()):
         ours, theirs = xr.broadcast(masked.sel(target_noise=noise), opponent.sel(target_noise=noise))
-        gaps = ours - theirs
+        gaps = (ours - theirs) / plain_area(results).sel(target_noise=noise)
         repetitions = gaps.mean("keep_prob", skipna=True).stack(run=("dataset", "seed")).dropna("run").values
         difference = paired_difference(repetitions, np.zeros_like(repetitions), rng=rng)
         rows.append(
@@ -104,6 +105,20 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
             }
         )
     return pd.DataFrame(rows)
+
+
+def plain_area(results: xr.Dataset) -> xr.DataArray:
+    """Return the area of plain backpropagation, the unit in which datasets can be compared.
+
+    Args:
+        results: a comparison's results.
+
+    Returns:
+        Mean over seeds of the area at keep 1, over dataset and target noise; NaN where a curve is perfectly flat.
+    """
+    area = results["area"].sel(metric=MAIN_METRIC[results.attrs["task"]], training="dropout", drop=True)
+    plain = area.isel(keep_prob=-1, drop=True).mean("seed")
+    return plain.where(plain > 0)
 
 
 def equal_clean_error(results: xr.Dataset) -> xr.DataArray:
@@ -169,7 +184,8 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
     """Return correlations of simulated composition with robustness and with measured composition.
 
     The unit is the setting (dataset, keep): runs are first brought to their median over seeds, and centred within
-    each dataset, whose own level is none of the game's business. Robustness is minus the area of the main metric.
+    each dataset, whose own level is none of the game's business. Robustness is minus the area of the main metric, in
+    units of the area of plain backpropagation.
     The controls are held against the same simulation: what correlates as well for them is not evidence for the game.
 
     Args:
@@ -184,7 +200,7 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
     main = MAIN_METRIC[results.attrs["task"]]
     medians = results.median("seed")
     measured = {
-        "robustness": -medians["area"].sel(metric=main),
+        "robustness": -medians["area"].sel(metric=main) / plain_area(results),
         "measured composition": medians["composition"].isel(share=-1),
     }
     rows = []
@@ -267,20 +283,23 @@ def _same_sign_claimed(ours: pd.Series, control: pd.Series) -> bool:
 
 def _difference_sentence(opponent: str, low: float, high: float) -> str:
     against = {
-        "plain backpropagation": "than plain backpropagation at equal settings",
-        "fewer epochs": "than plain training for epochs × keep",
-        "smaller steps": "than plain training with learning rate × keep",
-        "equal clean error": "than the controls at equal clean error",
+        "plain backpropagation": "plain backpropagation at equal settings",
+        "fewer epochs": "plain training for epochs × keep",
+        "smaller steps": "plain training with learning rate × keep",
+        "equal clean error": "the controls at equal clean error",
     }[opponent]
     if not np.isfinite([low, high]).all():
-        return f"Whether gradient dropout is flatter or steeper {against} cannot be said from these runs"
+        return f"Nothing can be said from these runs about the flatness of gradient dropout and {against}"
     if high < 0:
-        return f"Gradient dropout has flatter curves {against}"
+        return f"Gradient dropout has flatter curves than {against}"
     if low > 0:
-        return f"Gradient dropout has steeper curves {against}"
-    return f"No difference in flatness can be claimed: gradient dropout is neither flatter nor steeper {against}"
+        return f"Gradient dropout has steeper curves than {against}"
+    return f"No difference in flatness can be claimed between gradient dropout and {against}"
 
 
 def _numbers(row: pd.Series) -> str:
-    numbers = f"difference of areas {row['difference']:+.3g}, interval {row['low']:+.3g} to {row['high']:+.3g}"
-    return f"{numbers}, {int(row['n'])} repetitions"
+    difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+    return (
+        f"difference of areas {difference:+.1f} % of plain backpropagation's, interval {low:+.1f} to {high:+.1f} %, "
+        f"{int(row['n'])} repetitions"
+    )

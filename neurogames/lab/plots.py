@@ -139,18 +139,24 @@ def plot_area(results: xr.Dataset, metric: str) -> Figure:
 def plot_equal_error(results: xr.Dataset, metric: str) -> Figure:
     """Draw the area against the clean value: where the paths coincide, only the clean value matters."""
     datasets = results["dataset"].values
-    figure, axes = _panels(max(4.6 * len(datasets), 5.6), 4.2, columns=len(datasets))
-    for axis, dataset in zip(axes[0], datasets, strict=True):
+    columns = min(len(datasets), 3)
+    rows = -(-len(datasets) // columns)
+    figure, axes = _panels(max(3.6 * columns, 5.6), 3.4 * rows + 0.6, rows=rows, columns=columns)
+    for axis in axes.flat[len(datasets) :]:
+        axis.set_axis_off()
+    for axis, dataset in zip(axes.flat, datasets, strict=False):
         one = results.sel(dataset=dataset, metric=metric).isel(target_noise=0).median("seed")
         for training in TRAININGS:
             path = one.sel(training=training)
             clean, area = path["curve"].isel(level=0).values, path["area"].values
             axis.plot(clean, area, label=training, **LOOKS[training])
-            _tag(axis, clean[0], area[0], f"keep {float(one.keep_prob[0]):g}", LOOKS[training]["color"])
-        _tag(axis, clean[-1], area[-1], "keep 1", "black")
+            if training == "dropout":
+                _tag(axis, clean[0], area[0], f"keep {float(one.keep_prob[0]):g}", LOOKS[training]["color"])
+                _tag(axis, clean[-1], area[-1], "keep 1", "black")
         axis.set(title=short_name(dataset), xlabel=f"clean {LABELS[metric]}")
         axis.margins(0.12)
-    axes[0, 0].set_ylabel("area from clean value")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("area from clean value")
     _legend_below(figure, axes[0, 0])
     return figure
 

@@ -138,8 +138,9 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame, folder: Path) -> lis
         (
             "equal-error",
             plots.plot_equal_error(results, main),
-            "The same at equal clean error: a way of training helps only if its path lies below the others at the "
-            "same place on the horizontal axis. The baselines, in the table below, lie outside.",
+            "The same at equal clean error: each path runs from keep 1, where all are one network, to the least keep. "
+            "A way of training helps only if its path lies below the others at the same place on the horizontal axis. "
+            "The baselines, in the table below, lie outside.",
         ),
         (
             "composition",
@@ -169,8 +170,9 @@ def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFram
         {
             "name": "controls",
             "title": "Gradient dropout against its controls",
-            "caption": "Difference of areas, gradient dropout minus opponent, averaged over keep probabilities below "
-            "1; negative is flatter. 'matched' is the share of comparisons for which an opponent exists.",
+            "caption": "Difference of areas, gradient dropout minus opponent, in units of plain backpropagation's "
+            "area, averaged over keep probabilities below 1; negative is flatter. 'matched' is the share of "
+            "comparisons for which an opponent exists.",
             "frame": controls,
             "open": True,
         },

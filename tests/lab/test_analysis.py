@@ -23,7 +23,9 @@ def _sentences(results: xr.Dataset) -> list[str]:
 def test_where_less_work_explains_everything_only_the_plain_opponent_is_beaten(planted: xr.Dataset) -> None:
     rows = _controls(planted)
     assert rows["plain backpropagation"]["high"] < 0
-    assert rows["plain backpropagation"]["difference"] == pytest.approx(-0.5, abs=0.01)
+    assert rows["plain backpropagation"]["difference"] == pytest.approx(
+        -0.5, abs=0.01
+    )  # keep runs from 0.1 to 0.9, plain is 1
     for control in ("fewer epochs", "smaller steps", "equal clean error"):
         assert rows[control]["low"] < 0 < rows[control]["high"]
         assert "No difference" in rows[control]["says"]
@@ -74,6 +76,21 @@ def test_a_correlation_of_the_method_alone_is_not_said_to_be_shared(planted: xr.
     assert len(about) == 1
     assert "positive association" in about[0]
     assert "does not model" not in about[0]
+
+
+def test_the_scale_of_a_dataset_does_not_weigh(planted: xr.Dataset) -> None:
+    large = planted.copy(deep=True)
+    for name in ("area", "curve"):
+        large[name] = 1000.0 * large[name]
+    large = large.assign_coords(dataset=["large"])
+    scaled = ("area", "curve", "slope", "composition", "steps", "diverged", "baseline_curve", "baseline_area")
+    both = xr.concat([planted[list(scaled)], large[list(scaled)]], dim="dataset")
+    both = both.assign(exact=planted["exact"])
+    both.attrs = planted.attrs
+    alone, together = _controls(planted), _controls(both)
+    for opponent in analysis.OPPONENTS:
+        assert together[opponent]["difference"] == pytest.approx(alone[opponent]["difference"], rel=1e-9)
+        assert together[opponent]["n"] == 2 * alone[opponent]["n"]
 
 
 def test_medians_ignore_diverged_runs(planted: xr.Dataset) -> None:
