@@ -1,0 +1,168 @@
+"""Coalition games: what every subset of the players is worth.
+
+A coalition S is a row of n booleans, ``True`` where player i belongs to it; ``value`` maps coalitions of shape (..., n)
+to worths of shape (...). Worth is what a coalition GAINS; a game of costs has negative worths. Anything with
+``n_players`` and ``value`` can be played; no inheritance is needed.
+
+Where a table of all 2^n coalitions is used, bit i of the index says whether player i belongs: entry 0 is the empty
+coalition, entry 2^i the player i alone, entry 2^n - 1 everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurogames.games.arguments import finite_array, refusal, whole
+
+
+class CoalitionGame(Protocol):
+    """A game of n players, as the engine sees it."""
+
+    @property
+    def n_players(self) -> int:
+        """Number of players n."""
+        ...
+
+    def value(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Worth (...) of coalitions (..., n)."""
+        ...
+
+
+def coalition_array(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
+    """Return coalitions as booleans (..., n), or refuse them.
+
+    Numbers are refused, since a list of players and a row of zeros and ones look alike.
+
+    >>> coalition_array([True, False], 2)
+    array([ True, False])
+    """
+    result = np.asarray(coalitions)
+    if result.dtype != np.bool_ or result.ndim == 0 or result.shape[-1] != n_players:
+        raise refusal("coalitions", f"{result.dtype} of shape {result.shape}", f"booleans of shape (..., {n_players})")
+    return result
+
+
+@dataclass(frozen=True)
+class FunctionCoalitionGame:
+    """A game whose worths are computed by a function of many coalitions at once.
+
+    Args:
+        n_players: number of players n >= 1.
+        function: maps coalitions (m, n) to worths (m,).
+
+    Raises:
+        ValueError: if there is no player; by ``value``, if the function answers in another shape or not finitely.
+
+    >>> game = FunctionCoalitionGame(3, lambda coalitions: coalitions.sum(axis=1) ** 2)
+    >>> game.value(np.array([True, False, True]))
+    array(4.)
+    """
+
+    n_players: int
+    function: Callable[[NDArray[np.bool_]], Any]
+
+    def __post_init__(self) -> None:
+        whole("n_players", self.n_players, least=1)
+
+    def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
+        """Worth (...) of coalitions (..., n)."""
+        members = coalition_array(coalitions, self.n_players)
+        rows = members.reshape(-1, self.n_players).copy()  # a function that writes into its rows harms nobody
+        worth = np.asarray(self.function(rows), dtype=np.float64)
+        if worth.shape != (len(rows),):
+            raise refusal("function", f"an answer of shape {worth.shape}", f"one worth for each of {len(rows)} rows")
+        if not np.isfinite(worth).all():
+            raise refusal("function", f"{np.count_nonzero(~np.isfinite(worth))} worths not finite", "finite worths")
+        return worth.reshape(members.shape[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class TabularCoalitionGame:
+    """A game given by the worth of each of its 2^n coalitions.
+
+    Args:
+        values: (2^n,) worths, n >= 1; bit i of the index says whether player i belongs.
+
+    Raises:
+        ValueError: if the length is no power of two or a worth is not finite.
+
+    >>> TabularCoalitionGame([0.0, 1.0, 2.0, 5.0]).value(np.array([[False, True], [True, True]]))
+    array([2., 5.])
+    """
+
+    values: NDArray[np.float64]
+
+    def __init__(self, values: ArrayLike) -> None:
+        table = finite_array("values", values, ndim=1)
+        if table.size < 2 or table.size & (table.size - 1):
+            raise refusal("values", f"{table.size} entries", "2^n entries with n >= 1")
+        object.__setattr__(self, "values", table)
+
+    @property
+    def n_players(self) -> int:
+        """Number of players n."""
+        return self.values.size.bit_length() - 1
+
+    def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
+        """Worth (...) of coalitions (..., n)."""
+        members = coalition_array(coalitions, self.n_players)
+        return self.values[members @ (1 << np.arange(self.n_players))]
+
+
+@dataclass(frozen=True, eq=False)
+class UnanimityGame:
+    """A sum of unanimity games: a carrier T pays its coefficient to every coalition that contains it.
+
+    v(S) = sum_T c_T [T is a subset of S]. Every game is such a sum, and its coefficients are its Harsanyi dividends.
+
+    Args:
+        carriers: (k, n) booleans, one carrier in each row, or (n,) for a single one; none empty.
+        coefficients: (k,) coefficients, or one for all.
+
+    Raises:
+        ValueError: if a carrier is empty, or if shapes differ.
+
+    >>> game = UnanimityGame([[True, True, False], [False, False, True]], [3.0, 1.0])
+    >>> game.value(np.array([[True, True, False], [True, True, True]])), game.shapley_values()
+    (array([3., 4.]), array([1.5, 1.5, 1. ]))
+
+    Reference: L. Shapley, A value for n-person games (1953), lemma 3.
+    """
+
+    carriers: NDArray[np.bool_]
+    coefficients: NDArray[np.float64]
+
+    def __init__(self, carriers: ArrayLike, coefficients: ArrayLike = 1.0) -> None:
+        members = np.atleast_2d(np.array(carriers))
+        if members.dtype != np.bool_ or members.ndim != 2 or 0 in members.shape or not members.any(axis=1).all():
+            raise refusal("carriers", f"{members.dtype} of shape {members.shape}", "rows of booleans, none all False")
+        members.flags.writeable = False
+        given = np.asarray(coefficients, dtype=np.float64)
+        if given.ndim > 0 and given.shape != (len(members),):
+            raise refusal("coefficients", f"shape {given.shape}", f"one number, or one for each of {len(members)} rows")
+        factors = finite_array("coefficients", np.broadcast_to(given, len(members)), ndim=1)
+        object.__setattr__(self, "carriers", members)
+        object.__setattr__(self, "coefficients", factors)
+
+    @property
+    def n_players(self) -> int:
+        """Number of players n."""
+        return int(self.carriers.shape[1])
+
+    def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
+        """Worth (...) of coalitions (..., n)."""
+        absent = (~coalition_array(coalitions, self.n_players)).astype(np.float64)
+        return np.asarray((absent @ self.carriers.T == 0) @ self.coefficients)
+
+    def shapley_values(self) -> NDArray[np.float64]:
+        """Shapley values (n,) in closed form: members of T share c_T equally."""
+        return np.asarray((self.coefficients / self.carriers.sum(axis=1)) @ self.carriers)
+
+    def banzhaf_values(self) -> NDArray[np.float64]:
+        """Banzhaf values (n,) in closed form: each member of T gets c_T / 2^(|T| - 1)."""
+        return np.asarray(np.ldexp(self.coefficients, 1 - self.carriers.sum(axis=1)) @ self.carriers)
