@@ -1,4 +1,4 @@
-"""Two-player public goods games have the equilibria that nashpy finds."""
+"""Two-player games have the equilibria that nashpy finds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import nashpy
 import numpy as np
 import pytest
 
+from neurogames.engine.nash import solve_nash
 from neurogames.games import PublicGoodsGame, SigmoidGood, ThresholdGood
+from neurogames.games.normal_form import NormalFormGame
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,26 @@ def test_mixed_equilibrium_of_a_stag_hunt_makes_the_gain_vanish():
     row = np.array([game.baseline, game.baseline + game.gain])
     mixed = next(a for a, _ in nashpy.Game(row, row.T).support_enumeration() if 0 < a[1] < 1)
     np.testing.assert_allclose(mixed @ game.gain, 0.0, atol=1e-12)
+
+
+def nashpys(game):
+    """Equilibria that nashpy's vertex enumeration finds."""
+    return {(tuple(x.round(7) + 0.0), tuple(y.round(7) + 0.0)) for x, y in game.to_nashpy().vertex_enumeration()}
+
+
+@pytest.mark.parametrize(("size", "games"), [(2, 25), (3, 25), (4, 8)])
+def test_all_equilibria_of_generic_games_are_nashpys(size, games):
+    rng = np.random.default_rng(size)
+    for _ in range(games):
+        game = NormalFormGame(rng.random((2, size, size)))
+        found = solve_nash(game)
+        assert {(tuple(x.round(7) + 0.0), tuple(y.round(7) + 0.0)) for x, y in found} == nashpys(game)
+
+
+def test_a_game_goes_to_nashpy_and_back():
+    rng = np.random.default_rng(0)
+    game = NormalFormGame(rng.random((2, 3, 4)))
+    x, y = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(4))
+    assert game.to_nashpy()[x, y] == pytest.approx([float(x @ tensor @ y) for tensor in game.payoffs])
+    again = NormalFormGame.from_nashpy(game.to_nashpy())
+    assert all(np.array_equal(a, b) for a, b in zip(game.payoffs, again.payoffs, strict=True))

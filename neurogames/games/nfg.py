@@ -1,0 +1,265 @@
+"""Gambit's text format of normal form games, read and written.
+
+A file says, in this order: ``NFG 1 R``, a quoted title, the quoted names of the players in braces, then either their
+numbers of actions in braces or, within one pair of braces, a pair for each player with the quoted names of his actions,
+then perhaps a quoted comment. What follows is one of two versions.
+
+- payoff version: n payoffs for each pure profile, the action of player 1 running fastest;
+- outcome version: in braces a list of outcomes, each ``{ "name" payoff, ..., payoff }``, then for each pure profile, in
+  the same order, the number of its outcome, counted from 1; 0 is the outcome in which everybody gets 0.
+
+Numbers are integers, decimals or fractions p/q. Commas count as blanks.
+
+Reference: Gambit, File formats for game representations.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite, prod
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurogames.games.arguments import refusal
+from neurogames.games.normal_form import Labels, NormalFormGame
+
+_TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:\\"|[^"])*")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_FRACTION = re.compile(r"[+-]?\d+/\d+")
+
+
+@dataclass
+class _Reader:
+    """Tokens with their lines, and a place among them."""
+
+    tokens: list[tuple[str, str, int]]
+    place: int = 0
+
+    def wrong(self, expected: str) -> ValueError:
+        """Error at the present token."""
+        _, token, line = self.tokens[self.place]
+        return ValueError(f"nfg, line {line}: got {token or 'the end of the file'}, expected {expected}")
+
+    def at(self, kind: str, token: str | None = None) -> bool:
+        """Tell whether the present token is of this kind (and this very one)."""
+        return self.tokens[self.place][0] == kind and token in (None, self.tokens[self.place][1])
+
+    def take(self, kind: str, expected: str, token: str | None = None) -> str:
+        """Return the present token and step on."""
+        if not self.at(kind, token):
+            raise self.wrong(expected)
+        self.place += 1
+        return self.tokens[self.place - 1][1]
+
+    def text(self, expected: str) -> str:
+        """Return a quoted text without its quotes."""
+        return self.take("text", expected)[1:-1].replace('\\"', '"')
+
+    def number(self) -> float:
+        """Return a payoff."""
+        word = self.take("word", "a number")
+        value = float("nan")
+        if _NUMBER.fullmatch(word):
+            value = float(word)
+        elif _FRACTION.fullmatch(word) and int(word.split("/")[1]) != 0:
+            value = float(Fraction(word))
+        if not isfinite(value):
+            self.place -= 1
+            raise self.wrong("a finite number such as 2, -0.5 or 1/3")
+        return value
+
+    def index(self, most: int, what: str) -> int:
+        """Return an integer in [0, most]."""
+        word = self.take("word", what)
+        if not word.isascii() or not word.isdigit() or len(word) > 18 or int(word) > most:
+            self.place -= 1
+            raise self.wrong(what)
+        return int(word)
+
+
+def parse_nfg(text: str) -> NormalFormGame:
+    r"""Read a game from text in Gambit's .nfg format.
+
+    Args:
+        text: the contents of a file, payoff or outcome version.
+
+    Returns:
+        The game, with its labels.
+
+    Raises:
+        ValueError: with the number of the line at which the text stops making sense.
+
+    >>> game = parse_nfg('NFG 1 R "coin" { "odd" "even" } { 2 2 }\n1 -1  -1 1  -1 1  1/2 -1/2')
+    >>> game.labels.title, game.payoffs[0].tolist()
+    ('coin', [[1.0, -1.0], [-1.0, 0.5]])
+    """
+    reader = _Reader(_tokens(text))
+    for word in ("NFG", "1"):
+        reader.take("word", f"{word}, since a file starts with NFG 1 R", word)
+    if not (reader.at("word", "R") or reader.at("word", "D")):
+        raise reader.wrong("R, since a file starts with NFG 1 R")
+    reader.place += 1
+    title = reader.text("the title in quotes")
+    players = _names(reader, "the name of a player in quotes")
+    if not players:
+        raise reader.wrong("at least one player")
+    sizes, actions = _actions(reader, len(players))
+    comment = reader.text("a comment") if reader.at("text") else ""
+    values = _outcomes(reader, sizes) if reader.at("brace", "{") else _payoffs(reader, sizes)
+    if not reader.at("end"):
+        raise reader.wrong("nothing after the last profile")
+    tensors = [values[:, i].reshape(sizes, order="F") for i in range(len(sizes))]
+    return NormalFormGame(tensors, Labels(title, comment, tuple(players), actions))
+
+
+def format_nfg(game: NormalFormGame, *, outcomes: bool = False) -> str:
+    r"""Write a game as text in Gambit's .nfg format; every payoff is read back to the last bit.
+
+    Args:
+        game: the game.
+        outcomes: True for the outcome version (equal payoff vectors share an outcome), False for the payoff version.
+
+    Returns:
+        The text.
+
+    Raises:
+        ValueError: if a label has a backslash, which the format cannot hold.
+
+    >>> print(format_nfg(NormalFormGame.zero_sum([[1, -0.5]])))
+    NFG 1 R "" { "1" "2" }
+    { { "1" } { "1" "2" } }
+    ""
+    <BLANKLINE>
+    1 -1
+    -0.5 0.5
+    <BLANKLINE>
+    """
+    labels = game.labels
+    head = f"NFG 1 R {_quoted(labels.title)} {_braced(labels.players)}\n"
+    head += "{ " + " ".join(_braced(names) for names in labels.actions) + " }\n" + _quoted(labels.comment) + "\n\n"
+    rows = np.stack([tensor.ravel(order="F") for tensor in game.payoffs], axis=1)
+    if not outcomes:
+        return head + "".join(" ".join(map(_decimal, row)) + "\n" for row in rows)
+    distinct, number = np.unique(rows, axis=0, return_inverse=True)
+    listed = "".join(f'{{ "{k + 1}" ' + ", ".join(map(_decimal, row)) + " }\n" for k, row in enumerate(distinct))
+    return head + "{\n" + listed + "}\n" + " ".join(str(k + 1) for k in number.ravel()) + "\n"
+
+
+def read_nfg(path: str | Path) -> NormalFormGame:
+    """Read a game from a file in Gambit's .nfg format.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The game, with its labels.
+
+    Raises:
+        ValueError: with the number of the line at which the file stops making sense.
+    """
+    return parse_nfg(Path(path).read_text(encoding="utf-8"))
+
+
+def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False) -> None:
+    """Write a game to a file in Gambit's .nfg format.
+
+    Args:
+        game: the game.
+        path: the file.
+        outcomes: True for the outcome version, False for the payoff version.
+
+    Raises:
+        ValueError: if a label has a backslash, which the format cannot hold.
+    """
+    Path(path).write_text(format_nfg(game, outcomes=outcomes), encoding="utf-8")
+
+
+def _tokens(text: str) -> list[tuple[str, str, int]]:
+    """Kind, text and line of every token, an end token last."""
+    tokens, line, place = [], 1, 0
+    while place < len(text):
+        match = _TOKEN.match(text, place)
+        assert match is not None, "the pattern matches any character"
+        if match.lastgroup == "open":
+            raise ValueError(f"nfg, line {line}: got an opening quote without an end, expected a quoted text")
+        if match.lastgroup is not None:
+            tokens.append((match.lastgroup, match.group(), line))
+        line += match.group().count("\n")
+        place = match.end()
+    return [*tokens, ("end", "", line)]
+
+
+def _names(reader: _Reader, expected: str) -> list[str]:
+    """Quoted names in braces."""
+    reader.take("brace", "{", "{")
+    names = []
+    while not reader.at("brace", "}"):
+        names.append(reader.text(expected + " or }"))
+    reader.place += 1
+    return names
+
+
+def _actions(reader: _Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]:
+    """Numbers and names of the actions of n players."""
+    reader.take("brace", "{", "{")
+    names: list[tuple[str, ...]] = []
+    for _ in range(n):
+        if reader.at("brace", "{"):
+            names.append(tuple(_names(reader, "the name of an action in quotes")))
+        else:
+            what = "a number of actions for which there are payoffs, or names of actions in braces"
+            names.append(tuple(str(k + 1) for k in range(reader.index(len(reader.tokens), what))))
+        if not names[-1]:
+            reader.place -= 1
+            raise reader.wrong("at least one action for each player")
+    reader.take("brace", f"}} after the actions of {n} players", "}")
+    return tuple(map(len, names)), tuple(names)
+
+
+def _payoffs(reader: _Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """(profiles, n) payoffs of the payoff version."""
+    needed = prod(sizes) * len(sizes)
+    left = len(reader.tokens) - 1 - reader.place
+    if left < needed:
+        reader.place = len(reader.tokens) - 1
+        raise reader.wrong(f"{needed} payoffs and not {left}")
+    return np.array([reader.number() for _ in range(needed)]).reshape(-1, len(sizes))
+
+
+def _outcomes(reader: _Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """(profiles, n) payoffs of the outcome version."""
+    reader.take("brace", "{", "{")
+    table = [[0.0] * len(sizes)]
+    while reader.at("brace", "{"):
+        reader.place += 1
+        reader.text("the name of an outcome in quotes")
+        table.append([reader.number() for _ in sizes])
+        reader.take("brace", f"}} after {len(sizes)} payoffs", "}")
+    reader.take("brace", "an outcome in braces, or }", "}")
+    left = len(reader.tokens) - 1 - reader.place
+    if left < prod(sizes):
+        reader.place = len(reader.tokens) - 1
+        raise reader.wrong(f"{prod(sizes)} outcomes and not {left}")
+    what = f"the number of one of {len(table) - 1} outcomes, or 0"
+    return np.array([table[reader.index(len(table) - 1, what)] for _ in range(prod(sizes))])
+
+
+def _quoted(name: str) -> str:
+    """A label in quotes."""
+    if "\\" in name:
+        raise refusal("labels", name, "names without a backslash, which the nfg format cannot hold")
+    return '"' + name.replace('"', '\\"') + '"'
+
+
+def _braced(names: tuple[str, ...]) -> str:
+    """Quoted labels in braces."""
+    return "{ " + " ".join(map(_quoted, names)) + " }"
+
+
+def _decimal(value: float) -> str:
+    """Shortest decimal that is read back as the same float, without an exponent."""
+    return np.format_float_positional(value + 0.0, trim="-")

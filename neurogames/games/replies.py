@@ -1,0 +1,182 @@
+"""What a mixed profile of a normal form game is worth, and what deviating from it would be worth.
+
+For a profile p = (p_1, ..., p_n), u_i(a, p) is player i's expected payoff when i plays the action a and the others play
+p. The gain of player i is max_a u_i(a, p) - u_i(p); the profile is a Nash equilibrium iff no gain is positive. The
+regret of the profile is the greatest gain, its exploitability (NashConv) the sum of them. All of it is read off the
+payoff tensors, so it certifies the answer of any solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurogames.games.arguments import refusal
+from neurogames.games.normal_form import NormalFormGame
+
+Profile = tuple[NDArray[np.float64], ...]
+
+_ROUNDING = 1e-9
+
+
+def mixed_profile(game: NormalFormGame, profile: Sequence[ArrayLike]) -> Profile:
+    """Return ``profile`` as a tuple of float arrays of shape (..., a_i), or refuse it.
+
+    Args:
+        game: the game.
+        profile: n arrays, the i-th of shape (..., a_i), whose last axes are probability vectors (to 1e-9).
+
+    Returns:
+        The arrays, not renormalised.
+
+    Raises:
+        ValueError: if the number of arrays, a length, a sign or a sum is wrong.
+    """
+    if len(profile) != game.n_players:
+        raise refusal("profile", f"{len(profile)} strategies", f"one for each of {game.n_players} players")
+    strategies = tuple(np.asarray(strategy, dtype=np.float64) for strategy in profile)
+    for i, (strategy, actions) in enumerate(zip(strategies, game.n_actions, strict=True)):
+        name = f"profile[{i}]"
+        if strategy.ndim == 0 or strategy.shape[-1] != actions:
+            raise refusal(name, f"shape {strategy.shape}", f"a last axis of {actions} actions")
+        if not (strategy >= -_ROUNDING).all() or not (np.abs(strategy.sum(axis=-1) - 1.0) <= _ROUNDING).all():
+            raise refusal(name, strategy, "probabilities that sum to 1")
+    return strategies
+
+
+def _action_payoffs(payoffs: Sequence[NDArray[np.float64]], strategies: Profile) -> Profile:
+    """Expected payoff of each action: for player i, contract the tensor with every strategy but i's."""
+    n = len(payoffs)
+    if all(strategy.ndim == 1 for strategy in strategies):
+        result = []
+        for i, tensor in enumerate(payoffs):
+            value = tensor
+            for j in range(n - 1, i, -1):
+                value = value @ strategies[j]
+            for j in range(i):
+                value = np.tensordot(strategies[j], value, axes=1)
+            result.append(value)
+        return tuple(result)
+    axes = ascii_letters[:n]
+    return tuple(
+        np.einsum(
+            ",".join([axes] + [f"...{axes[j]}" for j in range(n) if j != i]) + f"->...{axes[i]}",
+            tensor,
+            *(strategies[j] for j in range(n) if j != i),
+            optimize=n > 2,
+        )
+        for i, tensor in enumerate(payoffs)
+    )
+
+
+def action_payoffs(game: NormalFormGame, profile: Sequence[ArrayLike]) -> Profile:
+    """Expected payoff u_i(a, p) of each action of each player when the others play the profile.
+
+    Args:
+        game: the game.
+        profile: n strategies of shape (..., a_i).
+
+    Returns:
+        n arrays of shape (..., a_i).
+
+    >>> game = NormalFormGame.zero_sum([[2.0, -1.0], [-1.0, 1.0]])
+    >>> action_payoffs(game, ([0.4, 0.6], [0.0, 1.0]))
+    (array([-1.,  1.]), array([-0.2, -0.2]))
+    """
+    return _action_payoffs(game.payoffs, mixed_profile(game, profile))
+
+
+def gains(game: NormalFormGame, profile: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """What each player would gain by the best deviation, max_a u_i(a, p) - u_i(p).
+
+    Args:
+        game: the game.
+        profile: n strategies of shape (..., a_i).
+
+    Returns:
+        (..., n) gains, none of them negative but for rounding.
+
+    >>> gains(NormalFormGame.zero_sum([[2.0, -1.0], [-1.0, 1.0]]), ([0.4, 0.6], [0.0, 1.0]))
+    array([0.8, 0. ])
+    """
+    strategies = mixed_profile(game, profile)
+    values = _action_payoffs(game.payoffs, strategies)
+    each = [
+        value.max(axis=-1) - (value * strategy).sum(axis=-1) for value, strategy in zip(values, strategies, strict=True)
+    ]
+    return np.stack(np.broadcast_arrays(*each), axis=-1)
+
+
+def regret(game: NormalFormGame, profile: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """The most a player could gain by deviating alone; zero iff the profile is a Nash equilibrium.
+
+    Args:
+        game: the game.
+        profile: n strategies of shape (..., a_i).
+
+    Returns:
+        (...) regrets in payoff units.
+
+    Reference: J. Nash, Non-cooperative games, Annals of Mathematics 54 (1951).
+
+    >>> float(regret(NormalFormGame.zero_sum([[2.0, -1.0], [-1.0, 1.0]]), ([0.4, 0.6], [0.4, 0.6])).round(12))
+    0.0
+    """
+    return np.asarray(gains(game, profile).max(axis=-1))
+
+
+def exploitability(game: NormalFormGame, profile: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """Sum over the players of what each could gain by deviating alone (NashConv).
+
+    Args:
+        game: the game.
+        profile: n strategies of shape (..., a_i).
+
+    Returns:
+        (...) exploitabilities in payoff units. In a zero-sum game it is max_a u(a, y) - min_b u(x, b).
+
+    Reference: M. Lanctot et al., A unified game-theoretic approach to multiagent reinforcement learning, NeurIPS 2017.
+    """
+    return np.asarray(gains(game, profile).sum(axis=-1))
+
+
+def best_replies(
+    game: NormalFormGame, profile: Sequence[ArrayLike], *, tolerance: float = _ROUNDING
+) -> tuple[NDArray[np.bool_], ...]:
+    """Mark each player's pure best replies to what the others play.
+
+    Args:
+        game: the game.
+        profile: n strategies of shape (..., a_i).
+        tolerance: payoffs within this share of the game's payoff range count as equal.
+
+    Returns:
+        n boolean arrays of shape (..., a_i).
+
+    >>> best_replies(NormalFormGame.symmetric([[2.0, 0.0], [0.0, 1.0]]), ([1.0, 0.0], [1 / 3, 2 / 3]))
+    (array([ True,  True]), array([ True, False]))
+    """
+    margin = tolerance * game.payoff_range
+    return tuple(value >= value.max(axis=-1, keepdims=True) - margin for value in action_payoffs(game, profile))
+
+
+def pure_equilibria(game: NormalFormGame) -> NDArray[np.intp]:
+    """All pure Nash equilibria, by comparing payoffs exactly.
+
+    Args:
+        game: the game.
+
+    Returns:
+        (k, n) action numbers in lexicographic order.
+
+    >>> pure_equilibria(NormalFormGame.symmetric([[2.0, 0.0], [0.0, 1.0]]))
+    array([[0, 0],
+           [1, 1]])
+    """
+    stable = np.ones(game.n_actions, dtype=bool)
+    for i, tensor in enumerate(game.payoffs):
+        stable &= tensor == tensor.max(axis=i, keepdims=True)
+    return np.argwhere(stable)
