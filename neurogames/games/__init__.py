@@ -1,18 +1,5 @@
-"""What is played: games as frozen data, on numpy alone."""
+"""What is played: games as frozen data, on numpy alone (and networkx for graphs)."""
 
-from __future__ import annotations
+import lazy_loader as lazy
 
-from neurogames.games.base import TwoActionGame
-from neurogames.games.public_goods import ClubGood, Good, LinearGood, PublicGoodsGame, SigmoidGood, ThresholdGood
-from neurogames.games.symmetric import SymmetricGame
-
-__all__ = [
-    "ClubGood",
-    "Good",
-    "LinearGood",
-    "PublicGoodsGame",
-    "SigmoidGood",
-    "SymmetricGame",
-    "ThresholdGood",
-    "TwoActionGame",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

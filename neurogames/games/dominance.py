@@ -3,7 +3,7 @@
 Action a of player i is strictly dominated by b if u_i(b, s) > u_i(a, s) whatever the others play, weakly if >= always
 and > somewhere. Iterated elimination takes away, in each round, every dominated action of every player. What survives
 strict elimination does not depend on the order; what survives weak elimination may, and here all go at once. Domination
-by mixed strategies needs a linear program: :mod:`neurogames.engine.dominance`.
+by mixed strategies needs a linear program: ``dominance``.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine.core import least_core
-from neurogames.engine.nucleolus import nucleolus
-from neurogames.engine.transforms import coalition_table, subset_sums
+from neurogames.engine.coalitions.core import least_core
+from neurogames.engine.coalitions.nucleolus import nucleolus
+from neurogames.engine.coalitions.transforms import coalition_table, subset_sums
 from neurogames.games.coalition import TabularCoalitionGame
 from neurogames.games.coalition_families import AirportGame, BankruptcyGame, WeightedVotingGame
 from tests.benchmarks.timing import medians

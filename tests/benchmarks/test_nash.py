@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from neurogames.engine.nash import lemke_howson, solve_nash
+from neurogames.engine.equilibria.nash import lemke_howson, solve_nash
 from neurogames.games.normal_form import NormalFormGame
 from tests.benchmarks.timing import medians
 
 FIRST = """
 import time
 start = time.perf_counter()
-from neurogames.engine.nash import solve_nash
+from neurogames.engine.equilibria.nash import solve_nash
 from neurogames.games.normal_form import NormalFormGame
 imported = time.perf_counter()
 solve_nash(NormalFormGame(([[3, 3], [2, 5], [0, 6]], [[3, 2], [2, 6], [3, 1]])))

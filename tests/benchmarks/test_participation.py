@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine.complementarity import solve_participation
+from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.games.participation import ParticipationGame
 from tests.benchmarks.timing import medians
 

@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from neurogames.engine.transforms import coalition_table
-from neurogames.engine.value_sampling import shapley_by_permutations, shapley_by_strata
-from neurogames.engine.values import banzhaf, interactions, shapley
+from neurogames.engine.coalitions.transforms import coalition_table
+from neurogames.engine.coalitions.value_sampling import shapley_by_permutations, shapley_by_strata
+from neurogames.engine.coalitions.values import banzhaf, interactions, shapley
 from neurogames.games.coalition import TabularCoalitionGame
 from neurogames.games.pairwise_energy import PairwiseEnergyGame
 from tests.benchmarks.timing import medians

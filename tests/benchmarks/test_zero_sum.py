@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from neurogames.engine.zero_sum import solve_zero_sum
+from neurogames.engine.equilibria.zero_sum import solve_zero_sum
 from neurogames.games.normal_form import NormalFormGame
 from tests.benchmarks.timing import medians
 

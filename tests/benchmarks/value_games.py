@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from neurogames.engine.transforms import coalition_rows, coalition_table
+from neurogames.engine.coalitions.transforms import coalition_rows, coalition_table
 from neurogames.games.coalition import TabularCoalitionGame, UnanimityGame
 
 

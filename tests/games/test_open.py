@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurogames.engine.nash import solve_nash
+from neurogames.engine.equilibria.nash import solve_nash
 from neurogames.games.open import Agent, OpenGame, function, identity, parallel, player
 from neurogames.games.replies import pure_equilibria
 

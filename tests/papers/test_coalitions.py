@@ -9,9 +9,9 @@ from math import comb, factorial
 import numpy as np
 import pytest
 
-from neurogames.engine.core import core_violation, least_core
-from neurogames.engine.nucleolus import nucleolus
-from neurogames.engine.values import banzhaf, interactions, shapley
+from neurogames.engine.coalitions.core import core_violation, least_core
+from neurogames.engine.coalitions.nucleolus import nucleolus
+from neurogames.engine.coalitions.values import banzhaf, interactions, shapley
 from neurogames.games.coalition import UnanimityGame
 from neurogames.games.coalition_families import AirportGame, BankruptcyGame, GloveMarketGame, WeightedVotingGame
 from neurogames.games.pairwise_energy import spin_energy_game

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine.nash import solve_nash
+from neurogames.engine.equilibria.nash import solve_nash
 from neurogames.games import PublicGoodsGame
 from neurogames.games.open import function, identity, parallel, player
 from neurogames.games.replies import pure_equilibria

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogames.engine.complementarity import solve_participation
-from neurogames.engine.participation_equilibria import participation_equilibria
-from neurogames.engine.rationalizable import rationalizable_box
-from neurogames.engine.uniqueness import uniqueness
+from neurogames.engine.participation.complementarity import solve_participation
+from neurogames.engine.participation.participation_equilibria import participation_equilibria
+from neurogames.engine.participation.rationalizable import rationalizable_box
+from neurogames.engine.participation.uniqueness import uniqueness
 from neurogames.games.participation import ParticipationGame
 
 seeds = st.integers(0, 10**6)

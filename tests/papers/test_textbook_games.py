@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from neurogames.engine.alpha_rank import alpha_rank
-from neurogames.engine.correlated import correlated_equilibrium
-from neurogames.engine.evolutionary import stable_strategies
-from neurogames.engine.nash import lemke_howson, solve_nash
-from neurogames.engine.potential import decompose, is_potential_game
-from neurogames.engine.quantal import logit_equilibrium
-from neurogames.engine.zero_sum import solve_zero_sum
+from neurogames.engine.equilibria.alpha_rank import alpha_rank
+from neurogames.engine.equilibria.correlated import correlated_equilibrium
+from neurogames.engine.equilibria.evolutionary import stable_strategies
+from neurogames.engine.equilibria.nash import lemke_howson, solve_nash
+from neurogames.engine.equilibria.potential import decompose, is_potential_game
+from neurogames.engine.equilibria.quantal import logit_equilibrium
+from neurogames.engine.equilibria.zero_sum import solve_zero_sum
 from neurogames.games.dominance import iterated_elimination
 from neurogames.games.normal_form import NormalFormGame
 from neurogames.games.replies import pure_equilibria, regret

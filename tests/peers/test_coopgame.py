@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine.core import least_core
-from neurogames.engine.nucleolus import nucleolus, prenucleolus
-from neurogames.engine.transforms import coalition_table, subset_sums
-from neurogames.engine.values import banzhaf, shapley
+from neurogames.engine.coalitions.core import least_core
+from neurogames.engine.coalitions.nucleolus import nucleolus, prenucleolus
+from neurogames.engine.coalitions.transforms import coalition_table, subset_sums
+from neurogames.engine.coalitions.values import banzhaf, shapley
 from neurogames.games.coalition import TabularCoalitionGame
 from neurogames.games.coalition_families import AirportGame, BankruptcyGame, GloveMarketGame, WeightedVotingGame
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from neurogames.engine.nash import solve_nash
-from neurogames.engine.quantal import logit_equilibrium
+from neurogames.engine.equilibria.nash import solve_nash
+from neurogames.engine.equilibria.quantal import logit_equilibrium
 from neurogames.games.dominance import dominated
 from neurogames.games.nfg import read_nfg, write_nfg
 from neurogames.games.normal_form import Labels, NormalFormGame

@@ -6,7 +6,7 @@ import nashpy
 import numpy as np
 import pytest
 
-from neurogames.engine.nash import solve_nash
+from neurogames.engine.equilibria.nash import solve_nash
 from neurogames.games import PublicGoodsGame, SigmoidGood, ThresholdGood
 from neurogames.games.normal_form import NormalFormGame
 

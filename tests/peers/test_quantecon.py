@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine.nash import lemke_howson, solve_nash
-from neurogames.engine.zero_sum import solve_zero_sum
+from neurogames.engine.equilibria.nash import lemke_howson, solve_nash
+from neurogames.engine.equilibria.zero_sum import solve_zero_sum
 from neurogames.games.normal_form import NormalFormGame
 from neurogames.games.replies import pure_equilibria
 

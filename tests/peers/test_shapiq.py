@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from neurogames.engine.values import banzhaf, interactions, shapley
+from neurogames.engine.coalitions.values import banzhaf, interactions, shapley
 from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame
 
 with warnings.catch_warnings():

@@ -1,0 +1,1 @@
+"""What players of a coalition game are worth, and which allocations hold together."""

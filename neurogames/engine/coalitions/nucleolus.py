@@ -1,0 +1,127 @@
+"""The nucleolus: the allocation at which the loudest objections are as quiet as they can be, one after the other.
+
+It minimises lexicographically the excesses e(S, x) = v(S) - x(S), sorted from the greatest [Schmeidler 1969], by the
+stages of ``lexicographic``.
+
+The certificate is Kohlberg's: x is the prenucleolus iff for every t no shift y, with sum of y over N = 0, gives
+y(S) >= 0 to all coalitions with e(S, x) >= t and more to one of them; for the nucleolus, y_i >= 0 is also asked for
+players who get no more than alone. It is checked from the game and x, whatever the stages said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linprog
+
+from neurogames.engine.coalitions.core import grounded_table
+from neurogames.engine.coalitions.lexicographic import Span, minimise_lexicographically, normalise
+from neurogames.engine.coalitions.transforms import Vector, coalition_rows, subset_sums
+from neurogames.games.coalition import CoalitionGame
+
+_SAME_EXCESS = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Nucleolus:
+    """The nucleolus, with its certificate.
+
+    Attributes:
+        allocation: (n,) the allocation; NaN where there is none.
+        excesses: (k,) the excess fixed in each stage, falling.
+        objection: what Kohlberg's test finds: the greatest total gain of the coalitions of one level that should have
+            none, for shifts of at most 1 for each player. 0 up to rounding at the nucleolus.
+        status: "ok", or why there is no answer.
+        programs: linear programs solved, those of the certificate left out.
+    """
+
+    allocation: Vector
+    excesses: Vector
+    objection: float
+    status: str
+    programs: int
+
+
+def nucleolus(game: CoalitionGame) -> Nucleolus:
+    """The nucleolus over imputations, where no player gets less than alone.
+
+    Args:
+        game: a game of at most 22 players with v(empty) = 0.
+
+    Returns:
+        The allocation; without one, with status "no imputation", if the players alone are worth more than together.
+
+    Raises:
+        ValueError: if there are too many players, or v(empty) is not 0.
+
+    >>> from neurogames.games.coalition_families import BankruptcyGame
+    >>> nucleolus(BankruptcyGame([100, 200, 300], estate=200)).allocation.round(9)
+    array([50., 75., 75.])
+
+    Reference: D. Schmeidler, The nucleolus of a characteristic function game (1969); E. Kohlberg, On the nucleolus of
+    a characteristic function game (1971).
+    """
+    return _nucleolus(game, floor=0.0)
+
+
+def prenucleolus(game: CoalitionGame) -> Nucleolus:
+    """The nucleolus over all efficient allocations; the same as :func:`nucleolus` wherever the core is not empty.
+
+    Arguments and refusals as for :func:`nucleolus`.
+
+    >>> from neurogames.games.coalition import TabularCoalitionGame
+    >>> prenucleolus(TabularCoalitionGame([0.0, 1.0, 0.0, 0.5])).allocation
+    array([ 0.75, -0.25])
+
+    Reference: A. I. Sobolev, The characterization of optimality principles in cooperative games (1975).
+    """
+    return _nucleolus(game, floor=None)
+
+
+def _nucleolus(game: CoalitionGame, floor: float | None) -> Nucleolus:
+    """Solve and certify; ``floor`` is what each player gets at least beyond what it is worth alone."""
+    alone, rest, scale = normalise(grounded_table(game))
+    if floor is not None and rest[-1] < floor:
+        return Nucleolus(np.full(alone.size, np.nan), np.zeros(0), np.nan, "no imputation", 0)
+    answer = minimise_lexicographically(rest, floor)
+    excesses = scale * np.array([stage.excess for stage in answer.stages])
+    if answer.status != "ok":
+        return Nucleolus(answer.allocation, excesses, np.nan, answer.status, answer.programs)
+    objection = kohlberg_objection(rest, answer.allocation, floor)
+    return Nucleolus(alone + scale * answer.allocation, excesses, objection, "ok", answer.programs)
+
+
+def kohlberg_objection(table: Vector, allocation: Vector, floor: float | None = None) -> float:
+    """Kohlberg's test of an allocation: 0 at the (pre)nucleolus, positive elsewhere.
+
+    Args:
+        table: (2^n,) worths, of the size of 1.
+        allocation: (n,) an efficient allocation, nowhere below the floor.
+        floor: what each player must get at least; None for no such bound.
+
+    Returns:
+        The greatest sum, over the coalitions of one level, of what a permitted shift of at most 1 gives them.
+
+    >>> table = np.array([0.0, 0.0, 0.0, 1.0])
+    >>> kohlberg_objection(table, np.array([0.5, 0.5])) == 0, kohlberg_objection(table, np.array([0.7, 0.3])) > 0
+    (True, True)
+    """
+    n = allocation.size
+    excess = table - subset_sums(allocation)
+    bounds = [(-1.0, 1.0)] * n
+    if floor is not None:
+        bounds = [(0.0 if x <= floor + _SAME_EXCESS else -1.0, 1.0) for x in allocation]
+    span = Span.of_everybody(n)
+    objection = 0.0
+    while span.rank < n:  # coalitions in the span of louder ones gain nothing once those do not
+        left = np.where(span.covers, -np.inf, excess)
+        level = coalition_rows(np.flatnonzero(left >= left.max() - _SAME_EXCESS), n).astype(np.float64)
+        gain = level.sum(axis=0)
+        answer = linprog(-gain, -level, np.zeros(len(level)), span.basis, np.zeros(span.rank), bounds, method="highs")
+        if answer.x is None:
+            return np.inf
+        objection = max(objection, float(gain @ answer.x))
+        for member in level:
+            span = span.with_row(member)
+    return objection

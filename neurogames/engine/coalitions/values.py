@@ -1,0 +1,110 @@
+"""Values of players: what each is worth by itself, averaged over the coalitions it could join.
+
+    phi_i = sum over S without i of w(|S|) (v(S + i) - v(S))
+
+with w(s) = s! (n-s-1)! / n! for the Shapley value, where every size is equally likely, and w(s) = 2^(1-n) for the
+Banzhaf value, where every coalition is. The interaction of i and j is the same mean of the second difference
+v(S+i+j) - v(S+i) - v(S+j) + v(S) over coalitions S without both, with n - 1 in the place of n.
+
+Without a budget every coalition is asked for and the answer is exact. With one it is estimated by a regression on
+pairs of coalitions (``value_estimates``); two plainer estimators of the Shapley value are in
+``value_sampling``. A budget of 2^n or more is exact again.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from neurogames.engine.coalitions.transforms import (
+    Vector,
+    coalition_table,
+    contributions,
+    pair_contributions,
+    size_weights,
+)
+from neurogames.engine.coalitions.valuation import Values, covers, required
+from neurogames.engine.coalitions.value_estimates import regress_interactions, regress_values
+from neurogames.games.arguments import refusal, whole
+from neurogames.games.coalition import CoalitionGame
+
+
+def shapley(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Generator | None = None) -> Values:
+    """Shapley values, exact or estimated.
+
+    Args:
+        game: the game; exact values ask for all 2^n coalitions and stop at 22 players.
+        budget: most coalitions to ask for; all of them when left out.
+        rng: source of the draws, needed with a budget below 2^n.
+
+    Returns:
+        Values (n,) that add up to v(N) - v(empty).
+
+    Raises:
+        ValueError: if there are too many players, or a budget below the least that the regression needs (the message
+            says how much that is), or no ``rng`` to go with it.
+
+    >>> from neurogames.games.coalition_families import WeightedVotingGame
+    >>> shapley(WeightedVotingGame([2, 1, 1], quota=3)).values.round(3)
+    array([0.667, 0.167, 0.167])
+
+    Reference: L. Shapley, A value for n-person games (1953).
+    """
+    if budget is None or covers(game, budget):
+        return _certain(contributions(coalition_table(game), size_weights(game.n_players, True)), "Shapley")
+    return regress_values(game, budget, rng=required(rng), index="Shapley")
+
+
+def banzhaf(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Generator | None = None) -> Values:
+    """Banzhaf values, exact or estimated; arguments and refusals as for :func:`shapley`.
+
+    They need not add up to v(N) - v(empty).
+
+    >>> from neurogames.games.coalition_families import WeightedVotingGame
+    >>> banzhaf(WeightedVotingGame([2, 1, 1], quota=3)).values
+    array([0.75, 0.25, 0.25])
+
+    Reference: J. Banzhaf, Weighted voting doesn't work (1965).
+    """
+    if budget is None or covers(game, budget):
+        return _certain(contributions(coalition_table(game), size_weights(game.n_players, False)), "Banzhaf")
+    return regress_values(game, budget, rng=required(rng), index="Banzhaf")
+
+
+def interactions(
+    game: CoalitionGame,
+    budget: int | None = None,
+    *,
+    rng: np.random.Generator | None = None,
+    index: Literal["Shapley", "Banzhaf"] = "Shapley",
+) -> Values:
+    """Interactions of all pairs of players, exact or estimated.
+
+    Positive where two players are worth more together than apart. Arguments and refusals as for :func:`shapley`;
+    n >= 2.
+
+    Returns:
+        Values (n, n), symmetric with a zero diagonal.
+
+    >>> from neurogames.games.coalition_families import GloveMarketGame
+    >>> interactions(GloveMarketGame(1, 2)).values
+    array([[ 0. ,  0.5,  0.5],
+           [ 0.5,  0. , -0.5],
+           [ 0.5, -0.5,  0. ]])
+
+    Reference: M. Grabisch and M. Roubens, An axiomatic approach to the concept of interaction among players in
+    cooperative games (1999).
+    """
+    if index not in ("Shapley", "Banzhaf"):
+        raise refusal("index", index, "'Shapley' or 'Banzhaf'")
+    n = whole("game.n_players", game.n_players, least=2)
+    name = f"{index} interaction"
+    if budget is None or covers(game, budget):
+        return _certain(pair_contributions(coalition_table(game), size_weights(n - 1, index == "Shapley")), name)
+    return regress_interactions(game, budget, rng=required(rng), index=name)
+
+
+def _certain(values: Vector, index: str) -> Values:
+    """A result without error, for which every coalition was asked."""
+    return Values(values, np.zeros_like(values), 1 << len(values), index, "exact")

@@ -1,0 +1,1 @@
+"""Games over stages and repeated choice: linear-quadratic games, bandits."""

@@ -1,0 +1,1 @@
+"""Equilibria of normal-form games, and the tests that belong to them."""

@@ -1,0 +1,224 @@
+"""Nash equilibria of normal form games: what was found, and what is known about what was not.
+
+Two players: all extreme equilibria (``bimatrix``), and in a degenerate game the maximal Nash
+subsets and components they span, since there an equilibrium found is as a rule one corner of a continuum. More players:
+the pure equilibria, and the one to which the principal branch of logit equilibria leads; no claim that there are no
+others. The regrets are computed from the payoffs, whatever the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurogames.engine.equilibria.bimatrix import extreme_equilibria
+from neurogames.engine.equilibria.components import Groups, nash_subsets
+from neurogames.engine.equilibria.lemke_howson import follow
+from neurogames.engine.equilibria.logit_limit import logit_limit
+from neurogames.games.arguments import refusal, whole
+from neurogames.games.normal_form import NormalFormGame
+from neurogames.games.replies import Profile, pure_equilibria, regret
+
+Method = Literal["auto", "vertices", "lemke_howson", "pure", "logit"]
+
+_MOST_BASES = 500_000
+_ACCURACY = 1e-9
+_SAME = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class NashSolutions:
+    """Equilibria of a game.
+
+    Attributes:
+        profiles: the equilibria, each a tuple of n strategies of shapes (a_1,), ..., (a_n,).
+        regret: (k,) regret of each, computed from the game, in payoff units.
+        status: "ok", or why something is missing or not accurate to 1e-9 of the payoff range.
+        unique: True or False when known, None when not.
+        complete: whether ``profiles`` determine the set of all equilibria: all of them if there are finitely many, all
+            extreme ones otherwise.
+        degenerate: whether the game is degenerate; None when not known.
+        index: index +1 or -1 of each equilibrium of a nondegenerate two-player game, None otherwise.
+        subsets: maximal Nash subsets as tuples of numbers of profiles: every mixture of the first strategies of a
+            subset with every mixture of the second ones is an equilibrium, and there are no others. None unless
+            complete.
+        components: the subsets joined where they meet; a component of one number is an isolated equilibrium.
+        method: how they were found; "exact vertices" where rounding could have decided and integers were used.
+        iterations: bases visited, pivots or steps.
+    """
+
+    profiles: tuple[Profile, ...]
+    regret: NDArray[np.float64]
+    status: str
+    unique: bool | None
+    complete: bool
+    degenerate: bool | None
+    index: tuple[int, ...] | None
+    subsets: Groups | None
+    components: Groups | None
+    method: str
+    iterations: int
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    def __iter__(self) -> Iterator[Profile]:
+        return iter(self.profiles)
+
+    def __getitem__(self, number: int) -> Profile:
+        return self.profiles[number]
+
+
+def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
+    """Find Nash equilibria.
+
+    Args:
+        game: the game.
+        method: "vertices" (two players): all extreme equilibria. "lemke_howson" (two players): the ends of the paths
+            from every label. "pure": all pure equilibria. "logit": the limit of the principal logit branch. "auto": for
+            two players, vertices, and where the polytopes are too large, Lemke-Howson and pure; for more, pure and
+            logit.
+
+    Returns:
+        The equilibria with their regrets, and whether they are all.
+
+    Raises:
+        ValueError: if the method is not known or needs two players.
+
+    Reference: D. Avis, G. Rosenberg, R. Savani, B. von Stengel, Enumeration of Nash equilibria for two-player games,
+    Economic Theory 42 (2010).
+
+    >>> sexes = NormalFormGame(([[3, 0], [0, 2]], [[2, 0], [0, 3]]))
+    >>> found = solve_nash(sexes)
+    >>> len(found), found.complete, found.degenerate, found.index, bool((found.regret < 1e-12).all())
+    (3, True, False, (1, 1, -1), True)
+    """
+    if method not in get_args(Method):
+        raise refusal("method", method, f"one of {', '.join(get_args(Method))}")
+    if method in ("vertices", "lemke_howson") and game.n_players != 2:
+        raise refusal("method", method, f"'pure', 'logit' or 'auto' for a game of {game.n_players} players")
+    if method == "vertices" or (method == "auto" and game.n_players == 2):
+        found = _from_vertices(game)
+        if found.complete or method == "vertices":
+            return found
+        paths = _from_paths(game)
+        return _solutions(
+            game, [*_pure_profiles(game), *paths.profiles], "auto", found.iterations + paths.iterations, found.status
+        )
+    if method == "lemke_howson":
+        return _from_paths(game)
+    profiles = [] if method == "logit" else _pure_profiles(game)
+    if method == "pure" or (method == "auto" and game.n_players == 1):
+        return _solutions(game, profiles, "pure", game.payoffs[0].size, "ok")
+    limit, steps, status = logit_limit(game)
+    return _solutions(game, [*profiles, limit], method, steps, status)
+
+
+def lemke_howson(game: NormalFormGame, label: int = 0) -> NashSolutions:
+    """Find one equilibrium of a two-player game by Lemke and Howson's path.
+
+    Args:
+        game: two players with m and n actions.
+        label: in 0..m+n-1, the label dropped first: an action of the first player, or m + an action of the second.
+
+    Returns:
+        One equilibrium, or none and the reason.
+
+    Raises:
+        ValueError: if there are not two players, or no such label.
+
+    >>> [strategy.round(3) for strategy in lemke_howson(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))[0]]
+    [array([0.5, 0.5]), array([0.5, 0.5])]
+    """
+    if game.n_players != 2:
+        raise refusal("game", f"{game.n_players} players", "2 players")
+    label = whole("label", label, least=0, most=sum(game.n_actions) - 1)
+    return _from_paths(game, [label])
+
+
+def _from_vertices(game: NormalFormGame) -> NashSolutions:
+    """All extreme equilibria of a two-player game."""
+    found = extreme_equilibria(game, _MOST_BASES)
+    k = len(found.rows)
+    worst = regret(game, (found.rows, found.columns)) if k else np.zeros(0)
+    complete, status = found.complete, "ok"
+    if not complete:
+        status = f"the best reply polytopes have more vertices than the {found.bases} bases visited"
+    elif found.index is not None and found.index.sum() != 1:
+        complete, status = False, f"rounding: the indices of the equilibria add up to {found.index.sum()} and not to 1"
+    elif k == 0:
+        complete, status = False, "rounding: no equilibrium found"
+    elif worst.max() > _ACCURACY * game.payoff_range:
+        status = f"rounding: a regret of {worst.max():g}"
+    subsets = components = None
+    if complete:
+        alone = tuple((i,) for i in range(k))
+        subsets, components = nash_subsets(found.rows, found.columns) if found.degenerate else (alone, alone)
+    return NashSolutions(
+        tuple(zip(found.rows, found.columns, strict=True)),
+        worst,
+        status,
+        False if k > 1 else (True if complete else None),
+        complete,
+        found.degenerate,
+        None if found.index is None or not complete else tuple(found.index.tolist()),
+        subsets,
+        components,
+        "exact vertices" if found.exact else "vertices",
+        found.bases,
+    )
+
+
+def _from_paths(game: NormalFormGame, labels: Sequence[int] | None = None) -> NashSolutions:
+    """Ends of the Lemke-Howson paths from some labels, or from all."""
+    ends = [follow(game, label) for label in (range(sum(game.n_actions)) if labels is None else labels)]
+    profiles = [(x, y) for x, y, _ in ends if np.isfinite(x).all() and np.isfinite(y).all()]
+    lost = len(ends) - len(profiles)
+    status = f"{lost} paths were given up after {max(pivots for *_, pivots in ends)} pivots" if lost else "ok"
+    return _solutions(game, profiles, "lemke_howson", sum(pivots for *_, pivots in ends), status)
+
+
+def _pure_profiles(game: NormalFormGame) -> list[Profile]:
+    """Pure equilibria as unit vectors."""
+    return [
+        tuple(np.eye(size)[action] for size, action in zip(game.n_actions, actions, strict=True))
+        for actions in pure_equilibria(game)
+    ]
+
+
+def _solutions(
+    game: NormalFormGame, candidates: Sequence[Profile], method: str, iterations: int, status: str
+) -> NashSolutions:
+    """Distinct equilibria among candidates, of a method that need not find all.
+
+    All equilibria of one player are known: the mixtures of his best actions.
+    """
+    profiles: list[Profile] = []
+    for candidate in candidates:
+        if not any(all(np.abs(a - b).max() <= _SAME for a, b in zip(candidate, p, strict=True)) for p in profiles):
+            profiles.append(candidate)
+    worst = np.array([float(regret(game, profile)) for profile in profiles])
+    limit = _ACCURACY * game.payoff_range
+    if status == "ok" and (worst > limit).any():
+        status = f"a regret of {worst.max():g} in a payoff range of {game.payoff_range:g}"
+    single = game.n_players == 1
+    group = (tuple(range(len(profiles))),) if single else None
+    certified = int((worst <= limit).sum())
+    unique = len(profiles) == 1 if single else (False if certified > 1 else None)
+    return NashSolutions(
+        tuple(profiles),
+        worst,
+        status,
+        unique,
+        single,
+        len(profiles) > 1 if single else None,
+        None,
+        group,
+        group,
+        method,
+        iterations,
+    )

@@ -1,0 +1,1 @@
+"""Mixed strategies of matrix games in motion."""

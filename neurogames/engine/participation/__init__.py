@@ -1,0 +1,1 @@
+"""Equilibria of participation games: existence, uniqueness, dominance, efficiency."""

@@ -1,0 +1,1 @@
+"""A population of players alike, in three views: agents, exact chain, large-population limit."""
