@@ -51,7 +51,7 @@ class Quadratic(NamedTuple):
         )
 
 
-class Law(NamedTuple):
+class ControlLaw(NamedTuple):
     """u = -(k + K x) at one stage, all players side by side: gain K (m, n), offset k (m,)."""
 
     gain: Array
@@ -73,7 +73,7 @@ class LinearQuadraticSolution:
         information: the information structure.
     """
 
-    laws: tuple[Law, ...]
+    laws: tuple[ControlLaw, ...]
     values: tuple[Quadratic, ...]
     regret: Array
     status: str
@@ -161,10 +161,10 @@ def _terminal(game: LinearQuadraticGame) -> Quadratic:
 
 def _sweep(
     game: LinearQuadraticGame, *, costate: bool, names: Sequence[int]
-) -> tuple[list[Law], list[Quadratic], bool, str]:
+) -> tuple[list[ControlLaw], list[Quadratic], bool, str]:
     """Laws and costs-to-go (or costates) of all stages, whether every R was regular, and "ok" or why it stopped."""
     after = _terminal(game)
-    laws: list[Law] = []
+    laws: list[ControlLaw] = []
     values = [after]
     unique = True
     for t in reversed(range(len(game.stages))):
@@ -189,7 +189,7 @@ def _sweep(
         if solved is None:
             return [], [], False, f"the first-order conditions at stage {t} contradict each other (singular R)"
         unique = unique and regular
-        law = Law(solved[:, :n], solved[:, n])
+        law = ControlLaw(solved[:, :n], solved[:, n])
         after = _costate(Q, g, n, law) if costate else _cost(Q, g, n, law, stage.drift, after)
         laws.append(law)
         values.append(after)
@@ -214,7 +214,7 @@ def _solved(R: Array, right: Array) -> tuple[Array | None, bool]:
     return (solved if consistent else None), False
 
 
-def _cost(Q: Array, g: Array, n: int, law: Law, drift: Array, after: Quadratic) -> Quadratic:
+def _cost(Q: Array, g: Array, n: int, law: ControlLaw, drift: Array, after: Quadratic) -> Quadratic:
     """Cost-to-go of all players when everybody follows the law."""
     T = np.concatenate([np.eye(n), -law.gain])
     z = np.concatenate([np.zeros(n), -law.offset])
@@ -227,7 +227,7 @@ def _cost(Q: Array, g: Array, n: int, law: Law, drift: Array, after: Quadratic) 
     )
 
 
-def _costate(Q: Array, g: Array, n: int, law: Law) -> Quadratic:
+def _costate(Q: Array, g: Array, n: int, law: ControlLaw) -> Quadratic:
     """Costate lambda_i = P_i x + p_i: the slope of the cost in x while the others' controls stay as they are."""
     return Quadratic(
         hessian=Q[:, :n, :n] - Q[:, :n, n:] @ law.gain,
@@ -236,7 +236,7 @@ def _costate(Q: Array, g: Array, n: int, law: Law) -> Quadratic:
     )
 
 
-def _evaluated(game: LinearQuadraticGame, laws: Sequence[Law]) -> list[Quadratic]:
+def _evaluated(game: LinearQuadraticGame, laws: Sequence[ControlLaw]) -> list[Quadratic]:
     """Costs-to-go of all players under given laws."""
     values = [_terminal(game)]
     for stage, law in zip(reversed(game.stages), reversed(laws), strict=True):
@@ -259,7 +259,7 @@ def _saving(reached: Quadratic, i: int, best: Quadratic, fixed: float) -> float:
 
 
 def _reply_game(
-    game: LinearQuadraticGame, laws: Sequence[Law], i: int, *, doubled: bool
+    game: LinearQuadraticGame, laws: Sequence[ControlLaw], i: int, *, doubled: bool
 ) -> tuple[LinearQuadraticGame, float]:
     """The one-player game of player i while the others keep their laws, and the cost no reply can change.
 

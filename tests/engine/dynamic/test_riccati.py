@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import solve_discrete_are
 
 from neurogames.engine.dynamic import riccati
-from neurogames.engine.dynamic.riccati import Law, solve_linear_quadratic
+from neurogames.engine.dynamic.riccati import ControlLaw, solve_linear_quadratic
 from neurogames.games.dynamic import LinearQuadraticGame, LinearQuadraticStage
 from tests.games.test_dynamic import random_game
 
@@ -163,7 +163,7 @@ def test_the_certificate_sees_a_law_that_is_no_equilibrium(information):
     """The regret of tampered laws is what a best reply to them saves, found by solving for the whole sequence."""
     game, start = random_game(11), np.array([0.6, 0.0, 0.8])
     doubled = information == "open_loop"
-    laws = [Law(law.gain + 0.1, law.offset - 0.2) for law in solve_linear_quadratic(game, information).laws]
+    laws = [ControlLaw(law.gain + 0.1, law.offset - 0.2) for law in solve_linear_quadratic(game, information).laws]
     reached = riccati._evaluated(game, laws)[0]
     played, x = [], start
     for stage, law in zip(game.stages, laws, strict=True):
