@@ -67,7 +67,9 @@ class Logit:
 
     def logs(self, difference: NDArray[np.float64], spread: float, progress: ArrayLike) -> Logs:  # noqa: ARG002
         """Log probabilities to accept and to decline, exact in both tails."""
-        return _log_sigmoids(difference / _TEMPERATURE.at(self.temperature, progress)[..., None])
+        tau = _TEMPERATURE.at(self.temperature, progress)[..., None]
+        with np.errstate(over="ignore"):
+            return _log_sigmoids(difference / tau)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ class Imitation:
 
     def logs(self, difference: NDArray[np.float64], spread: float, progress: ArrayLike) -> Logs:  # noqa: ARG002
         """Log probabilities to copy and not to copy, exact in both tails."""
-        return _log_sigmoids(difference * _INTENSITY.at(self.intensity, progress)[..., None])
+        beta = _INTENSITY.at(self.intensity, progress)[..., None]
+        with np.errstate(over="ignore"):
+            return _log_sigmoids(difference * beta)
 
 
 @dataclass(frozen=True)
@@ -182,5 +186,6 @@ def replicator() -> Choice:
 
 def _log_sigmoids(x: NDArray[np.float64]) -> Logs:
     """Log of 1 / (1 + exp(-x)) and of its complement."""
+    x = np.nan_to_num(x)  # beyond the largest float it is that float, so that nothing possible becomes impossible
     tail = np.log1p(np.exp(-np.abs(x)))
     return np.minimum(x, 0.0) - tail, np.minimum(-x, 0.0) - tail

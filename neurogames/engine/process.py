@@ -142,6 +142,14 @@ def limit_switching(game: TwoActionGame, process: Process, share: NDArray[np.flo
     return Switching(on[0], on[1], off[0], off[1])
 
 
+def check_played(game: TwoActionGame, process: Process) -> None:
+    """Refuse what is no process, such as a bare rule, and what is no symmetric two-action game, such as a network."""
+    if not isinstance(process, Process):
+        raise refusal("process", process, "a Process such as Process(logit(0.1))")
+    if not (hasattr(game, "gain") and hasattr(game, "baseline")):
+        raise refusal("game", game, "a symmetric two-action game; for one on a network see simulate_network")
+
+
 def payoff_spread(game: TwoActionGame) -> float:
     """Greatest payoff of the game minus its least."""
     payoffs = np.concatenate([game.baseline, game.baseline + game.gain])

@@ -66,6 +66,18 @@ def whole(name: str, value: Any, *, least: int, most: int | None = None) -> int:
     return int(value)
 
 
+def numbers(name: str, value: Any, expected: str) -> NDArray[np.float64]:
+    """Return ``value`` as a float array of any shape, a view where it is one already, or refuse it.
+
+    >>> numbers("allocation", [[1, 2]], "numbers of shape (..., 2)")
+    array([[1., 2.]])
+    """
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise refusal(name, value, expected) from None
+
+
 def finite_array(name: str, value: ArrayLike, *, ndim: int) -> NDArray[np.float64]:
     """Return a read-only float copy of ``value`` with ``ndim`` axes, no axis empty and every entry finite.
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, refusal, whole
+from neurogames.games.arguments import finite_array, numbers, refusal, whole
 
 
 class CoalitionGame(Protocol):
@@ -68,12 +68,14 @@ class FunctionCoalitionGame:
 
     def __post_init__(self) -> None:
         whole("n_players", self.n_players, least=1)
+        if not callable(self.function):
+            raise refusal("function", self.function, "a function of coalitions (m, n)")
 
     def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
         """Worth (...) of coalitions (..., n)."""
         members = coalition_array(coalitions, self.n_players)
         rows = members.reshape(-1, self.n_players).copy()  # a function that writes into its rows harms nobody
-        worth = np.asarray(self.function(rows), dtype=np.float64)
+        worth = numbers("function", self.function(rows), f"one worth for each of {len(rows)} rows")
         if worth.shape != (len(rows),):
             raise refusal("function", f"an answer of shape {worth.shape}", f"one worth for each of {len(rows)} rows")
         if not np.isfinite(worth).all():
@@ -138,11 +140,14 @@ class UnanimityGame:
     coefficients: NDArray[np.float64]
 
     def __init__(self, carriers: ArrayLike, coefficients: ArrayLike = 1.0) -> None:
-        members = np.atleast_2d(np.array(carriers))
+        try:
+            members = np.atleast_2d(np.array(carriers))
+        except ValueError:
+            raise refusal("carriers", carriers, "rows of booleans of one length, none all False") from None
         if members.dtype != np.bool_ or members.ndim != 2 or 0 in members.shape or not members.any(axis=1).all():
             raise refusal("carriers", f"{members.dtype} of shape {members.shape}", "rows of booleans, none all False")
         members.flags.writeable = False
-        given = np.asarray(coefficients, dtype=np.float64)
+        given = numbers("coefficients", coefficients, f"one number, or one for each of {len(members)} rows")
         if given.ndim > 0 and given.shape != (len(members),):
             raise refusal("coefficients", f"shape {given.shape}", f"one number, or one for each of {len(members)} rows")
         factors = finite_array("coefficients", np.broadcast_to(given, len(members)), ndim=1)

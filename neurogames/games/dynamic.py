@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, refusal
+from neurogames.games.arguments import finite_array, numbers, refusal
 
 Array = NDArray[np.float64]
 
@@ -53,6 +53,8 @@ class LinearQuadraticStage:
         drift: ArrayLike | None = None,
     ) -> None:
         A = finite_array("transition", transition, ndim=2)
+        if not isinstance(controls, Sequence | np.ndarray):
+            raise refusal("controls", controls, "an array (n', m_i) for each of at least 1 player")
         B = tuple(_control(f"controls[{i}]", part, A.shape[0]) for i, part in enumerate(controls))
         if not B:
             raise refusal("controls", "no players", "an array (n', m_i) for each of at least 1 player")
@@ -110,8 +112,12 @@ class LinearQuadraticGame:
         terminal_hessian: ArrayLike,
         terminal_gradient: ArrayLike | None = None,
     ) -> None:
-        if not stages:
-            raise refusal("stages", "none", "at least 1 stage")
+        if not isinstance(stages, Sequence) or not stages:
+            got = "none" if isinstance(stages, Sequence) else stages
+            raise refusal("stages", got, "a sequence of at least 1 stage")
+        for t, stage in enumerate(stages):
+            if not isinstance(stage, LinearQuadraticStage):
+                raise refusal(f"stages[{t}]", stage, "a LinearQuadraticStage")
         for t, (here, there) in enumerate(pairwise(stages)):
             if here.transition.shape[0] != there.transition.shape[1] or here.n_players != there.n_players:
                 got = f"{there.n_players} players and a state of width {there.transition.shape[1]}"
@@ -172,7 +178,7 @@ def _side_by_side(x: Array, u: Array) -> Array:
 
 def _control(name: str, value: ArrayLike, height: int) -> Array:
     """A finite (height, m) array, m = 0 allowed, read-only."""
-    part = np.array(value, dtype=np.float64)
+    part = numbers(name, value, f"a finite array ({height}, m_i), as high as the transition").copy()
     if part.ndim != 2 or part.shape[0] != height or not np.isfinite(part).all():
         raise refusal(name, f"shape {part.shape}", f"a finite array ({height}, m_i), as high as the transition")
     part.flags.writeable = False

@@ -28,7 +28,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, refusal
+from neurogames.games.arguments import finite_array, number, numbers, refusal
 from neurogames.games.public_goods import ClubGood, Good, LinearGood, PublicGoodsGame
 
 
@@ -124,9 +124,11 @@ class NetworkPublicGoodsGame:
         Returns:
             Two arrays (..., k): e kappa_i S(a / m_i), and the gain f_i(a).
         """
-        beside = np.asarray(acting, dtype=np.float64)
+        beside = numbers("acting", acting, "weights of neighbours who act")
         who = player if isinstance(player, slice) else np.asarray(player)
         multiplier, size = self.multiplier[who], self.size[who]
+        if beside.ndim == 0 or beside.shape[-1] != size.size:
+            raise refusal("acting", f"shape {beside.shape}", f"weights of shape (..., {size.size})")
         received = 0.0 if self.good.excludable else self.good.produced(beside / size)
         resting = multiplier * received * np.ones_like(beside)
         return resting, multiplier * self.good.produced((beside + 1.0) / size) - resting - self.cost[who]
@@ -246,19 +248,22 @@ class NetworkPublicGoodsGame:
 
 def _neighbourhoods(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Neighbours of each node as (first, neighbour, weight), sorted."""
-    number = {node: i for i, node in enumerate(graph)}
+    place = {node: i for i, node in enumerate(graph)}
     weights: dict[tuple[int, int], float] = {}
     for node, other, weight in graph.edges(data="weight", default=1.0):
-        i, j = number[node], number[other]
+        i, j = place[node], place[other]
         if i == j:
             raise refusal("graph", f"a loop at {node!r}", "no loops: a player belongs to its own group with weight 1")
         for pair in ((i, j),) if graph.is_directed() else ((i, j), (j, i)):
-            weights[pair] = weights.get(pair, 0.0) + weight
+            try:
+                value = number("graph", weight, "weights > 0", lambda value: value > 0)
+            except ValueError:
+                got = f"an edge whose weight is not a finite number > 0: {weight!r}"
+                raise refusal("graph", got, "weights > 0") from None
+            weights[pair] = weights.get(pair, 0.0) + value
     pairs = np.array(sorted(weights), dtype=np.int64).reshape(-1, 2)
     values = np.array([weights[i, j] for i, j in pairs.tolist()], dtype=np.float64)
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise refusal("graph", "an edge whose weight is not a finite number > 0", "weights > 0")
-    degree = np.bincount(pairs[:, 0], minlength=len(number))
+    degree = np.bincount(pairs[:, 0], minlength=len(place))
     return np.concatenate([[0], np.cumsum(degree)]).astype(np.int64), pairs[:, 1].copy(), values
 
 
@@ -266,13 +271,14 @@ def _per_player(name: str, value: ArrayLike | str, graph: Any) -> NDArray[np.flo
     """A value > 0 for each player, from a number, an array or the name of a node attribute."""
     n = graph.number_of_nodes()
     if isinstance(value, str):
-        given = [data.get(value) for _, data in graph.nodes(data=True)]
-        if None in given:
-            raise refusal(name, f"{value!r}, which {given.count(None)} nodes do not have", "an attribute of every node")
-        value = given
-    if np.ndim(value) > 0 and np.shape(value) != (n,):
-        raise refusal(name, f"shape {np.shape(value)}", f"one number, {n} numbers or a node attribute")
-    result = finite_array(name, np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)), ndim=1)
+        found = [data.get(value) for _, data in graph.nodes(data=True)]
+        if None in found:
+            raise refusal(name, f"{value!r}, which {found.count(None)} nodes do not have", "an attribute of every node")
+        value = found
+    given = numbers(name, value, f"one number, {n} numbers or a node attribute")
+    if given.ndim > 0 and given.shape != (n,):
+        raise refusal(name, f"shape {given.shape}", f"one number, {n} numbers or a node attribute")
+    result = finite_array(name, np.broadcast_to(given, (n,)), ndim=1)
     if not (result > 0).all():
         raise refusal(name, f"{np.count_nonzero(result <= 0)} values that are not > 0", "numbers > 0")
     return result

@@ -57,6 +57,8 @@ class NormalFormGame:
     labels: Labels
 
     def __init__(self, payoffs: Sequence[ArrayLike], labels: Labels | None = None) -> None:
+        if not isinstance(payoffs, Sequence | np.ndarray):
+            raise refusal("payoffs", payoffs, "one payoff tensor for each of at least 1 player")
         n = len(payoffs)
         if n == 0:
             raise refusal("payoffs", "no tensor", "one payoff tensor for each of at least 1 player")
@@ -69,6 +71,8 @@ class NormalFormGame:
             labels = Labels(
                 "", "", tuple(str(i + 1) for i in range(n)), tuple(tuple(str(k + 1) for k in range(a)) for a in shape)
             )
+        elif not isinstance(labels, Labels):
+            raise refusal("labels", labels, "Labels")
         elif len(labels.players) != n or tuple(map(len, labels.actions)) != shape:
             got = f"{len(labels.players)} players with {tuple(map(len, labels.actions))} actions"
             raise refusal("labels", got, f"names of {n} players with {shape} actions")

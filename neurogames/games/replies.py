@@ -14,7 +14,7 @@ from string import ascii_letters
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import refusal
+from neurogames.games.arguments import number, numbers, refusal
 from neurogames.games.normal_form import NormalFormGame
 
 Profile = tuple[NDArray[np.float64], ...]
@@ -33,17 +33,24 @@ def mixed_profile(game: NormalFormGame, profile: Sequence[ArrayLike]) -> Profile
         The arrays, not renormalised.
 
     Raises:
-        ValueError: if the number of arrays, a length, a sign or a sum is wrong.
+        ValueError: if the number of arrays, a length, a sign or a sum is wrong, or leading axes do not agree.
     """
-    if len(profile) != game.n_players:
-        raise refusal("profile", f"{len(profile)} strategies", f"one for each of {game.n_players} players")
-    strategies = tuple(np.asarray(strategy, dtype=np.float64) for strategy in profile)
+    if not isinstance(profile, Sequence | np.ndarray) or len(profile) != game.n_players:
+        got = f"{len(profile)} strategies" if isinstance(profile, Sequence | np.ndarray) else profile
+        raise refusal("profile", got, f"strategies, one for each of {game.n_players} players")
+    strategies = tuple(
+        numbers(f"profile[{i}]", strategy, "probabilities that sum to 1") for i, strategy in enumerate(profile)
+    )
     for i, (strategy, actions) in enumerate(zip(strategies, game.n_actions, strict=True)):
         name = f"profile[{i}]"
         if strategy.ndim == 0 or strategy.shape[-1] != actions:
             raise refusal(name, f"shape {strategy.shape}", f"a last axis of {actions} actions")
         if not (strategy >= -_ROUNDING).all() or not (np.abs(strategy.sum(axis=-1) - 1.0) <= _ROUNDING).all():
             raise refusal(name, strategy, "probabilities that sum to 1")
+    try:
+        np.broadcast_shapes(*(strategy.shape[:-1] for strategy in strategies))
+    except ValueError:
+        raise refusal("profile", f"shapes {[each.shape for each in strategies]}", "leading axes that agree") from None
     return strategies
 
 
@@ -159,6 +166,7 @@ def best_replies(
     >>> best_replies(NormalFormGame.symmetric([[2.0, 0.0], [0.0, 1.0]]), ([1.0, 0.0], [1 / 3, 2 / 3]))
     (array([ True,  True]), array([ True, False]))
     """
+    tolerance = number("tolerance", tolerance, "a tolerance >= 0", lambda value: value >= 0)
     margin = tolerance * game.payoff_range
     return tuple(value >= value.max(axis=-1, keepdims=True) - margin for value in action_payoffs(game, profile))
 

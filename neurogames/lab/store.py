@@ -13,6 +13,8 @@ import json
 import logging
 import os
 import platform
+import signal
+import threading
 import time
 import tomllib
 import uuid
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -130,7 +133,7 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
         plain[name].encoding = {}
         if variable.dtype.kind in "biuf" and variable.ndim and variable.size:
             encoding[name] = {"fletcher32": True}
-    with _whole_file(Path(path)) as temporary:
+    with _undisturbed(), _whole_file(Path(path)) as temporary:
         plain.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
 
 
@@ -141,7 +144,8 @@ def read_dataset(path: str | Path) -> xr.Dataset:
         ValueError: if the file is missing, cut short, damaged, or no netCDF; the error names it.
     """
     try:
-        dataset = xr.load_dataset(Path(path), engine="h5netcdf", decode_timedelta=False)
+        with _undisturbed():
+            dataset = xr.load_dataset(Path(path), engine="h5netcdf", decode_timedelta=False)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
         raise refusal("results", why, "a whole netCDF file") from None
@@ -173,6 +177,26 @@ def remove_leftovers(folder: str | Path) -> None:
             if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                 path.unlink()
                 logging.getLogger(__name__).info("removed the leftover %s", path)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off until a file is read or written: the netCDF library does not survive one half-way.
+
+    It would leave half-made objects, whose destructors complain or swallow the interrupt.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    noted: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: noted.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if noted:
+            usual(*noted[0])
 
 
 @contextlib.contextmanager

@@ -202,3 +202,15 @@ def test_the_graph_can_change_later_without_changing_the_game():
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("weight", ["heavy", None, np.nan, 0.0])
+def test_an_edge_without_a_positive_weight_is_refused(weight):
+    with pytest.raises(ValueError, match=r"graph: got .an edge whose weight is not a finite number > 0"):
+        NetworkPublicGoodsGame(nx.Graph([(0, 1, {"weight": weight})]), 1.0, 1.0)
+
+
+@pytest.mark.parametrize("acting", [[1.0, 2.0], "x", 1.0])
+def test_acting_weights_of_another_shape_are_refused(acting):
+    with pytest.raises(ValueError, match="acting: got"):
+        NetworkPublicGoodsGame(nx.cycle_graph(5), 0.5, 1.0).pays(acting)

@@ -56,3 +56,12 @@ def test_symmetric_and_zero_sum_games_are_what_they_say():
 def test_nashpy_knows_games_of_two_players_only():
     with pytest.raises(ValueError, match="3 players"):
         GAME.to_nashpy()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((5,), "payoffs: got 5"), (([[1.0, 2.0]], "names"), "labels: got 'names', expected Labels")],
+)
+def test_what_are_no_payoffs_and_no_labels_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        NormalFormGame(*arguments)

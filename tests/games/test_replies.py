@@ -85,3 +85,17 @@ def test_best_replies_are_marked_up_to_rounding():
 def test_what_is_no_profile_is_refused(profile, message):
     with pytest.raises(ValueError, match=message):
         regret(NormalFormGame.zero_sum(np.eye(2)), profile)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda game: regret(game, (["a", "b"], [0.5, 0.5])), r"profile\[0\]: got \['a', 'b'\]"),
+        (lambda game: regret(game, 5), "profile: got 5"),
+        (lambda game: regret(game, (np.full((3, 2), 0.5), np.full((2, 2), 0.5))), "leading axes that agree"),
+        (lambda game: best_replies(game, ([0.5, 0.5], [0.5, 0.5]), tolerance=-1.0), "tolerance: got -1.0"),
+    ],
+)
+def test_wrong_input_is_named_before_numpy_meets_it(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]]))

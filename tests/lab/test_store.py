@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import tomllib
 from pathlib import Path
 
@@ -213,3 +214,27 @@ def test_versions_leave_out_what_is_not_installed(monkeypatch):
     monkeypatch.setattr(store, "RECORDED", ("numpy", "no-such-package-here"))
     assert versions().keys() == {"python", "numpy"}
     assert versions()["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("act", ["write", "read"])
+def test_an_interrupt_waits_until_the_file_is_done(act, tmp_path, monkeypatch):
+    path = tmp_path / "results.nc"
+    dataset = xr.Dataset({"error": ("seed", [0.5, 0.25])})
+    write_dataset(dataset, path)
+    owner, name = (xr.Dataset, "to_netcdf") if act == "write" else (xr, "load_dataset")
+    usual, went_on = getattr(owner, name), []
+
+    def interrupted(*words, **options):
+        signal.raise_signal(signal.SIGINT)
+        result = usual(*words, **options)
+        went_on.append(True)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_dataset(2 * dataset, path) if act == "write" else read_dataset(path)
+    assert went_on
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert float(read_dataset(path)["error"][0]) == (1.0 if act == "write" else 0.5)
+    assert [each.name for each in tmp_path.iterdir()] == ["results.nc"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.participation_equilibria import participation_equilibria
 from neurogames.engine.participation.rationalizable import rationalizable_box
-from neurogames.engine.participation.uniqueness import uniqueness
+from neurogames.engine.participation.uniqueness import participation_uniqueness
 from neurogames.games.participation import ParticipationGame
 
 seeds = st.integers(0, 10**6)
@@ -82,7 +82,7 @@ def test_equilibrium_is_unique_when_twice_beta_exceeds_eta(seed, beta):
     """M = (2 beta - eta) diag(G) + eta G, and G is a Gram matrix: eigenvalues at least (2 beta - eta) min G_ii."""
     benefit, theta, _ = draw(seed)
     game = ParticipationGame(benefit, theta, beta, 0.0, 1.0)
-    found = uniqueness(game)
+    found = participation_uniqueness(game)
     assert found.unique
     assert found.eigenvalue >= (2 * beta - 1.0) * game.squares.min() - 1e-9
     assert len(participation_equilibria(game).profiles) == 1
@@ -93,4 +93,4 @@ def test_without_it_benefits_exist_that_have_several():
     for beta, count in ((0.45, 3), (0.55, 1)):
         game = ParticipationGame([0.8, 0.8], [[1.0], [1.0]], beta, 0.0, 1.0)
         assert len(participation_equilibria(game).profiles) == count
-        assert (uniqueness(game).eigenvalue < 0) == (count == 3)
+        assert (participation_uniqueness(game).eigenvalue < 0) == (count == 3)

@@ -10,7 +10,7 @@ from neurogames.engine.equilibria.alpha_rank import alpha_rank
 from neurogames.engine.equilibria.correlated import correlated_equilibrium
 from neurogames.engine.equilibria.evolutionary import stable_strategies
 from neurogames.engine.equilibria.nash import lemke_howson, solve_nash
-from neurogames.engine.equilibria.potential import decompose, is_potential_game
+from neurogames.engine.equilibria.potential import decompose_game, is_potential_game
 from neurogames.engine.equilibria.quantal import logit_equilibrium
 from neurogames.engine.equilibria.zero_sum import solve_zero_sum
 from neurogames.games.dominance import iterated_elimination
@@ -178,9 +178,9 @@ def test_rosenthal_1973_congestion_games_have_the_potential_of_summed_delays():
 
 
 def test_candogan_2011_matching_pennies_is_harmonic_and_coordination_is_not():
-    pennies = decompose(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))
+    pennies = decompose_game(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))
     assert np.abs(pennies.potential).max() < 1e-15
-    battle = decompose(NormalFormGame(([[3, 0], [0, 2]], [[2, 0], [0, 3]])))
+    battle = decompose_game(NormalFormGame(([[3, 0], [0, 2]], [[2, 0], [0, 3]])))
     # Section 6: in a battle of the sexes no flow goes round.
     assert max(np.abs(u).max() for u in battle.harmonic_part.payoffs) < 1e-15
 
@@ -188,7 +188,7 @@ def test_candogan_2011_matching_pennies_is_harmonic_and_coordination_is_not():
 def test_candogan_2011_rock_paper_scissors_is_harmonic_with_any_stakes_that_balance():
     x, y, z = 3.0, 1.0, 2.0
     general = NormalFormGame.zero_sum([[0, -3 * x, 3 * y], [3 * x, 0, -3 * z], [-3 * y, 3 * z, 0]])
-    parts = decompose(general)
+    parts = decompose_game(general)
     # Theorem: the harmonic part is the game with equal stakes x + y + z.
     stake = x + y + z
     assert parts.harmonic_part.payoffs[0] == pytest.approx(

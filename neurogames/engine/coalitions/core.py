@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurogames.engine.coalitions.lexicographic import minimise_lexicographically, normalise
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_table, subset_sums
-from neurogames.games.arguments import refusal
+from neurogames.games.arguments import numbers, refusal
 from neurogames.games.coalition import CoalitionGame
 
 
@@ -78,7 +78,7 @@ def core_violation(game: CoalitionGame, allocation: ArrayLike) -> CoreViolation:
     """
     table = grounded_table(game)
     n = game.n_players
-    x = np.asarray(allocation, dtype=np.float64)
+    x = numbers("allocation", allocation, f"finite numbers of shape (..., {n})")
     if x.ndim == 0 or x.shape[-1] != n or not np.isfinite(x).all():
         raise refusal("allocation", f"shape {x.shape}", f"finite numbers of shape (..., {n})")
     worst = np.empty(x.shape[:-1], dtype=np.intp)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurogames.games.arguments import refusal
 from neurogames.games.coalition import CoalitionGame, TabularCoalitionGame
@@ -114,19 +114,24 @@ def subset_sums(weights: Vector) -> Vector:
     return sums
 
 
-def dividends(table: Vector) -> Vector:
+def harsanyi_dividends(table: ArrayLike) -> Vector:
     """Harsanyi dividends (2^n,): d(S) = sum over T in S of (-1)^(|S| - |T|) v(T), the Moebius transform.
 
     Args:
-        table: (2^n,) worths; not changed.
+        table: (2^n,) worths, n >= 1; not changed.
 
     Returns:
         Dividends, with v(S) = sum of d(T) over T in S.
 
-    >>> dividends(np.array([0.0, 1.0, 2.0, 5.0]))
+    Raises:
+        ValueError: if the length is no power of two or a worth is not finite.
+
+    Reference: J. Harsanyi, A simplified bargaining model for the n-person cooperative game (1963).
+
+    >>> harsanyi_dividends(np.array([0.0, 1.0, 2.0, 5.0]))
     array([0., 1., 2., 2.])
     """
-    result = np.array(table, dtype=np.float64)
+    result = TabularCoalitionGame(table).values.copy()
     for i in range(result.size.bit_length() - 1):
         halves = result.reshape(-1, 2, 1 << i)
         halves[:, 1] -= halves[:, 0]

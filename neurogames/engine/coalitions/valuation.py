@@ -45,8 +45,8 @@ def covers(game: CoalitionGame, budget: int) -> bool:
     return whole("budget", budget, least=2) >= 1 << game.n_players
 
 
-def required(rng: np.random.Generator | None) -> np.random.Generator:
+def required(rng: object) -> np.random.Generator:
     """Return the generator that an estimate needs, or refuse to do without."""
-    if rng is None:
+    if not isinstance(rng, np.random.Generator):
         raise refusal("rng", rng, "a numpy Generator, since a budget below 2^n asks for an estimate")
     return rng

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.engine.coalitions.transforms import Vector, evaluate
-from neurogames.engine.coalitions.valuation import Values, covers
+from neurogames.engine.coalitions.valuation import Values, covers, required
 from neurogames.engine.coalitions.values import shapley
 from neurogames.games.arguments import number, whole
 from neurogames.games.coalition import CoalitionGame
@@ -46,6 +46,7 @@ def shapley_by_strata(game: CoalitionGame, budget: int, *, rng: np.random.Genera
     """
     if covers(game, budget):
         return shapley(game)
+    required(rng)
     n = game.n_players  # at least 4: the budget of 3 players is covered by the least
     cost = np.array([n if 2 * h == n else 2 * n for h in range(2, n // 2 + 1)], dtype=np.intp)
     border = 2 + 2 * n
@@ -111,6 +112,7 @@ def shapley_by_permutations(
     limit = number("truncation", truncation, "a number >= 0", lambda value: value >= 0)
     if covers(game, budget):
         return shapley(game)
+    required(rng)
     n = game.n_players
     cost = 2 * (n - 1)
     whole("budget", budget, least=min(2 + 2 * cost, 1 << n))

@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from neurogames.games.arguments import number, refusal, whole
 from neurogames.games.normal_form import NormalFormGame
 
+_MOST_EXPONENT = 1e300
+
 Populations = Literal["each", "one"]
 Fitness = Literal["pair", "mixed"]
 
@@ -79,6 +81,9 @@ def alpha_rank(
     """
     alpha = number("alpha", alpha, "an intensity > 0", lambda value: value > 0)
     m = whole("population_size", population_size, least=2)
+    if not np.isfinite(alpha * m) or game.payoff_range > _MOST_EXPONENT / (alpha * m):
+        most = f"at most {_MOST_EXPONENT:g} when multiplied by the population size and the payoff range"
+        raise refusal("alpha", alpha, most)
     for name, value, kinds in (("populations", populations, Populations), ("fitness", fitness, Fitness)):
         if value not in get_args(kinds):
             raise refusal(name, value, " or ".join(map(repr, get_args(kinds))))

@@ -11,8 +11,8 @@ In a nondegenerate game each equilibrium has the index (-1)^(k+1) sign(det A_IJ 
 k, and the indices add up to 1 [Shapley 1974]: a check on whether an equilibrium has been lost.
 
 The walk in floats takes numbers below 1e-10, in units in which payoffs lie in [1, 2], as zero. Where it meets one
-between 1e-13 and 1e-9, or the indices do not add up, it is repeated in exact arithmetic
-(``exact_vertices``).
+between 1e-13 and 1e-9, or the indices do not add up, or a game looks degenerate whose payoffs differ by less than 1e-9
+of their range, it is repeated in exact arithmetic (``exact_vertices``).
 
 Reference: B. von Stengel, Computing equilibria for two-person games, in: Handbook of Game Theory 3 (2002); D. Avis,
 G. Rosenberg, R. Savani, B. von Stengel, Enumeration of Nash equilibria for two-player games, Economic Theory 42 (2010).
@@ -31,6 +31,7 @@ from neurogames.engine.equilibria.vertices import Vertices, vertices
 from neurogames.games.normal_form import NormalFormGame
 
 _MOST_EXACT = 20_000
+_NEAR = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +77,21 @@ def extreme_equilibria(game: NormalFormGame, most: int) -> ExtremeEquilibria:
     """
     first, second = game.payoffs
     found = _paired(vertices(positive(second.T), most), vertices(positive(first), most), False)
-    certain = found.index is None or found.index.sum() == 1 or not found.complete
+    certain = not _merged(first, second) if found.degenerate else found.index is None or found.index.sum() == 1
+    certain = certain or not found.complete
     if found.clear and certain and (len(found.rows) or not found.complete):
         return found
     few = min(most, _MOST_EXACT)
     return _paired(exact_vertices(second.T, few), exact_vertices(first, few), True)
+
+
+def _merged(*payoffs: NDArray[np.float64]) -> bool:
+    """Whether payoffs of a player differ by so little of their range that a walk in floats may take them as equal."""
+    for tensor in payoffs:
+        gaps = np.diff(np.unique(tensor))
+        if gaps.size and gaps.min() < _NEAR * np.ptp(tensor):
+            return True
+    return False
 
 
 def _paired(p: Vertices, q: Vertices, exact: bool) -> ExtremeEquilibria:

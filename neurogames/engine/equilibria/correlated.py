@@ -24,6 +24,8 @@ from scipy.sparse import coo_array, csr_array
 from neurogames.games.arguments import finite_array, refusal
 from neurogames.games.normal_form import NormalFormGame
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class CorrelatedEquilibrium:
@@ -106,11 +108,17 @@ def correlated_regret(game: NormalFormGame, distribution: ArrayLike, *, coarse: 
     Returns:
         The regret in payoff units; 0 iff the distribution is a (coarse) correlated equilibrium.
 
+    Raises:
+        ValueError: if the distribution has another shape or is none.
+
     >>> traffic_light = [[0.0, 0.5], [0.5, 0.0]]
     >>> correlated_regret(NormalFormGame.symmetric([[6.0, 2.0], [7.0, 0.0]]), traffic_light)
     0.0
     """
     q = finite_array("distribution", distribution, ndim=game.n_players)
+    if q.shape != game.n_actions or (q < -_ROUNDING).any() or abs(q.sum() - 1.0) > _ROUNDING:
+        got = f"shape {q.shape}, least {q.min():g}, sum {q.sum():g}"
+        raise refusal("distribution", got, f"probabilities of shape {game.n_actions} that sum to 1")
     worst = 0.0
     for i, tensor in enumerate(game.payoffs):
         law = np.moveaxis(q, i, 0).reshape(q.shape[i], -1)

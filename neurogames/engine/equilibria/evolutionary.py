@@ -73,7 +73,8 @@ def stable_strategies(game: NormalFormGame) -> StableStrategies:
     points = found.points[labelled][np.sort(first)]
     points = points / points.sum(axis=1, keepdims=True)
     stable = np.array([_stable(matrix, p) for p in points], dtype=bool)
-    status = "ok" if found.complete else f"the best reply polytope has more than {len(found.points)} bases"
+    status = "ok" if found.clear else "rounding may have decided which strategies are extreme equilibria"
+    status = status if found.complete else f"the best reply polytope has more than {len(found.points)} bases"
     return StableStrategies(points[stable], points, stable, status)
 
 

@@ -195,7 +195,7 @@ def _solutions(
 ) -> NashSolutions:
     """Distinct equilibria among candidates, of a method that need not find all.
 
-    All equilibria of one player are known: the mixtures of his best actions.
+    All equilibria of one player are known once the pure ones are: the mixtures of his best actions.
     """
     profiles: list[Profile] = []
     for candidate in candidates:
@@ -205,7 +205,7 @@ def _solutions(
     limit = _ACCURACY * game.payoff_range
     if status == "ok" and (worst > limit).any():
         status = f"a regret of {worst.max():g} in a payoff range of {game.payoff_range:g}"
-    single = game.n_players == 1
+    single = game.n_players == 1 and method == "pure"
     group = (tuple(range(len(profiles))),) if single else None
     certified = int((worst <= limit).sum())
     unique = len(profiles) == 1 if single else (False if certified > 1 else None)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.games.arguments import number
 from neurogames.games.normal_form import NormalFormGame
 
 
@@ -83,14 +84,15 @@ def least_squares_potential(game: NormalFormGame) -> NDArray[np.float64]:
         varies = np.full(size, float(size))
         varies[0] = 0.0
         weight = varies.reshape([-1 if k == i else 1 for k in range(game.n_players)])
-        top += weight * _transformed(tensor, bases)
+        # A level that all payoffs share means nothing here, and its rounding could be more than they differ by.
+        top += weight * _transformed(tensor - tensor.min(), bases)
         bottom += weight
     bottom.flat[0] = 1.0
     # Axes of a single action leave nothing but the constant, whose weight is 1 now.
     return _transformed(top / bottom, [basis.T for basis in bases])
 
 
-def decompose(game: NormalFormGame) -> Decomposition:
+def decompose_game(game: NormalFormGame) -> Decomposition:
     """Split a game into its potential, harmonic and nonstrategic parts.
 
     Args:
@@ -101,7 +103,7 @@ def decompose(game: NormalFormGame) -> Decomposition:
 
     Reference: Candogan, Menache, Ozdaglar, Parrilo (2011), theorem 4.1.
 
-    >>> parts = decompose(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))
+    >>> parts = decompose_game(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))
     >>> parts.harmonic_part.payoffs[0].round(12), float(abs(parts.potential).max().round(12))
     (array([[ 1., -1.],
            [-1.,  1.]]), 0.0)
@@ -120,18 +122,22 @@ def is_potential_game(game: NormalFormGame, *, tolerance: float = 1e-9) -> Poten
 
     Args:
         game: the game.
-        tolerance: residual allowed, as a share of the payoff range.
+        tolerance: residual allowed, as a share of the payoff range, >= 0.
 
     Returns:
         A value that is true iff there is an exact potential, with the potential and the residual.
+
+    Raises:
+        ValueError: if the tolerance is negative or not finite.
 
     >>> bool(is_potential_game(NormalFormGame.symmetric([[3, 0], [5, 1]])))
     True
     >>> is_potential_game(NormalFormGame.zero_sum([[1, -1], [-1, 1]])).residual
     2.0
     """
+    tolerance = number("tolerance", tolerance, "a tolerance >= 0", lambda value: value >= 0)
     phi = least_squares_potential(game)
-    residual = max(float(np.ptp(tensor - phi, axis=i).max()) for i, tensor in enumerate(game.payoffs))
+    residual = max(float(np.ptp(tensor - tensor.min() - phi, axis=i).max()) for i, tensor in enumerate(game.payoffs))
     return PotentialTest(phi, residual, residual <= tolerance * game.payoff_range)
 
 

@@ -1,9 +1,9 @@
 """Populations that play a two-player game, followed from many starts at once.
 
-A game gives the fitness (:func:`within`, :func:`between`), a formula of ``matrix_velocities``
-turns it into a velocity, and one of two drivers moves on: :func:`flow` integrates smooth velocities in continuous time,
-:func:`iterate` takes steps x <- P(x + h_t v), P being the projection on the simplex, which is how best responses,
-fictitious play and projected gradients are meant.
+A game gives the fitness (:func:`one_population_fitness`, :func:`two_population_fitness`), a formula of
+``matrix_velocities`` turns it into a velocity, and one of two drivers moves on: :func:`integrate_dynamics` integrates
+smooth velocities in continuous time, :func:`iterate_dynamics` takes steps x <- P(x + h_t v), P being the projection on
+the simplex, which is how best responses, fictitious play and projected gradients are meant.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames.engine.matrix.matrix_velocities import Vector, Velocity, project
-from neurogames.games.arguments import finite_array, number, refusal, whole
+from neurogames.games.arguments import finite_array, number, numbers, refusal, whole
 from neurogames.games.normal_form import NormalFormGame
 
 States = tuple[Vector, ...]
@@ -41,7 +41,7 @@ class MatrixPath:
     status: str
 
 
-def within(game: NormalFormGame) -> Fitness:
+def one_population_fitness(game: NormalFormGame) -> Fitness:
     """Fitness in one population whose members meet each other in a symmetric game.
 
     Args:
@@ -56,10 +56,10 @@ def within(game: NormalFormGame) -> Fitness:
     if game.n_players != 2 or not np.array_equal(game.payoffs[0], game.payoffs[1].T):
         raise refusal("game", f"payoffs of shape {game.n_actions}", "2 players, payoffs[1] the transpose of payoffs[0]")
     matrix = game.payoffs[0]
-    return lambda states: (states[0] @ matrix.T,)
+    return lambda states: (_meeting(states, 1, (len(matrix),))[0] @ matrix.T,)
 
 
-def between(game: NormalFormGame) -> Fitness:
+def two_population_fitness(game: NormalFormGame) -> Fitness:
     """Fitness in two populations whose members meet members of the other one.
 
     Args:
@@ -74,13 +74,18 @@ def between(game: NormalFormGame) -> Fitness:
     if game.n_players != 2:
         raise refusal("game", f"{game.n_players} players", "2 players")
     first, second = game.payoffs
-    return lambda states: (states[1] @ first.T, states[0] @ second)
+
+    def fitness(states: States) -> States:
+        x, y = _meeting(states, 2, game.n_actions)
+        return y @ first.T, x @ second
+
+    return fitness
 
 
-def fictitious(step: int) -> float:
+def fictitious_play_step(step: int) -> float:
     """Step size 1 / (t + 2): with best responses, x is the average of all plays, the start being the first of them.
 
-    >>> [fictitious(t) for t in (0, 2)]
+    >>> [fictitious_play_step(t) for t in (0, 2)]
     [0.5, 0.25]
 
     Reference: G. Brown, Iterative solution of games by fictitious play, in Activity Analysis of Production and
@@ -89,7 +94,7 @@ def fictitious(step: int) -> float:
     return 1.0 / (step + 2)
 
 
-def flow(
+def integrate_dynamics(
     fitness: Fitness,
     velocity: Velocity,
     start: Sequence[ArrayLike],
@@ -100,7 +105,7 @@ def flow(
     """Integrate x' = v(x, f(x)), by Dormand and Prince's method.
 
     Args:
-        fitness: what the actions pay, such as ``within(game)``.
+        fitness: what the actions pay, such as ``one_population_fitness(game)``.
         velocity: a smooth velocity: replicator, imitation, logit. One that jumps makes the steps very small.
         start: for each population, (..., a) shares at time 0; the same leading axes in all.
         times: (T,) increasing times >= 0 to look at.
@@ -114,13 +119,15 @@ def flow(
 
     >>> from neurogames.engine.matrix.matrix_velocities import replicator_velocity
     >>> hawk_dove = NormalFormGame.symmetric([[-1.0, 2.0], [0.0, 1.0]])
-    >>> path = flow(within(hawk_dove), replicator_velocity, [[[0.1, 0.9], [1.0, 0.0]]], [0.0, 40.0])
+    >>> fitness, start = one_population_fitness(hawk_dove), [[[0.1, 0.9], [1.0, 0.0]]]
+    >>> path = integrate_dynamics(fitness, replicator_velocity, start, [0.0, 40.0])
     >>> path.states[0][-1].round(6)
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
     from scipy.integrate import solve_ivp  # a slow import
 
+    _check_motion(fitness, velocity)
     states = _starts(start)
     at = finite_array("times", times, ndim=1)
     if at[0] < 0 or (np.diff(at) <= 0).any():
@@ -147,7 +154,7 @@ def flow(
     return _path(at, tuple(past.reshape(at.size, *state.shape) for past, state in pasts), status)
 
 
-def iterate(
+def iterate_dynamics(
     fitness: Fitness,
     velocity: Velocity,
     start: Sequence[ArrayLike],
@@ -159,11 +166,11 @@ def iterate(
     """Take steps x <- P(x + h_t v(x, f(x))), all populations at once.
 
     Args:
-        fitness: what the actions pay, such as ``between(game)``.
+        fitness: what the actions pay, such as ``two_population_fitness(game)``.
         velocity: any velocity.
         start: for each population, (..., a) shares; the same leading axes in all.
         steps: number of steps.
-        step_size: h_t > 0, or a function of t = 0, 1, ... such as :func:`fictitious`.
+        step_size: h_t > 0, or a function of t = 0, 1, ... such as :func:`fictitious_play_step`.
         every: steps between two records.
 
     Returns:
@@ -173,11 +180,13 @@ def iterate(
         ValueError: if a start is outside the simplex, or a step size is not positive.
 
     >>> from neurogames.engine.matrix.matrix_velocities import best_response_velocity
-    >>> pennies = between(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))
-    >>> path = iterate(pennies, best_response_velocity, [[1, 0], [1, 0]], 5000, step_size=fictitious, every=5000)
+    >>> pennies = two_population_fitness(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))
+    >>> start, step = [[1, 0], [1, 0]], fictitious_play_step
+    >>> path = iterate_dynamics(pennies, best_response_velocity, start, 5000, step_size=step, every=5000)
     >>> bool(abs(path.states[0][-1, 0] - 0.5) < 0.03)
     True
     """
+    _check_motion(fitness, velocity)
     states = _starts(start)
     steps, every = whole("steps", steps, least=0), whole("every", every, least=1)
     records = [states]
@@ -192,12 +201,37 @@ def iterate(
     return _path(time, tuple(np.stack(past) for past in zip(*records, strict=True)), "ok")
 
 
+def _meeting(states: States, populations: int, actions: tuple[int, ...]) -> States:
+    """Return the states, or refuse those of another number of populations or actions."""
+    sizes = tuple(state.shape[-1] for state in states)
+    if sizes != actions:
+        raise refusal(
+            "start", f"{len(sizes)} populations with {sizes} actions", f"{populations} with {actions} actions"
+        )
+    return states
+
+
+def _check_motion(fitness: Fitness, velocity: Velocity) -> None:
+    """Refuse what is no function, such as a game in the place of its fitness."""
+    if not callable(fitness):
+        raise refusal("fitness", fitness, "a function of states, such as one_population_fitness(game)")
+    if not callable(velocity):
+        raise refusal("velocity", velocity, "a function of state and fitness, such as replicator_velocity")
+
+
 def _starts(start: Sequence[ArrayLike]) -> States:
     """Float copies of the first states, or a refusal."""
-    states = tuple(np.array(state, dtype=np.float64) for state in start)
-    if not states or any(state.ndim == 0 for state in states) or len({state.shape[:-1] for state in states}) > 1:
+    expected = "one array (..., a) for each population, with equal leading axes"
+    if not isinstance(start, Sequence | np.ndarray):
+        raise refusal("start", start, expected)
+    states = tuple(numbers(f"start[{i}]", state, "shares >= 0 that sum to 1").copy() for i, state in enumerate(start))
+    if (
+        not states
+        or any(state.size == 0 or state.ndim == 0 for state in states)
+        or len({state.shape[:-1] for state in states}) > 1
+    ):
         shapes = [state.shape for state in states]
-        raise refusal("start", f"shapes {shapes}", "one array (..., a) for each population, with equal leading axes")
+        raise refusal("start", f"shapes {shapes}", expected)
     for population, state in enumerate(states):
         if not _off((state,)) <= _ROUNDING:
             raise refusal(f"start[{population}]", state, "shares >= 0 that sum to 1")

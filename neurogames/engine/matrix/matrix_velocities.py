@@ -108,7 +108,7 @@ def projection_velocity(state: Vector, fitness: Vector) -> Vector:
 
 
 def gradient_velocity(state: Vector, fitness: Vector) -> Vector:  # noqa: ARG001
-    """Gradient ascent f, to be projected after each step as ``iterate`` does: x <- P(x + h f).
+    """Gradient ascent f, to be projected after each step as ``iterate_dynamics`` does: x <- P(x + h f).
 
     Reference: M. Zinkevich, Online convex programming and generalized infinitesimal gradient ascent, ICML 2003.
     """

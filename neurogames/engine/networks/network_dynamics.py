@@ -93,6 +93,10 @@ def simulate_network(
     >>> path.count.shape, path.profile.shape, bool(path.share[:, -1].min() > 0.9)
     ((4, 501), (4, 100), True)
     """
+    if not isinstance(process, Process):
+        raise refusal("process", process, "a Process such as Process(logit(0.1))")
+    if not isinstance(game, NetworkPublicGoodsGame):
+        raise refusal("game", game, "a NetworkPublicGoodsGame; for a well-mixed one see simulate")
     n = game.n_players
     replicas = whole("replicas", replicas, least=1)
     sweeps = whole("sweeps", sweeps, least=0)
@@ -140,11 +144,15 @@ def _first_cells(game: NetworkPublicGoodsGame, table: Cells, profile: NDArray[np
 
 def _model_thresholds(game: NetworkPublicGoodsGame) -> NDArray[np.uint64]:
     """(edges,) thresholds by which a draw picks a neighbour: the first one above it."""
-    rising = np.cumsum(game.weight)
-    before = np.repeat(np.concatenate([[0.0], rising])[game.first[:-1]], np.diff(game.first))
-    total = np.repeat(game.size - 1.0, np.diff(game.first))
-    reach = generator.thresholds(np.log(np.minimum((rising - before) / total, 1.0)))
-    reach[game.first[1:][np.diff(game.first) > 0] - 1] = _U(2**64 - 1)
+    degree = np.diff(game.first)
+    some = game.first[:-1][degree > 0]
+    # Shares of each player's own total are summed, so that the weights of one do not round those of another away.
+    total = np.add.reduceat(game.weight, some) if some.size else game.weight
+    rising = np.cumsum(game.weight / np.repeat(total, degree[degree > 0]))
+    before = np.repeat(np.concatenate([[0.0], rising])[some], degree[degree > 0])
+    with np.errstate(divide="ignore"):  # a share that is rounded away is never drawn
+        reach = generator.thresholds(np.log(np.minimum(rising - before, 1.0)))
+    reach[game.first[1:][degree > 0] - 1] = _U(2**64 - 1)
     return reach
 
 

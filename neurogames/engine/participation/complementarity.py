@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames.engine.participation.factors import add, dot, sums
-from neurogames.engine.participation.uniqueness import uniqueness
+from neurogames.engine.participation.uniqueness import participation_uniqueness
 from neurogames.engine.solution import Solution
-from neurogames.games.arguments import number, whole
+from neurogames.games.arguments import number, numbers, whole
 from neurogames.games.participation import ParticipationGame
 
 _SLOW = 0.5
@@ -71,7 +71,7 @@ def solve_participation(
     """
     tolerance = number("tolerance", tolerance, "a tolerance > 0", lambda value: value > 0)
     max_sweeps = whole("max_sweeps", max_sweeps, least=1)
-    first = np.asarray(start, dtype=np.float64)
+    first = numbers("start", start, "numbers in [0, 1]")
     if first.ndim == 0:
         first = np.full(game.n_players, float(first))
     first = game.checked(first, "start")
@@ -178,7 +178,7 @@ def _surely_unique(game: ParticipationGame) -> bool | None:
     stiff = game.curvature - game.competition * game.squares
     if game.competition >= 0 and (stiff > 0).all():
         return True
-    return uniqueness(game).unique if game.n_players <= _SMALL else None
+    return participation_uniqueness(game).unique if game.n_players <= _SMALL else None
 
 
 @numba.njit(cache=True, nogil=True)

@@ -16,7 +16,7 @@ from neurogames.games.participation import ParticipationGame
 
 
 @dataclass(frozen=True, eq=False)
-class Efficiency:
+class ParticipationEfficiency:
     """What selfish play costs.
 
     Attributes:
@@ -33,7 +33,7 @@ class Efficiency:
     complete: bool
 
 
-def price_of_anarchy(game: ParticipationGame, *, starts: ArrayLike | None = None) -> Efficiency:
+def price_of_anarchy(game: ParticipationGame, *, starts: ArrayLike | None = None) -> ParticipationEfficiency:
     """Greatest welfare against the welfare of the equilibria.
 
     No equilibrium has negative welfare, since every player can stay out.
@@ -59,7 +59,7 @@ def price_of_anarchy(game: ParticipationGame, *, starts: ArrayLike | None = None
     welfare = game.welfare(profiles)
     top = int(welfare.argmax())
     worst, greatest = float(ours.welfare.min()), float(welfare[top])
-    return Efficiency(
+    return ParticipationEfficiency(
         anarchy=_ratio(greatest, worst),
         stability=_ratio(greatest, float(ours.welfare.max())),
         optimum=profiles[top],

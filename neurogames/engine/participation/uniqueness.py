@@ -20,7 +20,7 @@ _DENSE = 1000
 
 
 @dataclass(frozen=True)
-class Uniqueness:
+class ParticipationUniqueness:
     """What the smallest eigenvalue of M says.
 
     Attributes:
@@ -36,7 +36,7 @@ class Uniqueness:
     status: str
 
 
-def uniqueness(game: ParticipationGame) -> Uniqueness:
+def participation_uniqueness(game: ParticipationGame) -> ParticipationUniqueness:
     """Smallest eigenvalue of M, densely up to 1,000 players and by Lanczos on the factors above.
 
     Args:
@@ -48,7 +48,7 @@ def uniqueness(game: ParticipationGame) -> Uniqueness:
         by its form, whatever Lanczos says.
 
     >>> game = ParticipationGame([1.0, 1.0], [[1.0], [1.0]], ridge=0.4, competition=1.0)
-    >>> found = uniqueness(game)
+    >>> found = participation_uniqueness(game)
     >>> round(found.eigenvalue, 12), found.unique
     (-0.2, None)
 
@@ -63,7 +63,7 @@ def uniqueness(game: ParticipationGame) -> Uniqueness:
     stiff = game.curvature - game.competition * game.squares
     by_form = game.competition >= 0 and bool((stiff > 0).all())
     status = "Lanczos iteration did not converge" if np.isnan(value) else "ok"
-    return Uniqueness(value, error, True if by_form or value > error else None, status)
+    return ParticipationUniqueness(value, error, True if by_form or value > error else None, status)
 
 
 def _dense(game: ParticipationGame) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from neurogames.engine.population.chain import population_chain
 from neurogames.engine.population.simulate import simulate
-from neurogames.engine.process import Process
+from neurogames.engine.process import Process, check_played
 from neurogames.engine.solution import Law, Trajectory
 from neurogames.games.arguments import refusal, whole
 from neurogames.games.base import TwoActionGame
@@ -88,6 +88,7 @@ def anneal(
     >>> [round(anneal(game, each, start=0, sweeps=50, rng=rng).success(14), 2) for each in (rising, constant)]
     [1.0, 0.06]
     """
+    check_played(game, process)
     start = whole("start", start, least=0, most=game.n_players)
     sweeps, every = whole("sweeps", sweeps, least=1), whole("every", every, least=1)
     if sweeps % every:

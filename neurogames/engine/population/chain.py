@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.engine.population import birth_death, rounds, wide
-from neurogames.engine.process import Process, switching
+from neurogames.engine.process import Process, Switching, check_played, switching
 from neurogames.engine.solution import EscapeTime, Law
 from neurogames.games.arguments import refusal, whole
 from neurogames.games.base import TwoActionGame
@@ -37,6 +37,7 @@ def population_chain(game: TwoActionGame, process: Process) -> PopulationChain:
     >>> float(chain.stationary().mean_share().round(3))
     0.999
     """
+    check_played(game, process)
     return PopulationChain(game, process)
 
 
@@ -62,11 +63,11 @@ class PopulationChain:
         self._need_constant("a stationary law")
         n = self.game.n_players
         if self.process.revision == "one":
-            moves = birth_death.line(switching(self.game, self.process))
+            moves = birth_death.line(self._rates())
             intervals = birth_death.closed_classes(moves)
             classes = [np.arange(first, last + 1) for first, last in intervals]
         else:
-            matrix = rounds.log_matrix(switching(self.game, self.process))
+            matrix = rounds.log_matrix(self._rates())
             classes = rounds.closed_classes(matrix)
         if len(classes) > 1:
             names = ", ".join(str(c[0]) if c.size == 1 else f"{c[0]}..{c[-1]}" for c in classes[:5])
@@ -103,13 +104,14 @@ class PopulationChain:
         start, target = whole("start", start, least=0, most=n), whole("target", target, least=0, most=n)
         if start == target:
             return EscapeTime(-np.inf, 0.0)
-        rates = switching(self.game, self.process)
+        rates = self._rates()
         if self.process.revision == "one":
             up, down = birth_death.line(rates)
             if target < start:
                 up, down, start, target = down[::-1], up[::-1], n - start, n - target
             log_steps, log_twin = birth_death.climb(up, down, start, target)
-            residual = 0.0 if np.isinf(log_steps) and log_steps == log_twin else abs(np.expm1(log_twin - log_steps))
+            with np.errstate(over="ignore"):
+                residual = 0.0 if np.isinf(log_steps) and log_steps == log_twin else abs(np.expm1(log_twin - log_steps))
             return EscapeTime(float(log_steps - np.log(n)), float(residual))
         counts = np.arange(n + 1)
         goal = counts >= target if target > start else counts <= target
@@ -159,7 +161,7 @@ class PopulationChain:
             ValueError: if the process has schedules.
         """
         self._need_constant("a transition matrix")
-        rates = switching(self.game, self.process)
+        rates = self._rates()
         if self.process.revision == "all":
             return np.asarray(np.exp(rounds.log_matrix(rates)))
         up, down = birth_death.line(rates)
@@ -168,7 +170,7 @@ class PopulationChain:
 
     def _advancing(self, progress: float) -> Callable[[NDArray[np.float64], int], NDArray[np.float64]]:
         """Prepare the chain at one progress: a function of a log law and of how many sweeps to move it on."""
-        rates = switching(self.game, self.process, progress=progress)
+        rates = self._rates(progress)
         if self.process.revision == "all":
             matrix = wide.from_log(rounds.log_matrix(rates))
             return lambda log_law, sweeps: rounds.advance(log_law, matrix, sweeps)
@@ -181,6 +183,18 @@ class PopulationChain:
             return wide.to_log(law)
 
         return revise
+
+    def _rates(self, progress: float = 0.0) -> Switching:
+        """Switching probabilities, or a refusal of those whose products are beyond all numbers."""
+        rates = switching(self.game, self.process, progress=progress)
+        logs = np.concatenate([rates.log_on, rates.log_off])
+        least = float(logs[logs > -np.inf].min(initial=0.0))
+        most = wide.LEAST_LOG / (self.game.n_players + 1)
+        if least < most:
+            raise refusal(
+                "process", f"a log probability of {least:g}", f"none below {most:g} but -inf, as of best_response()"
+            )
+        return rates
 
     def _need_constant(self, what: str) -> None:
         if not self.process.constant:

@@ -14,7 +14,7 @@ import numpy as np
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.population.simulate import threshold_tables
-from neurogames.engine.process import Process
+from neurogames.engine.process import Process, check_played
 from neurogames.engine.solution import SimulatedEscape
 from neurogames.games.arguments import whole
 from neurogames.games.base import TwoActionGame
@@ -54,6 +54,7 @@ def escape_times(
     >>> abs(times.mean - 729) < 4 * times.stderr
     True
     """
+    check_played(game, process)
     n = game.n_players
     start = whole("start", start, least=0, most=n)
     target = whole("target", target, least=0, most=n)

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from neurogames.engine.population import birth_death
-from neurogames.engine.process import Process, switching
+from neurogames.engine.process import Process, check_played, switching
 from neurogames.games.arguments import refusal
 from neurogames.games.base import TwoActionGame
 
@@ -74,6 +74,7 @@ def fixation_probability(game: TwoActionGame, process: Process, mutant: Literal[
     Reference: A. Traulsen, M. Nowak and J. Pacheco, Stochastic dynamics of invasion and fixation, Physical Review E 74
     (2006), 011909; S. Karlin and H. Taylor, A First Course in Stochastic Processes (1975), chapter 4.
     """
+    check_played(game, process)
     if process.revision != "one" or not process.constant:
         raise refusal("process", process, "constant parameters and revision 'one'")
     if mutant not in ("acts", "rests"):
@@ -84,9 +85,11 @@ def fixation_probability(game: TwoActionGame, process: Process, mutant: Literal[
     up, down = up[1:], down[:-1]  # from n = 1..N-1 mutants
     if np.isneginf(up).any():
         return Fixation(-np.inf, 0.0, game.n_players)
-    log_terms = np.cumsum(down - up)
+    with np.errstate(over="ignore"):
+        log_terms = np.cumsum(down - up)
     log_phi = -float(np.logaddexp.reduce(np.concatenate([[0.0], log_terms])))
-    residual = abs(np.expm1(_product(up, down) - log_phi))
+    with np.errstate(over="ignore"):
+        residual = abs(np.expm1(_product(up, down) - log_phi))
     return Fixation(log_phi, float(residual), game.n_players)
 
 

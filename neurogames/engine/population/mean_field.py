@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames.engine.choice import Logit
-from neurogames.engine.process import Process, limit_switching
+from neurogames.engine.process import Process, check_played, limit_switching
 from neurogames.games.arguments import refusal
 from neurogames.games.base import TwoActionGame
 from neurogames.games.public_goods import ClubGood, PublicGoodsGame
@@ -243,6 +243,7 @@ def mean_field(game: TwoActionGame, process: Process) -> MeanField:
     Reference: gradient-dropout game, arXiv 2507.19143; W. Sandholm, Population Games and Evolutionary Dynamics (2010),
     chapter 10 for the limit.
     """
+    check_played(game, process)
     if not process.constant:
         raise refusal("process", "a process with schedules", "constant parameters for a mean field")
     return MeanField(game, process)
@@ -265,12 +266,18 @@ def _bend(tau: float, kappa: float, keep: float) -> tuple[float, float] | None:
     return float(tau / (keep * kappa) / larger), float(larger)
 
 
+def _log_odds(bend: tuple[float, float]) -> NDArray[np.float64]:
+    """Values ln(u / (1 - u)) of both: since they add up to 1, the smaller one says both without cancelling."""
+    return np.asarray(np.log(max(bend[0], np.finfo(float).tiny) / bend[1]) * np.array([1.0, -1.0]))
+
+
 def _fold_costs(tau: float, kappa: float, keep: float) -> tuple[float, ...]:
     """Costs at which a turning point of v touches 0, in increasing order."""
     bend = _bend(tau, kappa, keep)
     if bend is None:
         return ()
-    return tuple(kappa * (keep * u + 0.5 * (1.0 - keep)) - tau * float(np.log(u / (1.0 - u))) for u in bend)
+    odds = tau * _log_odds(bend)
+    return tuple(kappa * (keep * u + 0.5 * (1.0 - keep)) - shift for u, shift in zip(bend, odds, strict=True))
 
 
 def _turning_points(game: TwoActionGame, process: Process) -> list[float] | None:
@@ -280,8 +287,11 @@ def _turning_points(game: TwoActionGame, process: Process) -> list[float] | None
         return None
     tau, kappa, cost = closed
     keep = float(process.keep_prob) if process.masked == "blind" else 1.0  # type: ignore[arg-type]
-    bend = _bend(tau, kappa, keep) or ()
-    shares = [(cost + tau * float(np.log(u / (1.0 - u)))) / kappa for u in bend]
+    bend = _bend(tau, kappa, keep)
+    shares = [] if bend is None else ((cost + tau * _log_odds(bend)) / kappa).tolist()
+    if shares and shares[1] - shares[0] < 8.0 * np.finfo(float).eps:  # so cold that v jumps between neighbouring floats
+        middle, apart = 0.5 * (shares[0] + shares[1]), 4.0 * np.finfo(float).eps
+        shares = [middle - apart, middle + apart]
     return [share for share in shares if 0.0 < share < 1.0]
 
 

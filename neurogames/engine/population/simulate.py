@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
-from neurogames.engine.process import Process, switching
+from neurogames.engine.process import Process, check_played, switching
 from neurogames.engine.schedules import progress_of
 from neurogames.engine.solution import Trajectory
 from neurogames.games.arguments import refusal, whole
@@ -59,6 +59,7 @@ def simulate(
     >>> path.count.shape, bool(path.share[:, -1].mean() > 0.8)
     ((50, 2001), True)
     """
+    check_played(game, process)
     n = game.n_players
     replicas = whole("replicas", replicas, least=1)
     sweeps = whole("sweeps", sweeps, least=0)

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-ZERO = -(2**40)
+ZERO = -(2**60)
+LEAST_LOG = -1e20  # logarithms down to here are wide numbers; zero stands below them all
 _UP, _DOWN, _TOP, _BOTTOM = 2.0**256, 2.0**-256, 2.0**128, 2.0**-128
 _UNIT = 256.0 * np.log(2.0)
 

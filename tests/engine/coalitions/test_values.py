@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogames.engine.coalitions.transforms import coalition_rows, coalition_table, dividends
+from neurogames.engine.coalitions.transforms import coalition_rows, coalition_table, harsanyi_dividends
 from neurogames.engine.coalitions.values import banzhaf, interactions, shapley
 from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame, UnanimityGame
 from neurogames.games.coalition_families import AirportGame
@@ -81,7 +81,7 @@ def test_an_interaction_is_what_two_gain_by_playing_as_one(table):
 def test_a_game_is_the_sum_of_its_dividends_and_each_is_shared_equally(table):
     n = table.size.bit_length() - 1
     before = table.copy()
-    share = dividends(table)
+    share = harsanyi_dividends(table)
     np.testing.assert_array_equal(table, before)
     rows = coalition_rows(np.arange(1, 1 << n), n)
     game = UnanimityGame(rows, share[1:])
@@ -158,3 +158,14 @@ def test_too_many_players_or_a_missing_generator_are_refused():
 def test_a_single_player_gets_everything():
     game = TabularCoalitionGame([1.0, 4.0])
     assert shapley(game).values == banzhaf(game).values == [3.0]
+
+
+@pytest.mark.parametrize("table", [[1.0, 2.0, 3.0], [np.nan, 1.0], ["a", "b"]])
+def test_dividends_of_what_is_no_table_are_refused(table):
+    with pytest.raises(ValueError, match="values: got"):
+        harsanyi_dividends(table)
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(ValueError, match="rng: got 0, expected a numpy Generator"):
+        shapley(AirportGame(np.arange(6.0)), 40, rng=0)

@@ -88,3 +88,8 @@ def test_wrong_arguments_are_refused():
         alpha_rank(game, 1.0, populations="many")
     with pytest.raises(ValueError, match="a symmetric game"):
         alpha_rank(game, 1.0, populations="one")
+
+
+def test_an_intensity_beyond_all_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"alpha: got 1e\+300"):
+        alpha_rank(NormalFormGame.symmetric([[-1e12, 2e12], [0.0, 1e12]]), 1e300)

@@ -75,3 +75,9 @@ def test_a_wrong_objective_is_refused():
         correlated_equilibrium(game, "fame")
     with pytest.raises(ValueError, match=r"the shape of the payoffs, \(2, 2\)"):
         correlated_equilibrium(game, np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("distribution", [[[1.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], [[2.0, -1.0], [0.0, 0.0]]])
+def test_what_is_no_distribution_over_profiles_has_no_regret(distribution):
+    with pytest.raises(ValueError, match="distribution: got"):
+        correlated_regret(NormalFormGame.symmetric([[6.0, 2.0], [7.0, 0.0]]), distribution)

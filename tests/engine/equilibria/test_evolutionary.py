@@ -95,3 +95,7 @@ def test_asymmetric_games_and_wrong_strategies_are_refused():
         stable_strategies(NormalFormGame.zero_sum([[1.0, 2.0], [3.0, 4.0]]))
     with pytest.raises(ValueError, match="2 probabilities"):
         is_evolutionarily_stable(NormalFormGame.symmetric(np.eye(2)), [0.3, 0.3])
+
+
+def test_strategies_that_rounding_may_have_decided_on_come_with_a_warning_status():
+    assert "rounding" in stable_strategies(NormalFormGame.symmetric([[1.0, 0.0], [1.0 - 1e-11, 5.0]])).status

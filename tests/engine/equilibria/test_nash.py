@@ -292,3 +292,16 @@ def test_unknown_methods_and_labels_are_refused():
         solve_nash(three, "vertices")
     with pytest.raises(ValueError, match="3 players"):
         lemke_howson(three)
+
+
+def test_the_logit_limit_of_one_player_is_not_taken_for_all_best_actions():
+    found = solve_nash(NormalFormGame([[1.0, 2.0, 2.0]]), "logit")
+    assert len(found) == 1
+    assert found.unique is None
+    assert not found.complete
+
+
+def test_payoffs_that_differ_by_little_are_not_merged_into_a_degenerate_game():
+    game = NormalFormGame(([[1e12, 0.0], [0.0, 1e-6]], [[1e-6, 0.0], [0.0, 1e12]]))
+    found = solve_nash(game)
+    assert (found.method, found.degenerate, sorted(found.index), len(found)) == ("exact vertices", False, [-1, 1, 1], 3)

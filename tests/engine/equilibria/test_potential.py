@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogames.engine.equilibria.potential import decompose, is_potential_game, least_squares_potential
+from neurogames.engine.equilibria.potential import decompose_game, is_potential_game, least_squares_potential
 from neurogames.games.normal_form import NormalFormGame
 from neurogames.games.replies import regret
 
@@ -49,7 +49,7 @@ def test_potential_is_the_least_squares_one(seed, shape):
 @given(st.integers(0, 10**6), shapes)
 def test_the_three_parts_add_up_and_are_orthogonal(seed, shape):
     game, _ = random_game(seed, shape)
-    parts = decompose(game)
+    parts = decompose_game(game)
     three = (parts.potential_part, parts.harmonic_part, parts.nonstrategic_part)
     for tensor, *pieces in zip(game.payoffs, *(part.payoffs for part in three), strict=True):
         assert tensor == pytest.approx(sum(pieces), abs=1e-12)
@@ -62,7 +62,7 @@ def test_the_three_parts_add_up_and_are_orthogonal(seed, shape):
 @given(st.integers(0, 10**6), shapes)
 def test_each_part_is_what_it_is_called(seed, shape):
     game, _ = random_game(seed, shape)
-    parts = decompose(game)
+    parts = decompose_game(game)
     assert is_potential_game(parts.potential_part, tolerance=1e-6)
     for i, tensor in enumerate(parts.nonstrategic_part.payoffs):
         assert np.ptp(tensor, axis=i) == pytest.approx(0.0, abs=1e-12)
@@ -94,3 +94,17 @@ def test_a_generic_game_is_no_potential_game(seed):
     found = is_potential_game(game)
     assert not found
     assert found.residual > 1e-6
+
+
+@pytest.mark.parametrize("level", [0.1, 1e15])
+def test_a_level_shared_by_all_payoffs_changes_no_answer(level):
+    assert is_potential_game(NormalFormGame([np.full((3, 3), level)] * 2))
+    assert is_potential_game(NormalFormGame([np.array([[2.0, 0.0], [0.0, 1.0]]) + level] * 2))
+    cycle = np.array([[8.0, -8.0], [-8.0, 8.0]])
+    assert not is_potential_game(NormalFormGame((level + cycle, level - cycle)))
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, np.nan])
+def test_a_tolerance_that_is_none_is_refused(tolerance):
+    with pytest.raises(ValueError, match="tolerance: got"):
+        is_potential_game(NormalFormGame.symmetric([[1.0]]), tolerance=tolerance)

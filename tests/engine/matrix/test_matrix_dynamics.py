@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from neurogames.engine import Process, imitation, logit, mean_field, replicator
-from neurogames.engine.matrix.matrix_dynamics import between, fictitious, flow, iterate, within
+from neurogames.engine.matrix.matrix_dynamics import (
+    fictitious_play_step,
+    integrate_dynamics,
+    iterate_dynamics,
+    one_population_fitness,
+    two_population_fitness,
+)
 from neurogames.engine.matrix.matrix_velocities import (
     best_response_velocity,
     gradient_velocity,
@@ -120,7 +126,7 @@ def test_velocities_are_the_mean_field_of_the_revising_players(choice):
     game = pairwise_game(STAG_HUNT.payoffs[0], 200_000)
     share = np.linspace(0, 1, 11)
     states = np.stack([1 - share, share], axis=-1)
-    (fitness,) = within(STAG_HUNT)((states,))
+    (fitness,) = one_population_fitness(STAG_HUNT)((states,))
     velocity = {"Logit": logit_velocity(0.4), "Imitation": imitation_velocity(1.5), "Replicator": replicator_velocity}
     ours = velocity[type(choice).__name__](states, fitness)[:, 1]
     if type(choice).__name__ == "Replicator":
@@ -130,7 +136,9 @@ def test_velocities_are_the_mean_field_of_the_revising_players(choice):
 
 def test_replicators_of_constant_fitness_grow_exponentially():
     start, fitness, times = np.array([[0.2, 0.3, 0.5], [0.0, 0.9, 0.1]]), np.array([1.0, 0.0, -0.5]), [0.0, 1.0, 3.0]
-    path = flow(lambda states: (np.broadcast_to(fitness, states[0].shape),), replicator_velocity, [start], times)
+    path = integrate_dynamics(
+        lambda states: (np.broadcast_to(fitness, states[0].shape),), replicator_velocity, [start], times
+    )
     exact = start * np.exp(fitness * np.array(times)[:, None, None])
     exact /= exact.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(path.states[0], exact, atol=1e-7)
@@ -140,14 +148,16 @@ def test_replicators_of_constant_fitness_grow_exponentially():
 
 def test_replicators_go_round_in_rock_paper_scissors():
     start = np.random.default_rng(1).dirichlet(np.ones(3), 4)
-    path = flow(within(CYCLE), replicator_velocity, [start], np.linspace(0, 10, 6))
+    path = integrate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [start], np.linspace(0, 10, 6))
     product = path.states[0].prod(axis=-1)
     np.testing.assert_allclose(product, np.broadcast_to(product[0], product.shape), rtol=1e-5)
 
 
 def test_matching_pennies_conserves_the_product_of_all_shares():
     pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
-    path = flow(between(pennies), replicator_velocity, [[0.3, 0.7], [0.6, 0.4]], np.linspace(0, 8, 5))
+    path = integrate_dynamics(
+        two_population_fitness(pennies), replicator_velocity, [[0.3, 0.7], [0.6, 0.4]], np.linspace(0, 8, 5)
+    )
     product = path.states[0].prod(axis=-1) * path.states[1].prod(axis=-1)
     np.testing.assert_allclose(product, product[0], rtol=1e-6)
 
@@ -156,9 +166,18 @@ def test_basins_of_the_stag_hunt_part_at_the_mixed_equilibrium():
     """A = [[2, 1], [0, 3]]: the second action pays more iff its share exceeds 1/2."""
     share = np.array([0.1, 0.45, 0.55, 0.9, 0.0, 1.0])
     start = np.stack([1 - share, share], axis=-1)
-    ends = [flow(within(STAG_HUNT), v, [start], [0.0, 60.0]) for v in (replicator_velocity, imitation_velocity(2.0))]
-    ends.append(iterate(within(STAG_HUNT), best_response_velocity, [start], 400, step_size=0.1, every=400))
-    ends.append(iterate(within(STAG_HUNT), gradient_velocity, [start], 400, step_size=0.1, every=400))
+    ends = [
+        integrate_dynamics(one_population_fitness(STAG_HUNT), v, [start], [0.0, 60.0])
+        for v in (replicator_velocity, imitation_velocity(2.0))
+    ]
+    ends.append(
+        iterate_dynamics(
+            one_population_fitness(STAG_HUNT), best_response_velocity, [start], 400, step_size=0.1, every=400
+        )
+    )
+    ends.append(
+        iterate_dynamics(one_population_fitness(STAG_HUNT), gradient_velocity, [start], 400, step_size=0.1, every=400)
+    )
     for path in ends[:2]:
         np.testing.assert_allclose(path.states[0][-1, :, 1], [0, 0, 1, 1, 0, 1], atol=1e-6)
     for path in ends[2:]:
@@ -166,11 +185,16 @@ def test_basins_of_the_stag_hunt_part_at_the_mixed_equilibrium():
 
 
 def test_logit_flows_end_where_shares_are_logit_choices():
-    path = flow(within(CYCLE), logit_velocity(0.5), [[0.7, 0.2, 0.1]], [0.0, 60.0])
+    path = integrate_dynamics(one_population_fitness(CYCLE), logit_velocity(0.5), [[0.7, 0.2, 0.1]], [0.0, 60.0])
     np.testing.assert_allclose(path.states[0][-1], 1 / 3, atol=1e-6)
     game = NormalFormGame(([[3.0, 0.0], [0.0, 2.0]], [[2.0, 0.0], [0.0, 3.0]]))
-    x, y = (state[-1] for state in flow(between(game), logit_velocity(0.4), [[0.9, 0.1]] * 2, [0.0, 80.0]).states)
-    for state, pay in zip((x, y), between(game)((x, y)), strict=True):
+    x, y = (
+        state[-1]
+        for state in integrate_dynamics(
+            two_population_fitness(game), logit_velocity(0.4), [[0.9, 0.1]] * 2, [0.0, 80.0]
+        ).states
+    )
+    for state, pay in zip((x, y), two_population_fitness(game)((x, y)), strict=True):
         np.testing.assert_allclose(state, np.exp(pay / 0.4) / np.exp(pay / 0.4).sum(), atol=1e-7)
 
 
@@ -178,7 +202,9 @@ def test_fictitious_play_learns_zero_sum_games():
     """Robinson 1951: the averages approach optimal strategies."""
     game = NormalFormGame.zero_sum(np.random.default_rng(3).normal(size=(4, 5)))
     start = [np.eye(4)[0], np.eye(5)[0]]
-    path = iterate(between(game), best_response_velocity, start, 4000, step_size=fictitious, every=1000)
+    path = iterate_dynamics(
+        two_population_fitness(game), best_response_velocity, start, 4000, step_size=fictitious_play_step, every=1000
+    )
     gap = exploitability(game, path.states)
     assert gap[-1] < 0.05 * gap[0]
 
@@ -192,7 +218,9 @@ def test_fictitious_play_averages_what_was_played():
         plays.append(
             tuple((pay == pay.max()) / (pay == pay.max()).sum() for pay in (y @ game.payoffs[0].T, x @ game.payoffs[1]))
         )
-    path = iterate(between(game), best_response_velocity, [[1, 0], [1, 0]], 50, step_size=fictitious)
+    path = iterate_dynamics(
+        two_population_fitness(game), best_response_velocity, [[1, 0], [1, 0]], 50, step_size=fictitious_play_step
+    )
     for i in (0, 1):
         np.testing.assert_allclose(path.states[i][-1], np.mean([play[i] for play in plays], axis=0), atol=1e-12)
 
@@ -201,9 +229,9 @@ def test_fictitious_play_cycles_in_shapleys_game():
     """Shapley 1964: the averages do not converge, and the time round the cycle grows geometrically."""
     first = np.eye(3)
     second = np.roll(np.eye(3), 1, axis=1)
-    path = iterate(
-        between(NormalFormGame((first, second))), best_response_velocity, [np.eye(3)[0]] * 2, 20_000,
-        step_size=fictitious,
+    path = iterate_dynamics(
+        two_population_fitness(NormalFormGame((first, second))), best_response_velocity, [np.eye(3)[0]] * 2, 20_000,
+        step_size=fictitious_play_step,
     )  # fmt: skip
     assert regret(NormalFormGame((first, second)), path.states)[5000:].min() > 0.05
     played = best_response_velocity(path.states[0], path.states[1] @ first.T) + path.states[0]
@@ -214,7 +242,9 @@ def test_fictitious_play_cycles_in_shapleys_game():
 
 def test_projected_gradients_end_on_a_dominant_action_exactly():
     game = NormalFormGame.symmetric([[3.0, 0.0], [5.0, 1.0]])
-    path = iterate(between(game), gradient_velocity, [[1.0, 0.0], [0.5, 0.5]], 100, step_size=0.05, every=10)
+    path = iterate_dynamics(
+        two_population_fitness(game), gradient_velocity, [[1.0, 0.0], [0.5, 0.5]], 100, step_size=0.05, every=10
+    )
     for state in path.states:
         np.testing.assert_array_equal(state[-1], [0.0, 1.0])
     assert path.off < 1e-12
@@ -222,12 +252,13 @@ def test_projected_gradients_end_on_a_dominant_action_exactly():
 
 def test_a_flow_can_be_asked_at_the_start_alone_or_later_only():
     for times in ([0.0], [2.0], [0.5, 2.0]):
-        path = flow(within(CYCLE), replicator_velocity, [[0.2, 0.3, 0.5]], times)
+        path = integrate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [[0.2, 0.3, 0.5]], times)
         assert path.status == "ok"
         assert path.states[0].shape == (len(times), 3)
         assert np.isfinite(path.states[0]).all()
     np.testing.assert_array_equal(
-        flow(within(CYCLE), replicator_velocity, [[0.2, 0.3, 0.5]], [0.0]).states[0][0], [0.2, 0.3, 0.5]
+        integrate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [[0.2, 0.3, 0.5]], [0.0]).states[0][0],
+        [0.2, 0.3, 0.5],
     )
 
 
@@ -236,26 +267,52 @@ def test_starts_are_a_batch_and_are_not_written_into():
     game = NormalFormGame((draws.normal(size=(3, 2)), draws.normal(size=(3, 2))))
     x, y = draws.dirichlet(np.ones(3), 5), draws.dirichlet(np.ones(2), 5)
     kept = x.copy()
-    together = iterate(between(game), replicator_velocity, [x, y], 20, step_size=0.1)
-    alone = iterate(between(game), replicator_velocity, [x[3], y[3]], 20, step_size=0.1)
+    together = iterate_dynamics(two_population_fitness(game), replicator_velocity, [x, y], 20, step_size=0.1)
+    alone = iterate_dynamics(two_population_fitness(game), replicator_velocity, [x[3], y[3]], 20, step_size=0.1)
     np.testing.assert_allclose(together.states[0][:, 3], alone.states[0], atol=1e-15)
     np.testing.assert_array_equal(x, kept)
-    long = flow(between(game), replicator_velocity, [x, y], [0.0, 1.0])
-    short = iterate(between(game), replicator_velocity, [x, y], 4000, step_size=1 / 4000, every=4000)
+    long = integrate_dynamics(two_population_fitness(game), replicator_velocity, [x, y], [0.0, 1.0])
+    short = iterate_dynamics(
+        two_population_fitness(game), replicator_velocity, [x, y], 4000, step_size=1 / 4000, every=4000
+    )
     np.testing.assert_allclose(long.states[1][-1], short.states[1][-1], atol=2e-3)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: within(NormalFormGame.zero_sum([[1, 2], [3, 4]])), "transpose"),
-        (lambda: between(NormalFormGame([np.zeros((2, 2, 2))] * 3)), "3 players"),
-        (lambda: flow(within(CYCLE), replicator_velocity, [[0.5, 0.5, 0.5]], [0, 1]), "sum to 1"),
-        (lambda: flow(within(CYCLE), replicator_velocity, [[np.nan, 0.5, 0.5]], [0, 1]), "sum to 1"),
-        (lambda: flow(within(CYCLE), replicator_velocity, [[1, 0, 0]], [1, 0]), "increasing times"),
-        (lambda: flow(between(CYCLE), replicator_velocity, [[1, 0, 0], [[1, 0, 0]]], [0, 1]), "leading axes"),
-        (lambda: iterate(within(CYCLE), replicator_velocity, [[1, 0, 0]], 5, step_size=0.0), "step_size: got 0.0"),
-        (lambda: iterate(within(CYCLE), replicator_velocity, [[1, 0, 0]], -1, step_size=0.1), "steps: got -1"),
+        (lambda: one_population_fitness(NormalFormGame.zero_sum([[1, 2], [3, 4]])), "transpose"),
+        (lambda: two_population_fitness(NormalFormGame([np.zeros((2, 2, 2))] * 3)), "3 players"),
+        (
+            lambda: integrate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [[0.5, 0.5, 0.5]], [0, 1]),
+            "sum to 1",
+        ),
+        (
+            lambda: integrate_dynamics(
+                one_population_fitness(CYCLE), replicator_velocity, [[np.nan, 0.5, 0.5]], [0, 1]
+            ),
+            "sum to 1",
+        ),
+        (
+            lambda: integrate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [[1, 0, 0]], [1, 0]),
+            "increasing times",
+        ),
+        (
+            lambda: integrate_dynamics(
+                two_population_fitness(CYCLE), replicator_velocity, [[1, 0, 0], [[1, 0, 0]]], [0, 1]
+            ),
+            "leading axes",
+        ),
+        (
+            lambda: iterate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [[1, 0, 0]], 5, step_size=0.0),
+            "step_size: got 0.0",
+        ),
+        (
+            lambda: iterate_dynamics(
+                one_population_fitness(CYCLE), replicator_velocity, [[1, 0, 0]], -1, step_size=0.1
+            ),
+            "steps: got -1",
+        ),
         (lambda: logit_velocity(0.0), "temperature"),
         (lambda: imitation_velocity(-1.0), "intensity"),
     ],
@@ -263,3 +320,22 @@ def test_starts_are_a_batch_and_are_not_written_into():
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("fitness", "start", "message"),
+    [
+        (CYCLE, [[1, 0, 0]], "fitness: got NormalFormGame"),
+        (one_population_fitness(CYCLE), 5, "start: got 5"),
+        (one_population_fitness(CYCLE), [["a", "b", "c"]], r"start\[0\]: got \['a', 'b', 'c'\]"),
+        (one_population_fitness(CYCLE), [[]], r"start: got 'shapes \[\(0,\)\]'"),
+        (one_population_fitness(CYCLE), [[1, 0]], r"start: got '1 populations with \(2,\) actions'"),
+        (one_population_fitness(CYCLE), [[1, 0, 0]] * 2, "start: got '2 populations"),
+        (two_population_fitness(CYCLE), [[1, 0, 0]], "start: got '1 populations"),
+    ],
+)
+def test_starts_that_do_not_fit_the_game_are_refused(fitness, start, message):
+    with pytest.raises(ValueError, match=message):
+        integrate_dynamics(fitness, replicator_velocity, start, [0.0, 1.0])
+    with pytest.raises(ValueError, match=message):
+        iterate_dynamics(fitness, replicator_velocity, start, 2, step_size=0.1)

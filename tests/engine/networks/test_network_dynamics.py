@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from neurogames.engine import Process, best_response, imitation, linear, logit, population_chain, replicator
+from neurogames.engine.networks import network_dynamics
 from neurogames.engine.networks.network_dynamics import simulate_network
 from neurogames.engine.networks.network_tables import cells
 from neurogames.engine.schedules import progress_of
@@ -175,7 +176,9 @@ def test_a_path_does_not_depend_on_others_nor_on_records(process):
     np.testing.assert_array_equal(few.profile, many.profile[:2])
 
 
-@pytest.mark.parametrize("choice", [logit(linear(1.0, 0.1)), imitation(linear(0.0, 5.0))], ids=["logit", "imitation"])
+@pytest.mark.parametrize(
+    "choice", [logit(linear(1.0, 0.1)), imitation(linear(0.0, 5.0))], ids=["logit", "imitation"]
+)
 def test_tables_in_pieces_give_the_path_of_tables_at_once(choice, monkeypatch):
     game = NetworkPublicGoodsGame(nx.path_graph(9), 0.4, 1.0)
     start, process = np.arange(9) < 4, Process(choice)
@@ -243,3 +246,21 @@ def test_too_many_different_weights_are_refused():
         data["weight"] = 1 + number / 100
     with pytest.raises(ValueError, match="player 0 alone"):
         cells(NetworkPublicGoodsGame(graph, 0.4, 1.0))
+
+
+def test_models_are_drawn_by_their_own_weights_however_heavy_others_are():
+    heavy = nx.Graph([(0, 1, {"weight": 1e12}), (2, 3, {"weight": 1e-17}), (2, 4, {"weight": 3e-17})])
+    reach = network_dynamics._model_thresholds(NetworkPublicGoodsGame(heavy, 0.4, 1.0))
+    np.testing.assert_allclose(reach[2:4] / 2.0**64, [0.25, 1.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("game", "process", "message"),
+    [
+        (NetworkPublicGoodsGame(nx.path_graph(3), 0.4, 1.0), logit(0.1), "process: got Logit"),
+        (PublicGoodsGame(3, 0.4, 1.0), Process(logit(0.1)), "game: got PublicGoodsGame"),
+    ],
+)
+def test_a_bare_rule_and_a_well_mixed_game_are_refused(game, process, message):
+    with pytest.raises(ValueError, match=message):
+        simulate_network(game, process, start=[False] * 3, sweeps=1, rng=np.random.default_rng(0))

@@ -17,7 +17,7 @@ from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.efficiency import price_of_anarchy
 from neurogames.engine.participation.participation_equilibria import participation_equilibria
 from neurogames.engine.participation.rationalizable import rationalizable_box
-from neurogames.engine.participation.uniqueness import uniqueness
+from neurogames.engine.participation.uniqueness import participation_uniqueness
 from neurogames.games.participation import ParticipationGame
 
 seeds = st.integers(0, 10**6)
@@ -179,10 +179,10 @@ def test_wrong_options_are_refused(change):
 @settings(max_examples=20)
 def test_lanczos_finds_the_dense_eigenvalue(seed, competition):
     game = random_game(seed, n=60, d=90, competition=competition, blocks=np.arange(60) % 2)
-    dense = uniqueness(game)
+    dense = participation_uniqueness(game)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(eigenvalues, "_DENSE", 0)
-        lanczos = uniqueness(game)
+        lanczos = participation_uniqueness(game)
     assert dense.eigenvalue == pytest.approx(float(np.linalg.eigvalsh(game.matrix())[0]), abs=1e-12)
     assert lanczos.eigenvalue == pytest.approx(dense.eigenvalue, abs=1e-9)
     assert lanczos.unique == dense.unique

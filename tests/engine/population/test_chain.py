@@ -233,3 +233,21 @@ def test_counts_out_of_range_are_refused(start, target, message):
 def test_times_that_do_not_increase_are_refused(sweeps):
     with pytest.raises(ValueError, match="sweeps"):
         population_chain(PublicGoodsGame(5, 0.4, 1.0), Process(logit(0.1))).transient(0, sweeps)
+
+
+@pytest.mark.parametrize("revision", ["one", "all"])
+def test_temperatures_near_zero_are_answered_or_refused(revision):
+    game, nearly = PublicGoodsGame(20, 0.4, 1.0), Process(logit(1e-16), revision)
+    law = population_chain(game, nearly).stationary()
+    assert law.status == "ok"
+    assert law.log_probability.argmax() == 20
+    assert np.isfinite(population_chain(game, nearly).escape_time(0, 20).log_sweeps)
+    with pytest.raises(ValueError, match=r"process: got 'a log probability of -6e\+49'"):
+        population_chain(game, Process(logit(1e-50), revision)).stationary()
+
+
+def test_a_bare_rule_and_what_is_no_game_are_refused():
+    with pytest.raises(ValueError, match="process: got Logit"):
+        population_chain(PublicGoodsGame(20, 0.4, 1.0), logit(0.1))
+    with pytest.raises(ValueError, match="game: got 5, expected a symmetric two-action game"):
+        population_chain(5, Process(logit(0.1)))

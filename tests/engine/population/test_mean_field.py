@@ -145,3 +145,12 @@ def test_folds_without_a_closed_form_are_refused():
     with pytest.raises(ValueError, match="expected logit choice in a club game for folds"):
         mean_field(GAME, Process(imitation(1.0))).folds()
     assert mean_field(GAME, Process(logit(0.3))).folds() == ()
+
+
+@pytest.mark.parametrize("temperature", [1e-17, 1e-50, 1e-300])
+def test_the_mean_field_near_temperature_zero_is_that_of_best_response(temperature):
+    game = PublicGoodsGame(20, 0.4, 1.0)
+    cold = mean_field(game, Process(logit(temperature))).equilibria()
+    limit = mean_field(game, Process(best_response())).equilibria()
+    np.testing.assert_allclose([each.share for each in cold], [each.share for each in limit], atol=1e-9)
+    assert [each.stable for each in cold] == [each.stable for each in limit]

@@ -7,7 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from neurogames.engine import Process, best_response, escape_times, imitation, linear, logit, population_chain, simulate
+from neurogames.engine import (
+    Process,
+    best_response,
+    escape_times,
+    imitation,
+    linear,
+    logit,
+    population_chain,
+    simulate,
+)
 from neurogames.games import PublicGoodsGame, SymmetricGame
 
 GAME = PublicGoodsGame(20, 0.4, 1.0)
