@@ -98,7 +98,7 @@ def draw(rows: list[Row]) -> Figure:
         axes.grid(color="0.9", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
-        title="what a masked player does (lines: exact; marks left: 500 simulations, bars 2 standard errors)",
+        title=f"what a masked player does (lines: exact; marks left: {REPLICAS} simulations, bars 2 standard errors)",
         loc="outside lower center",
         ncols=3,
         frameon=False,

@@ -11,6 +11,7 @@ them; the products call BLAS.
 from __future__ import annotations
 
 import itertools
+import threading
 from concurrent.futures import Executor
 from typing import Any
 
@@ -20,8 +21,20 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from neurogames.bridge.stacked_steps import MASKS, Recipe, Settings, State, Stretch
-from neurogames.bridge.streams import FIRST, GOLDEN, SECOND, stream_keys
+from neurogames.bridge.stacked_steps import (
+    EPSILON,
+    FIRST_DECAY,
+    SECOND_DECAY,
+    Recipe,
+    Settings,
+    State,
+    Stretch,
+)
+from neurogames.bridge.streams import FIRST, GOLDEN, MASKS, SECOND, stream_keys
+
+# BLAS has one number of threads for the whole process: of two trainings that overlap, the later would take the other's
+# limit for what is to be restored. Each uses all cores, so that taking turns loses nothing.
+_turn = threading.Lock()
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -74,7 +87,7 @@ def take_steps(
         )
 
     edges = np.linspace(0, len(losses), threads + 1).astype(int)
-    with blas.limit(limits=1, user_api="blas"):
+    with _turn, blas.limit(limits=1, user_api="blas"):
         list(pool.map(share, [slice(a, b) for a, b in itertools.pairwise(edges) if a < b]))
     return torch.from_numpy(losses)
 
@@ -199,11 +212,11 @@ def _gate(delta, activation, masked, masks, column):
 
 @_compiled
 def _adam(parameters, gradient, first, second, rate, step):
-    """One step of Adam with betas 0.9 and 0.999 and eps 1e-8, as torch.optim.Adam takes it."""
+    """One step of Adam, as torch.optim.Adam takes it."""
     kind = parameters.dtype.type
-    size = kind(rate / (1.0 - 0.9**step))
-    root = kind(1.0 / np.sqrt(1.0 - 0.999**step))
-    fresh, squares, eps = kind(1.0 - 0.9), kind(1.0 - 0.999), kind(1e-8)
+    size = kind(rate / (1.0 - FIRST_DECAY**step))
+    root = kind(1.0 / np.sqrt(1.0 - SECOND_DECAY**step))
+    fresh, squares, eps = kind(1.0 - FIRST_DECAY), kind(1.0 - SECOND_DECAY), kind(EPSILON)
     for i in range(parameters.shape[0]):
         for j in range(parameters.shape[1]):
             slope = gradient[i, j]

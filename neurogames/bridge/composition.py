@@ -55,7 +55,7 @@ class Composition:
 
     Attributes:
         scores: (networks, units) in [0, 1], all hidden units, those of the first layer first; 0 for units that carry
-            nothing.
+            nothing, NaN for units of a diverged network that are not finite or after which nothing is.
         composing: (networks, units) bool, where the score is above the level asked for.
         layers: (units,) index of the hidden layer of every unit.
     """
@@ -66,8 +66,8 @@ class Composition:
 
     @property
     def level(self) -> Tensor:
-        """Composition level of every network: the share of its units that compose, C / N; (networks,)."""
-        return self.composing.double().mean(dim=1)
+        """Composition level C / N of every network: share of its units that compose, NaN if a score is; (networks,)."""
+        return self.composing.double().mean(dim=1).masked_fill(self.scores.isnan().any(dim=1), torch.nan)
 
 
 @torch.no_grad()
@@ -105,7 +105,7 @@ def primitive_composition(
         Scores of all units of all networks.
 
     Raises:
-        ValueError: shapes do not fit together, or there are not more rows than effects to fit.
+        ValueError: shapes do not fit together, there is no hidden layer, or not more rows than effects to fit.
 
     Units that read the first primitive, the second, and both at once (of whose variance main effects are 2/3):
 
@@ -119,9 +119,9 @@ def primitive_composition(
     >>> result.scores.numpy().round(3), result.level.item()
     (array([[1.   , 1.   , 0.667]]), 1.0)
     """
-    rows = inputs.shape[-2]
     number("level", level, "a share in [0, 1]", lambda part: 0 <= part <= 1)
-    if primitives.ndim != 2 or len(primitives) != rows:
+    hidden, rows = _hidden(ensemble, inputs)
+    if primitives.ndim != 2 or len(primitives) != rows or primitives.shape[1] == 0:
         raise refusal("primitives", f"shape {tuple(primitives.shape)}", f"({rows}, number of primitives) codes")
     for name, codes in (("shortcut", shortcut), ("classes", classes)):
         if codes.shape != (rows,):
@@ -131,7 +131,7 @@ def primitive_composition(
     if left < 1:
         raise refusal("inputs", f"{rows} rows", f"more rows than the {rows - left} effects to be fitted")
     scores = []
-    for values in ensemble.activations(inputs):
+    for values in hidden:
         centred = values.double() - values.double().mean(dim=1, keepdim=True)
         total = centred.square().sum(dim=1)
         explained = [(part.T @ centred).square().sum(dim=1) for part in parts]
@@ -140,8 +140,8 @@ def primitive_composition(
             (squares - part.shape[1] * residual).clamp(min=0) for squares, part in zip(explained, parts, strict=True)
         )
         found = by_shortcut + by_primitives + by_classes
-        carries = found > 1e-12 * values.double().square().sum(dim=1)
-        scores.append(torch.where(carries, by_primitives / torch.where(carries, found, 1.0), 0.0))
+        nothing = found <= 1e-12 * values.double().square().sum(dim=1)  # no comparison holds for NaN, which stays
+        scores.append(torch.where(nothing, 0.0, by_primitives / torch.where(nothing, 1.0, found)))
     return _composition(scores, level)
 
 
@@ -170,7 +170,7 @@ def ablation_composition(
         Scores of all units of all networks. A unit whose effects all drown in rounding scores 0.
 
     Raises:
-        ValueError: shapes do not fit together, or there is one group only.
+        ValueError: shapes do not fit together, there is no hidden layer, or one group only.
 
     >>> from neurogames.bridge.networks import initial_ensemble
     >>> inputs = torch.linspace(-1, 1, 60)[:, None]
@@ -180,17 +180,18 @@ def ablation_composition(
     (torch.Size([2, 16]), torch.Size([2]))
     """
     number("level", level, "a share in [0, 1]", lambda part: 0 <= part <= 1)
-    rows, outputs = inputs.shape[-2], ensemble.widths[-1]
+    hidden, rows = _hidden(ensemble, inputs)
+    outputs, kind = ensemble.widths[-1], ensemble.weights[0].dtype
     if targets.is_floating_point():
         if targets.shape not in ((rows, outputs), (rows,)) or (targets.ndim == 1 and outputs != 1):
             raise refusal("targets", f"shape {tuple(targets.shape)}", f"({rows}, {outputs}) numbers")
-        targets = targets.reshape(rows, outputs)
+        targets = targets.reshape(rows, outputs).to(kind)
     elif targets.shape != (rows,) or targets.min() < 0 or targets.max() >= outputs:
         got = f"shape {tuple(targets.shape)} with values {int(targets.min())} to {int(targets.max())}"
         raise refusal("targets", got, f"({rows},) class ids in [0, {outputs - 1}]")
     if groups.shape != (rows,):
         raise refusal("groups", f"shape {tuple(groups.shape)}", f"({rows},) codes")
-    members = functional.one_hot(torch.unique(groups, return_inverse=True)[1]).to(ensemble.weights[0].dtype)
+    members = functional.one_hot(torch.unique(groups, return_inverse=True)[1]).to(kind)
     if members.shape[1] < 2:
         raise refusal("groups", "one group", "at least two groups")
     members /= members.sum(dim=0)
@@ -198,10 +199,10 @@ def ablation_composition(
     # Losses are known to rounding only, and so is a difference of them.
     floor = 16 * torch.finfo(base.dtype).eps * (1 + base.mean(dim=1, keepdim=True))
     scores = []
-    for layer, values in enumerate(ensemble.activations(inputs)):
+    for layer, values in enumerate(hidden):
         size = _effects(ensemble, layer, values, base, targets, members).abs()
         ratio = size.sum(-1).square() / (members.shape[1] * size.square().sum(-1)).clamp(min=1e-30)
-        scores.append(torch.where(size.amax(-1) > floor, ratio, 0.0))
+        scores.append(torch.where(size.amax(-1) <= floor, 0.0, ratio))  # no comparison holds for NaN, which stays
     return _composition(scores, level)
 
 
@@ -216,7 +217,7 @@ def quantile_groups(targets: Tensor, n_groups: int) -> Tensor:
         (rows,) codes 0, 1, ... in rising order of the targets.
 
     Raises:
-        ValueError: all numbers are equal, or the shape is another.
+        ValueError: all numbers are equal, one is not finite, or the shape is another.
 
     >>> quantile_groups(torch.tensor([3.0, 1.0, 2.0, 4.0]), 2).tolist()
     [1, 0, 0, 1]
@@ -224,12 +225,25 @@ def quantile_groups(targets: Tensor, n_groups: int) -> Tensor:
     n_groups = whole("n_groups", n_groups, least=2)
     if targets.ndim != 1 and targets.shape[1:] != (1,):
         raise refusal("targets", f"shape {tuple(targets.shape)}", "(rows,) or (rows, 1) numbers")
+    if not targets.isfinite().all():
+        raise refusal("targets", f"{int((~targets.isfinite()).sum())} entries that are not finite", "finite numbers")
     values, ranks, counts = torch.unique(targets.reshape(-1), return_inverse=True, return_counts=True)
     if len(values) < 2:
         raise refusal("targets", "one value only", "at least two different numbers")
     middle = counts.cumsum(0) - counts / 2
     codes = (middle * n_groups / counts.sum()).long()
     return torch.unique(codes, return_inverse=True)[1][ranks]
+
+
+def _hidden(ensemble: Ensemble, inputs: Tensor) -> tuple[list[Tensor], int]:
+    """Activations of all hidden layers and the number of rows, or a refusal."""
+    hidden = ensemble.activations(inputs)
+    if not hidden:
+        raise refusal("ensemble", f"widths {ensemble.widths}", "networks with hidden layers")
+    rows = hidden[0].shape[1]
+    if rows == 0:
+        raise refusal("inputs", "no rows", "at least one row")
+    return hidden, rows
 
 
 def _effects(ensemble: Ensemble, layer: int, values: Tensor, base: Tensor, targets: Tensor, members: Tensor) -> Tensor:

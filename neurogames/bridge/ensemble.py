@@ -13,7 +13,7 @@ its incoming weights stand still for that step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -125,6 +125,12 @@ def train_ensemble(
     """
     batch_size = whole("batch_size", batch_size, least=1)
     inputs = _checked_inputs(inputs, batch_size)
+    for name, value, expected in (
+        ("seeds", seeds, "one integer for each network"),
+        ("hidden", hidden, "numbers of units, one for each hidden layer"),
+    ):
+        if not isinstance(value, Iterable):
+            raise refusal(name, value, expected)
     seeds = [whole("seeds", seed, least=-(2**63), most=2**63 - 1) for seed in seeds]
     count = whole("number of seeds", len(seeds), least=1)
     choices = (("loss", loss, ("mse", "cross_entropy")), ("optimiser", optimiser, ("adam", "sgd")))
@@ -187,12 +193,11 @@ def _closed(ensemble: Ensemble, books: Books) -> Trained:
 
 def _per_network(name: str, value: Any, count: int) -> list[Any]:
     """One value for each network."""
-    if not isinstance(value, (Sequence, np.ndarray, Tensor)):
-        return [value] * count
-    values = list(value)
+    value = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value  # of no axes: a number
+    values = list(value) if isinstance(value, Sequence) else [value] * count
     if len(values) != count:
         raise refusal(name, f"{len(values)} values", f"one value, or one for each of {count} networks")
-    return [value.item() if isinstance(value, Tensor) else value for value in values]
+    return values
 
 
 def _positive(name: str, value: Any) -> float:
@@ -219,12 +224,15 @@ def _checked_targets(targets: Tensor, inputs: Tensor, loss: str) -> tuple[Tensor
         raise refusal("targets", f"shape {tuple(getattr(targets, 'shape', ()))}", f"a tensor with {rows} rows")
     # Labels get their second axis here, once: outputs (B, 1) minus labels (B,) would be a (B, B) table.
     table = targets.detach().to(inputs.device).reshape(rows, -1)
+    if table.is_complex():
+        raise refusal("targets", targets.dtype, "real numbers or class ids")
     if loss == "cross_entropy":
-        whole_numbers = not (table.is_floating_point() or table.is_complex() or table.dtype == torch.bool)
+        whole_numbers = not (table.is_floating_point() or table.dtype == torch.bool)
         if not whole_numbers or targets.ndim != 1 or table.min() < 0:
             raise refusal("targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) class ids 0, 1, ...")
-    elif not table.isfinite().all():
-        raise refusal("targets", f"{int((~table.isfinite()).sum())} entries that are not finite", "finite entries")
+    elif not (table := table.to(inputs.dtype)).isfinite().all():  # judged in the type in which they are learned
+        got = f"{int((~table.isfinite()).sum())} entries that are not finite in {inputs.dtype}"
+        raise refusal("targets", got, "finite entries")
     if table.shape[1] == 0 or (table == table[0]).all(dim=0).any():
         raise refusal("targets", "one value only", "targets that differ between rows")
     outputs = int(table.max()) + 1 if loss == "cross_entropy" else table.shape[1]
@@ -237,8 +245,8 @@ def _label_noises(
     """Each noise that is not nothing, whose it is, and its amplitude for every output."""
     deviations = targets.double().std(dim=0, correction=0).tolist()
     groups = []
-    for noise in dict.fromkeys(noises):
-        if noise is None:
+    for k, noise in enumerate(noises):
+        if noise is None or noise in noises[:k]:
             continue
         if not callable(getattr(noise, "amplitude", None)) or not callable(getattr(noise, "transform", None)):
             raise refusal("target_noise", noise, "a noise with transform and amplitude, or None")

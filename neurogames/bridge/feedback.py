@@ -25,6 +25,7 @@ Reference: the gradient-dropout game, arXiv 2507.19143, whose headline p is the 
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import math
 import weakref
@@ -110,25 +111,37 @@ class GradientDropout(nn.Module):
         self._keep, self._silences = keep, keep < 1
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return ``values`` (a view, in training); what comes back to them through it will be masked."""
-        return self.listen(values.view_as(values)) if self.training else values
+        """Return ``values`` as they are, or a copy where the gradient that comes back to them will be masked.
 
-    def listen(self, values: Tensor) -> Tensor:
-        """Mask whatever gradient comes back to ``values``, which nobody else may hold; return them."""
-        if self._silences and values.requires_grad and torch.is_grad_enabled():
-            shape = [1] * values.ndim
-            if self.granularity != "layer":
-                axis = self.unit_axis % values.ndim
-                shape[axis] = values.shape[axis]
-                if self.granularity == "sample":
-                    shape[:axis] = values.shape[:axis]
-            like = (tuple(shape), values.dtype, values.device)
-            if not torch.compiler.is_compiling() and self._stock and like == self._stock_like:
-                factor = self._stock.pop()  # passes by the operator, whose call costs more than the mask
-            else:
-                factor = torch.ops.neurogames.feedback(self._number, shape, values.dtype, values.device)
-            # A hook on the tensor costs a third of an autograd.Function, and functorch and compilers know it.
-            values.register_hook(factor.mul)
+        Raises:
+            ValueError: ``values`` have no axis ``unit_axis``.
+        """
+        return self.listen(values, own=False) if self.training else values
+
+    def listen(self, values: Tensor, *, own: bool) -> Tensor:
+        """Mask the gradient that comes back to ``values``: to themselves if they are the caller's ``own``, or a copy.
+
+        A hook on the values would reach whoever else holds them; one on a view is lost when the next layer works in
+        place. So ``own`` means that nobody else holds them and that they are no view.
+        """
+        if not (self._silences and values.requires_grad and torch.is_grad_enabled()):
+            return values
+        shape = [1] * values.ndim
+        if self.granularity != "layer":
+            if not -values.ndim <= self.unit_axis < values.ndim:
+                raise refusal("unit_axis", self.unit_axis, f"an axis of values of shape {tuple(values.shape)}")
+            axis = self.unit_axis % values.ndim
+            shape[axis] = values.shape[axis]
+            if self.granularity == "sample":
+                shape[:axis] = values.shape[:axis]
+        like = (tuple(shape), values.dtype, values.device)
+        if not torch.compiler.is_compiling() and self._stock and like == self._stock_like:
+            factor = self._stock.pop()  # passes by the operator, whose call costs more than the mask
+        else:
+            factor = torch.ops.neurogames.feedback(self._number, shape, values.dtype, values.device)
+        values = values if own else values.clone()
+        # A hook on the tensor costs a third of an autograd.Function, and functorch and compilers know it.
+        values.register_hook(factor.mul)
         return values
 
     def extra_repr(self) -> str:
@@ -231,7 +244,9 @@ def attach_gradient_dropout(
 ) -> AttachedGradientDropout:
     """Put gradient dropout on the outputs of some layers of a model, without rewriting the model.
 
-    Parameters, buffers and ``state_dict`` stay as they are; in ``eval()`` nothing happens.
+    Parameters, buffers and ``state_dict`` stay as they are; in ``eval()`` nothing happens. A copy made of the model in
+    the meantime keeps gradient dropout of its own for good: copy before attaching, or take the ``state_dict``. What is
+    attached twice is masked twice.
 
     Args:
         model: any module.
@@ -256,6 +271,8 @@ def attach_gradient_dropout(
     ...     list(handle.layers)
     ['0']
     """
+    if isinstance(modules, str):
+        raise refusal("modules", modules, "a list of names")
     named = dict(model.named_modules())
     names = _hidden_layers(named) if modules is None else list(modules)
     if not names:
@@ -268,7 +285,10 @@ def attach_gradient_dropout(
     for name in names:
         axis = _unit_axis(name, named[name], granularity) if unit_axis is None else unit_axis
         layers[name] = GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
-    hooks = [named[name].register_forward_hook(_hook(name, layer)) for name, layer in layers.items()]
+    hooks = [
+        named[name].register_forward_hook(functools.partial(_mask_output, name, layer))
+        for name, layer in layers.items()
+    ]
     return AttachedGradientDropout(layers, hooks)
 
 
@@ -304,30 +324,29 @@ def _blank(player: int, shape: Sequence[int], dtype: torch.dtype, device: torch.
 
 def _hidden_layers(named: dict[str, nn.Module]) -> list[str]:
     """Names of the Linear and convolution layers but the last one."""
-    attention = tuple(f"{name}." for name, module in named.items() if isinstance(module, nn.MultiheadAttention))
-    return [n for n, m in named.items() if isinstance(m, _LAYERS) and not n.startswith(attention)][:-1]
+    attention = {module.out_proj for module in named.values() if isinstance(module, nn.MultiheadAttention)}
+    return [name for name, module in named.items() if isinstance(module, _LAYERS) and module not in attention][:-1]
+
+
+def _batch_axes(module: nn.Module) -> int:
+    """How many axes a layer's output has for a batch: (rows, units), or (rows, channels, *space)."""
+    return 2 + len(module.kernel_size) if isinstance(module, nn.modules.conv._ConvNd) else 2
 
 
 def _unit_axis(name: str, module: nn.Module, granularity: str) -> int:
     """Axis of a module's output that counts units, from the end, so that unbatched inputs fit too."""
-    if isinstance(module, nn.modules.conv._ConvNd):
-        return -1 - len(module.kernel_size)
-    if not isinstance(module, nn.Linear) and granularity != "layer":
+    if not isinstance(module, _LAYERS) and granularity != "layer":
         raise refusal("unit_axis", None, f"the axis of units in the output of {name!r} ({type(module).__name__})")
-    return -1
+    return 1 - _batch_axes(module)
 
 
-def _hook(name: str, layer: GradientDropout) -> Callable[[nn.Module, Any, Any], Tensor]:
-    """Forward hook that puts ``layer`` behind a module."""
-
-    def mask(module: nn.Module, _: Any, output: Any) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise refusal(f"output of module {name!r}", type(output).__name__, "one tensor")
-        if isinstance(module, _LAYERS):  # their output is a new tensor: no view is needed
-            return layer.listen(output) if module.training else output
-        return layer(output) if module.training else output
-
-    return mask
+def _mask_output(name: str, layer: GradientDropout, module: nn.Module, _: Any, output: Any) -> Tensor:
+    """Forward hook that puts ``layer`` behind ``module``; no closure, so that a model can be copied and pickled."""
+    if not isinstance(output, Tensor):
+        raise refusal(f"output of module {name!r}", type(output).__name__, "one tensor")
+    # What a layer computes of a plain batch is a new tensor; of tokens, or of one image, it may be a view.
+    own = isinstance(module, _LAYERS) and output.ndim == _batch_axes(module)
+    return layer.listen(output, own=own) if module.training else output
 
 
 # The tag keeps compilers from merging two draws, and from drawing again instead of storing the mask; in a CUDA graph

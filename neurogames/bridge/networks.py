@@ -18,10 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neurogames.bridge.streams import uniforms
+from neurogames.bridge.streams import INITIAL_WEIGHTS, uniforms
 from neurogames.games.arguments import refusal, whole
-
-INITIAL_WEIGHTS = 0  # purpose of the streams' draws; layer l draws with counter l
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +212,7 @@ def initial_ensemble(
         One network per seed; a network depends on its own seed only.
 
     Raises:
-        ValueError: fewer than two widths, a width below 1, or no seeds.
+        ValueError: fewer than two widths, a width below 1, no seeds or one that is no integer, or another dtype.
 
     Reference: public code of the gradient-dropout game, arXiv 2507.19143.
 
@@ -224,9 +222,14 @@ def initial_ensemble(
     widths = [whole("widths", width, least=1) for width in widths]
     if len(widths) < 2:
         raise refusal("widths", widths, "numbers of inputs, hidden units and outputs")
-    seeds = torch.as_tensor(seeds if isinstance(seeds, Tensor) else list(seeds), dtype=torch.int64, device=device)
-    if seeds.ndim != 1 or len(seeds) == 0:
-        raise refusal("seeds", f"shape {tuple(seeds.shape)}", "at least one integer in one row")
+    if dtype not in (torch.float32, torch.float64):
+        raise refusal("dtype", dtype, "torch.float32 or torch.float64")
+    given = seeds.tolist() if isinstance(seeds, Tensor) else list(seeds)
+    if not given:
+        raise refusal("seeds", "none", "at least one integer")
+    device = seeds.device if device is None and isinstance(seeds, Tensor) else device
+    given = [whole("seeds", seed, least=-(2**63), most=2**63 - 1) for seed in given]
+    seeds = torch.tensor(given, device=device)
     weights, biases = [], []
     for layer, (incoming, outgoing) in enumerate(itertools.pairwise(widths)):
         bound = math.sqrt(6.0 / (incoming + outgoing))

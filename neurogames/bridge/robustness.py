@@ -44,8 +44,8 @@ def noise_curve(
 
     Args:
         predict: takes inputs (rows, features), gives (networks, rows, outputs), or (rows, outputs): an
-            ``Ensemble``, a torch module, or a function around any other model.
-        inputs: (rows, features) without noise.
+            ``Ensemble``, a torch module (put into ``eval()`` before), or a function around any other model.
+        inputs: (rows, features) without noise, finite floating numbers.
         targets: (rows,) or (rows, outputs) in the unit in which the metrics are wanted, or class ids (rows,).
         levels: noise levels, starting at 0 and increasing.
         metrics: name -> metric, for example ``REGRESSION_METRICS``.
@@ -59,7 +59,7 @@ def noise_curve(
         name -> (networks, levels), or (levels,) if ``predict`` gives no axis of networks.
 
     Raises:
-        ValueError: levels, scale or repeats out of range, or predictions of another number of rows.
+        ValueError: inputs, levels, scale or repeats out of range, or predictions of another number of rows.
 
     >>> inputs = torch.linspace(-1, 1, 500)[:, None]
     >>> curve = noise_curve(
@@ -73,9 +73,13 @@ def noise_curve(
     repeats = whole("repeats", repeats, least=1)
     if inputs.ndim != 2 or not len(inputs):
         raise refusal("inputs", f"shape {tuple(inputs.shape)}", "shape (rows, features)")
+    if not inputs.is_floating_point() or not inputs.isfinite().all():
+        got = f"{inputs.dtype}, {int((~inputs.isfinite()).sum())} entries not finite"
+        raise refusal("inputs", got, "finite floating numbers")
     spread = inputs.std(dim=0, correction=0) if scale is None else torch.as_tensor(scale).to(inputs)
-    if spread.ndim > 1 or (spread.ndim == 1 and len(spread) != inputs.shape[1]) or not (spread >= 0).all():
-        raise refusal("scale", scale, f"one number >= 0, or one for each of {inputs.shape[1]} features")
+    fits = spread.ndim == 0 or spread.shape == inputs.shape[1:]
+    if not fits or not ((spread >= 0) & spread.isfinite()).all():
+        raise refusal("scale", scale, f"one finite number >= 0, or one for each of {inputs.shape[1]} features")
     sums: dict[str, list[Tensor]] = {name: [] for name in metrics}
     for level in steps.tolist():
         draws: dict[str, list[Tensor]] = {name: [] for name in metrics}
@@ -158,8 +162,9 @@ def r_squared(outputs: Tensor, targets: Tensor) -> Tensor:
     """
     predictions, truth = _numbers(outputs, targets)
     total = (truth - truth.mean(dim=-2, keepdim=True)).square().sum(dim=-2)
+    total[(truth == truth[:1]).all(dim=-2)] = torch.nan  # the mean of equal numbers may round to another one
     residual = (predictions - truth).square().sum(dim=-2)
-    return (1 - residual / torch.where(total > 0, total, torch.nan)).mean(dim=-1)
+    return (1 - residual / total).mean(dim=-1)
 
 
 def smape(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -206,7 +211,7 @@ def roc_auc(outputs: Tensor, targets: Tensor) -> Tensor:
 
     AUC = P(score of a member > score of another) + P(equal) / 2, from midranks; the score of class c is its log odds
     z_c - log sum_{j != c} exp(z_j), which orders rows as the probability does. NaN where a class has no member or only
-    members in the sample.
+    members in the sample, and where infinite outputs leave the odds undefined.
 
     >>> roc_auc(torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 1.0], [0.0, 2.0]]), torch.tensor([0, 1, 1, 0]))
     tensor(0.6250, dtype=torch.float64)
@@ -214,14 +219,14 @@ def roc_auc(outputs: Tensor, targets: Tensor) -> Tensor:
     logits, truth = _logits(outputs, targets)
     count = logits.shape[-1]
     if count == 2:
-        return _unless_nan(logits, _rank_auc(logits[..., 1] - logits[..., 0], truth == 1))
+        return _rank_auc(logits[..., 1] - logits[..., 0], truth == 1)
     areas = []
     for c in range(count):
         others = [j for j in range(count) if j != c]
         odds = logits[..., c] - logits[..., others].logsumexp(dim=-1)
         # Rows of equal probability differ by the rounding of sums in different order: make them ties again.
         areas.append(_rank_auc(odds.round(decimals=10), truth == c))
-    return _unless_nan(logits, torch.stack(areas).mean(dim=0))
+    return torch.stack(areas).mean(dim=0)
 
 
 REGRESSION_METRICS: dict[str, Metric] = {"mse": mean_squared_error, "r2": r_squared, "smape": smape}
@@ -229,7 +234,7 @@ CLASSIFICATION_METRICS: dict[str, Metric] = {"accuracy": accuracy, "weighted_f1"
 
 
 def _rank_auc(scores: Tensor, member: Tensor) -> Tensor:
-    """AUC of scores (..., rows) for members (rows,), by the rank sum of Mann and Whitney with midranks."""
+    """AUC of scores (..., rows) for members (rows,), by the rank sum of Mann and Whitney; NaN if a score is NaN."""
     members = int(member.sum())
     pairs = members * (len(member) - members)
     ordered = scores.sort(dim=-1).values.contiguous()
@@ -237,7 +242,7 @@ def _rank_auc(scores: Tensor, member: Tensor) -> Tensor:
     upto = torch.searchsorted(ordered, scores.contiguous(), right=True)
     midranks = (below + upto + 1).double() / 2
     ranks = midranks[..., member].sum(dim=-1)
-    return (ranks - members * (members + 1) / 2) / (pairs or torch.nan)
+    return _unless_nan(scores[..., None], (ranks - members * (members + 1) / 2) / (pairs or torch.nan))
 
 
 def _numbers(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -255,7 +260,8 @@ def _logits(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         got = f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}"
         raise refusal("outputs, targets", got, "(..., rows, classes) for two or more classes, and (rows,)")
     if targets.is_floating_point() or targets.min() < 0 or targets.max() >= outputs.shape[-1]:
-        raise refusal("targets", f"{targets.dtype}", f"class ids from 0 to {outputs.shape[-1] - 1}")
+        got = f"{targets.dtype} from {targets.min().item()} to {targets.max().item()}"
+        raise refusal("targets", got, f"integer class ids from 0 to {outputs.shape[-1] - 1}")
     return outputs.double(), targets.to(outputs.device)
 
 

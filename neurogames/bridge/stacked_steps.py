@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurogames.bridge.streams import uniforms
+from neurogames.bridge.streams import MASKS, uniforms
 
-MASKS = 3  # purpose of the streams' draws; step t draws with counter t
+FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as torch.optim.Adam has them
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,14 @@ def take_steps(
         networks = stretch.networks[members]
         part = _gather(state, networks)
         rates, keeps = settings.rates[networks], settings.keeps[networks]
-        seeds = settings.seeds[networks]
+        seeds, masked = settings.seeds[networks], bool((keeps < 1).any())  # read here: a step must not wait for a GPU
         for batch in range(begin, end):
             places = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
             rows = stretch.order[members, places]
             wanted = targets[rows]
             if stretch.noise is not None:
                 wanted = wanted + stretch.noise[members, places]
-            masks = _masks(recipe, part, seeds, keeps, stretch.done + batch)
+            masks = _masks(recipe, part, seeds, keeps, stretch.done + batch) if masked else ()
             loss, gradients = _backward(part, recipe, inputs[rows], wanted, masks)
             losses[members] += loss * rows.shape[1]
             _descend(part, recipe, rates, gradients, stretch.done + batch + 1)
@@ -157,11 +157,11 @@ def _scatter(part: State, state: State, networks: Tensor) -> None:
         target[networks] = source
 
 
-def _masks(recipe: Recipe, state: State, seeds: Tensor, keeps: Tensor, step: int) -> tuple[Tensor, ...] | None:
-    """The masks of one step, (networks, 1 or rows, units) per hidden layer; None where nothing is dropped."""
+def _masks(recipe: Recipe, state: State, seeds: Tensor, keeps: Tensor, step: int) -> tuple[Tensor, ...]:
+    """The masks of one step, (networks, 1 or rows, units) per hidden layer."""
     hidden = [bias.shape[2] for bias in state.biases[:-1]]
-    if not hidden or bool((keeps == 1).all()):
-        return None
+    if not hidden:
+        return ()
     rows = recipe.batch_size if recipe.granularity == "sample" else 1
     positions = recipe.mask_positions((0, *hidden, 0)).to(seeds.device)
     draws = uniforms(seeds, MASKS, step, (rows, int(positions[-1]) + 1))[:, :, positions]
@@ -170,9 +170,9 @@ def _masks(recipe: Recipe, state: State, seeds: Tensor, keeps: Tensor, step: int
 
 
 def _backward(
-    state: State, recipe: Recipe, inputs: Tensor, wanted: Tensor, masks: tuple[Tensor, ...] | None
+    state: State, recipe: Recipe, inputs: Tensor, wanted: Tensor, masks: tuple[Tensor, ...]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Loss of each network (networks,) and the gradients of all weights, then all biases."""
+    """Loss of each network (networks,) and the gradients of all weights, then all biases; no masks drop nothing."""
     rows = inputs.shape[1]
     activations = [inputs]
     for weight, bias in zip(state.weights[:-1], state.biases[:-1], strict=True):
@@ -194,7 +194,7 @@ def _backward(
         shifts.insert(0, delta.sum(dim=1, keepdim=True))
         if layer:
             delta = (delta @ state.weights[layer].mT).mul_(activations[layer] > 0)
-            if masks is not None:
+            if masks:
                 delta.mul_(masks[layer - 1][:, :rows])
     return loss.double(), slopes + shifts
 
@@ -207,11 +207,11 @@ def _descend(state: State, recipe: Recipe, rates: Tensor, gradients: list[Tensor
         torch._foreach_addcmul_(parameters, gradients, [size.expand_as(g) for g in gradients], -1.0)
         return
     first, second = list(state.first), list(state.second)
-    torch._foreach_lerp_(first, gradients, 1 - 0.9)
-    torch._foreach_mul_(second, 0.999)
-    torch._foreach_addcmul_(second, gradients, gradients, 1 - 0.999)
+    torch._foreach_lerp_(first, gradients, 1 - FIRST_DECAY)
+    torch._foreach_mul_(second, SECOND_DECAY)
+    torch._foreach_addcmul_(second, gradients, gradients, 1 - SECOND_DECAY)
     scale = torch._foreach_sqrt(second)
-    torch._foreach_div_(scale, (1 - 0.999**step) ** 0.5)
-    torch._foreach_add_(scale, 1e-8)
-    size = (rates / (1 - 0.9**step)).to(gradients[0].dtype)[:, None, None]
+    torch._foreach_div_(scale, (1 - SECOND_DECAY**step) ** 0.5)
+    torch._foreach_add_(scale, EPSILON)
+    size = (rates / (1 - FIRST_DECAY**step)).to(gradients[0].dtype)[:, None, None]
     torch._foreach_addcdiv_(parameters, torch._foreach_mul(first, [size.expand_as(g) for g in first]), scale, -1.0)

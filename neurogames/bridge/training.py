@@ -21,10 +21,8 @@ from torch import Tensor
 
 from neurogames.bridge import compiled_steps, stacked_steps
 from neurogames.bridge.stacked_steps import Recipe, Settings, State, Stretch
-from neurogames.bridge.streams import permutations, uniforms
+from neurogames.bridge.streams import LABELS, ORDER, permutations, uniforms
 from neurogames.bridge.targets import TargetNoise
-
-ORDER, LABELS = 1, 2  # purposes of the streams' draws; epoch e draws with counter e
 
 
 @dataclass(frozen=True, eq=False)

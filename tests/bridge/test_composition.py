@@ -248,6 +248,7 @@ def test_wrong_arguments_of_ablation_are_refused(change, message):
     ("change", "message"),
     [
         ({"primitives": torch.zeros(10)}, "primitives: got"),
+        ({"primitives": torch.zeros(10, 0)}, "primitives: got"),
         ({"shortcut": torch.zeros(9)}, "shortcut: got"),
         ({"classes": torch.arange(10)}, "inputs: got '10 rows', expected more rows than"),
         ({"level": -1.0}, "level: got -1.0"),
@@ -261,6 +262,54 @@ def test_wrong_arguments_of_primitive_composition_are_refused(change, message):
     }
     with pytest.raises(ValueError, match=message):
         primitive_composition(initial_ensemble((2, 4, 3), seeds=[0]), torch.zeros(10, 2), **{**usual, **change})
+
+
+def both_measures(ensemble, inputs, targets):
+    codes = torch.arange(len(inputs))
+    yield lambda: ablation_composition(ensemble, inputs, targets, codes % 2)
+    yield lambda: primitive_composition(
+        ensemble, inputs, primitives=codes[:, None] % 2, shortcut=codes % 3, classes=codes % 4
+    )
+
+
+def test_a_diverged_network_has_no_composition_level_and_leaves_the_others_alone():
+    ensemble = initial_ensemble((3, 4, 4, 1), seeds=[0, 1])
+    inputs = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    alone = [measure().scores for measure in both_measures(ensemble.select([1]), inputs, inputs[:, 0])]
+    ensemble.weights[1][0] = torch.nan
+    for measure, expected in zip(both_measures(ensemble, inputs, inputs[:, 0]), alone, strict=True):
+        found = measure()
+        assert found.level.isnan().tolist() == [True, False]
+        assert found.scores[0, 4:].isnan().all()
+        torch.testing.assert_close(found.scores[1:], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_targets_in_double_precision_fit_networks_in_single():
+    ensemble, inputs = initial_ensemble((3, 4, 1), seeds=[0, 1]), torch.randn(40, 3)
+    single, double = (
+        ablation_composition(ensemble, inputs, targets, torch.arange(40) % 2).scores
+        for targets in (inputs[:, 0], inputs[:, 0].double())
+    )
+    assert torch.equal(single, double)
+
+
+@pytest.mark.parametrize(
+    ("widths", "inputs", "message"),
+    [
+        ((3, 1), torch.zeros(10, 3), r"ensemble: got 'widths \(3, 1\)', expected networks with hidden layers"),
+        ((3, 4, 1), torch.zeros(0, 3), "inputs: got 'no rows'"),
+        ((3, 4, 1), torch.zeros(3), r"inputs: got 'shape \(3,\)'"),
+    ],
+)
+def test_networks_without_hidden_layers_and_tables_without_rows_are_refused(widths, inputs, message):
+    for measure in both_measures(initial_ensemble(widths, seeds=[0]), inputs, torch.zeros(len(inputs))):
+        with pytest.raises(ValueError, match=message):
+            measure()
+
+
+def test_targets_that_are_not_finite_have_no_quantile_groups():
+    with pytest.raises(ValueError, match="targets: got '1 entries that are not finite'"):
+        quantile_groups(torch.tensor([1.0, 2.0, torch.nan]), 2)
 
 
 def test_one_valued_targets_have_no_quantile_groups():

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from neurogames.bridge import ensemble as ensemble_module
 from neurogames.bridge import stacked_steps
 from neurogames.bridge.ensemble import train_ensemble
 from neurogames.bridge.networks import initial_ensemble
-from neurogames.bridge.stacked_steps import MASKS
-from neurogames.bridge.streams import permutations, uniforms
+from neurogames.bridge.streams import LABELS, MASKS, ORDER, permutations, uniforms
 from neurogames.bridge.targets import GaussianNoise, NoNoise, StableNoise, UniformNoise
-from neurogames.bridge.training import LABELS, ORDER
 
 ROWS, FEATURES = 70, 3
 HIDDEN = (6, 5)
@@ -164,6 +164,24 @@ def test_a_network_is_the_same_alone_and_in_company_whatever_the_number_of_threa
         torch.set_num_threads(threads)
     for a, b in zip(parameters(together.ensemble), parameters(shared_out.ensemble), strict=True):
         assert torch.equal(a, b)
+
+
+def test_trainings_side_by_side_change_neither_each_other_nor_the_threads_of_the_process():
+    inputs, targets = table(dtype=torch.float32)
+    settings = {"seeds": [0, 1], "epochs": 60, "batch_size": 16, "keep_prob": 0.5}
+    alone, controller = train_ensemble(inputs, targets, **settings), ThreadpoolController()
+
+    def threads():
+        return [library["num_threads"] for library in controller.select(user_api="blas").info()]
+
+    with controller.limit(limits=2, user_api="blas"):
+        before = threads(), torch.get_num_threads()
+        with ThreadPoolExecutor(3) as pool:
+            jobs = [pool.submit(train_ensemble, inputs, targets, **settings) for _ in range(3)]
+        assert (threads(), torch.get_num_threads()) == before
+    for job in jobs:
+        for a, b in zip(parameters(job.result().ensemble), parameters(alone.ensemble), strict=True):
+            assert torch.equal(a, b)
 
 
 def test_training_in_groups_changes_nothing(monkeypatch):
@@ -320,6 +338,14 @@ CLASSES = (TARGETS[:, 0] > 0).long()
         ({"target_noise": [GaussianNoise()]}, "target_noise: got '1 values'"),
         ({"keep_prob": 0.0}, "keep_prob: got 0.0"),
         ({"keep_prob": [0.5, 1.5]}, "keep_prob: got 1.5"),
+        ({"keep_prob": torch.tensor(0.0)}, "keep_prob: got 0.0"),
+        ({"keep_prob": np.array(1.5)}, "keep_prob: got 1.5"),
+        ({"targets": TARGETS.to(torch.complex64)}, "targets: got torch.complex64"),
+        ({"targets": TARGETS.double() * 1e300}, "targets: got .* not finite"),
+        ({"targets": 1 + TARGETS.double() * 1e-12}, "targets: got 'one value only'"),
+        ({"target_noise": [{}, None]}, "target_noise: got {}"),
+        ({"seeds": 2}, "seeds: got 2, expected one integer for each network"),
+        ({"hidden": 64}, "hidden: got 64, expected numbers of units, one for each hidden layer"),
         ({"keep_prob": [0.5]}, "keep_prob: got '1 values', expected one value, or one for each of 2 networks"),
         ({"learning_rate": 0}, "learning_rate: got 0"),
         ({"epochs": [1, math.inf]}, "epochs: got inf"),

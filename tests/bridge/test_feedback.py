@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -224,6 +225,59 @@ def test_attach_finds_hidden_layers_of_convolutions_and_transformers():
         block(torch.randn(3, 4, 8)).sum().backward()
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(5, 40), (12, 5)),
+        (nn.Linear(5, 40), (3, 4, 5)),
+        (nn.Linear(5, 40, bias=False), (3, 4, 5)),
+        (nn.Conv2d(1, 40, 3), (2, 1, 5, 5)),
+        (nn.Conv2d(1, 40, 3), (1, 5, 5)),
+        (nn.Sequential(nn.Linear(5, 40), nn.Sigmoid()), (3, 4, 5)),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_work_in_place_behind_a_layer_loses_no_mask(layer, shape, inside):
+    model = nn.Sequential(layer, nn.LeakyReLU(0.5, inplace=True))
+    axis = -3 if isinstance(layer, nn.Conv2d) else -1
+    if inside:
+        model.insert(1, GradientDropout(0.5, rng=generator(), unit_axis=axis))
+        model(torch.randn(shape, generator=generator(1))).sum().backward()
+    else:
+        with attach_gradient_dropout(model, 0.5, rng=generator(), modules=["0"], unit_axis=axis):
+            model(torch.randn(shape, generator=generator(1))).sum().backward()
+    weight = next(layer.parameters())
+    silent = (weight.grad.flatten(1) == 0).all(dim=1).sum()
+    layer.zero_grad()
+    assert 8 <= silent <= 32
+
+
+def test_a_tensor_that_others_hold_too_is_masked_for_nobody_but_the_layer():
+    model = nn.Sequential(nn.Identity(), nn.Linear(6, 1))
+    values = torch.ones(1, 6, requires_grad=True)
+    with attach_gradient_dropout(model, 1e-12, rng=generator(), modules=["0"], unit_axis=-1):
+        (model(values).sum() + values.sum()).backward()
+    assert torch.equal(values.grad, torch.ones(1, 6))
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(-3, (4, 6)), (2, (4, 6)), (-1, ())])
+def test_values_without_the_axis_of_units_are_refused(axis, shape):
+    with pytest.raises(ValueError, match=f"unit_axis: got {axis}, expected an axis of values of shape"):
+        arrived(GradientDropout(0.5, rng=generator(), unit_axis=axis), shape)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301
+def test_a_copy_of_a_model_with_dropout_attached_has_masks_of_its_own(again):
+    model, inputs = network(), data()
+    with attach_gradient_dropout(model, 0.5, rng=generator()):
+        twin = again(model)
+        expected = [gradients(model, inputs) for _ in range(3)]
+        found = [gradients(twin, inputs) for _ in range(3)]
+    for one, two in zip(expected, found, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not torch.equal(found[0][0], gradients(network(), inputs)[0])
+
+
 def test_unbatched_images_are_masked_by_channel():
     layer = nn.Conv2d(1, 40, 3)
     with attach_gradient_dropout(layer, 0.5, rng=generator(), modules=[""]):
@@ -247,6 +301,7 @@ def test_attach_names_near_modules_when_one_is_not_there(name):
         ({"keep_prob": lambda part: part}, "keep_prob: got 0.0"),
         ({"keep_prob": 0.5, "granularity": "neuron"}, "granularity: got 'neuron'"),
         ({"keep_prob": 0.5, "rng": 3}, "rng: got 3, expected a torch.Generator"),
+        ({"keep_prob": 0.5, "modules": "0"}, "modules: got '0', expected a list of names"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

@@ -115,7 +115,10 @@ def test_an_initial_network_depends_on_its_own_seed_only():
         (lambda e, _x: Ensemble.stack([e.network(0), initial_ensemble((3, 1), seeds=[0]).network(0)]), "2 different"),
         (lambda _e, _x: initial_ensemble((3,), seeds=[0]), "widths"),
         (lambda _e, _x: initial_ensemble((3, 0, 1), seeds=[0]), "widths: got 0"),
-        (lambda _e, _x: initial_ensemble((3, 1), seeds=[]), "seeds"),
+        (lambda _e, _x: initial_ensemble((3, 1), seeds=[]), "seeds: got 'none'"),
+        (lambda _e, _x: initial_ensemble((3, 1), seeds=[0.5]), "seeds: got 0.5"),
+        (lambda _e, _x: initial_ensemble((3, 1), seeds=torch.tensor([[1]])), r"seeds: got \[1\]"),
+        (lambda _e, _x: initial_ensemble((3, 1), seeds=[0], dtype=torch.float16), "dtype: got torch.float16"),
     ],
 )
 def test_wrong_input_is_refused_with_what_came_and_what_was_expected(ensemble, inputs, call, message):

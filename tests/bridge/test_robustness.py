@@ -87,8 +87,19 @@ def test_smape_is_between_zero_and_two_and_nothing_over_nothing_counts_nothing()
     torch.testing.assert_close(smape(outputs, targets).float(), torch.stack(by_hand))
 
 
-def test_r2_of_a_constant_target_is_nan():
-    assert r_squared(torch.ones(3, 4, 1), torch.ones(4)).isnan().all()
+@pytest.mark.parametrize("value", [1.0, 0.1])  # the mean of seven times 0.1 is another number
+def test_r2_of_a_constant_target_is_nan(value):
+    assert r_squared(torch.ones(3, 7, 1), torch.full((7,), value, dtype=torch.float64)).isnan().all()
+    two = torch.stack([torch.full((7,), value), torch.arange(7.0)], dim=1)
+    assert r_squared(torch.ones(7, 2), two).isnan()
+
+
+def test_auc_of_infinite_outputs_is_a_number_where_their_order_is_and_nan_where_it_is_not():
+    targets = torch.tensor([0, 1, 0])
+    ordered = torch.tensor([[0.0, 1.0], [0.0, torch.inf], [torch.inf, 0.0]])
+    assert roc_auc(ordered, targets) == 1.0
+    ordered[1, 0] = torch.inf
+    assert roc_auc(ordered, targets).isnan()
 
 
 def test_outputs_that_are_nan_give_nan_for_their_network_only():
@@ -166,7 +177,10 @@ X, Y = torch.zeros(4, 2), torch.arange(4.0)
         (lambda **k: noise_curve(lambda x: x[:, :1], X, Y, **{**k, "scale": torch.ones(3)}), "scale"),
         (lambda **k: noise_curve(lambda x: x[:, 0], X, Y, **k), "predict: got 'predictions of shape"),
         (lambda **k: noise_curve(lambda x: x, X, Y, **k), "outputs, targets"),
-        (lambda **_: accuracy(X, torch.tensor([0, 1, 2, 0])), "targets: got"),
+        (lambda **k: noise_curve(lambda x: x, X / 0, Y, **k), "inputs: got 'torch.float32, 8 entries not finite'"),
+        (lambda **k: noise_curve(lambda x: x, X.long(), Y, **k), "inputs: got 'torch.int64"),
+        (lambda **k: noise_curve(lambda x: x, X, Y, **{**k, "scale": torch.inf}), "scale: got inf"),
+        (lambda **_: accuracy(X, torch.tensor([0, 1, 2, 0])), "targets: got 'torch.int64 from 0 to 2'"),
         (lambda **_: accuracy(X, Y), "targets: got"),
         (lambda **_: roc_auc(X[:, :1], Y.long()), "outputs, targets"),
         (lambda **_: curve_slope([0, 1], [1.0, 2.0, 3.0]), "curve: got"),
