@@ -6,6 +6,7 @@ predictor has the flattest; hence each difference is taken three ways: against p
 two equal-work controls at the same keep probability, and at equal clean error along the controls' own paths.
 
 The unit of a difference is the repetition (dataset, seed), that of a correlation the setting (dataset, keep).
+Repetitions split the rows of the same tables anew, so their intervals speak of these tables, not of others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from neurogames.lab.settings import TRAININGS
-from neurogames.lab.statistics import correlate, paired_difference, verdict
+from neurogames.lab.statistics import Interval, claimed_sign, correlate, paired_difference, verdict
 
 MAIN_METRIC = {"regression": "mse", "classification": "accuracy"}
 OPPONENTS = ("plain backpropagation", "fewer epochs", "smaller steps", "equal clean error")
@@ -90,7 +91,7 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
         ours, theirs = xr.broadcast(masked.sel(target_noise=noise), opponent.sel(target_noise=noise))
         gaps = (ours - theirs) / plain_area(results).sel(target_noise=noise)
         repetitions = gaps.mean("keep_prob", skipna=True).stack(run=("dataset", "seed")).dropna("run").values
-        difference = paired_difference(repetitions, np.zeros_like(repetitions), rng=rng)
+        difference = _mean_gap(repetitions, rng)
         rows.append(
             {
                 "target noise": noise,
@@ -171,9 +172,12 @@ def area_at_equal_clean_value(wanted: np.ndarray, clean: np.ndarray, area: np.nd
     before, after = clean[:-1], clean[1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         part = (wanted[:, None] - before) / (after - before)
+    here, start = np.arange(len(wanted))[:, None], np.arange(len(before))
+    # A stretch of one clean value passes through it everywhere.
+    level = (wanted[:, None] == before) & (before == after)
+    part = np.where(level, np.clip(here - start, 0.0, 1.0), part)
     passes = (part >= 0.0) & (part <= 1.0)
-    place = np.arange(len(before)) + part
-    distance = np.where(passes, np.abs(place - np.arange(len(wanted))[:, None]), np.inf)
+    distance = np.where(passes, np.abs(start + part - here), np.inf)
     nearest = distance.argmin(axis=1)
     rows = np.arange(len(wanted))
     found = area[nearest] + part[rows, nearest] * (area[nearest + 1] - area[nearest])
@@ -194,8 +198,8 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
 
     Returns:
         One row per target noise, meaning of a mask, measured quantity and way of training: ``spearman``, its interval
-        ``low`` to ``high``, ``spearman_p``, ``pearson``, ``pearson_low``, ``pearson_high``, ``pearson_p``, ``n`` and
-        ``says``, a sentence.
+        ``low`` to ``high``, ``spearman_p``, ``pearson``, ``pearson_low``, ``pearson_high``, ``pearson_p``, ``n``,
+        ``claim`` (positive, negative or none) and ``says``, a sentence.
     """
     main = MAIN_METRIC[results.attrs["task"]]
     medians = results.median("seed")
@@ -232,6 +236,7 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
                 "pearson_high": found.pearson_interval[1],
                 "pearson_p": found.pearson_p,
                 "n": found.n,
+                "claim": claimed_sign(found),
                 "says": verdict(found),
             }
         )
@@ -258,11 +263,19 @@ def verdicts(controls: pd.DataFrame, correlated: pd.DataFrame) -> list[str]:
         for mask in ours["simulated"].unique():
             rows = ours[ours["simulated"] == mask].set_index("training")
             sentence = rows.loc["dropout", "says"]
-            same = [name for name in TRAININGS[1:] if _same_sign_claimed(rows.loc["dropout"], rows.loc[name])]
-            if same:
+            claim = rows.loc["dropout", "claim"]
+            same = [name for name in TRAININGS[1:] if rows.loc[name, "claim"] == claim]
+            if claim != "none" and same:
                 sentence += f" The same is found for {' and '.join(same)}, which the game does not model."
             sentences.append(sentence)
     return sentences
+
+
+def _mean_gap(gaps: np.ndarray, rng: np.random.Generator) -> Interval:
+    """Mean gap over repetitions, of which there may be none: all curves flat, or no control at that clean error."""
+    if not len(gaps):
+        return Interval(np.nan, np.nan, np.nan, 0, 0.95, "none", reason="no repetition can be compared")
+    return paired_difference(gaps, np.zeros_like(gaps), rng=rng)
 
 
 def _less_work_sentence(one: pd.DataFrame) -> str:
@@ -274,11 +287,6 @@ def _less_work_sentence(one: pd.DataFrame) -> str:
     if undecided:
         return f"Gradient dropout flattens the curve, but not beyond what its controls do ({', '.join(undecided)})."
     return "Gradient dropout flattens the curve beyond each of its controls."
-
-
-def _same_sign_claimed(ours: pd.Series, control: pd.Series) -> bool:
-    """Whether both intervals exclude zero on the same side."""
-    return bool((ours["low"] > 0 and control["low"] > 0) or (ours["high"] < 0 and control["high"] < 0))
 
 
 def _difference_sentence(opponent: str, low: float, high: float) -> str:
@@ -299,7 +307,12 @@ def _difference_sentence(opponent: str, low: float, high: float) -> str:
 
 def _numbers(row: pd.Series) -> str:
     difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+    count = "1 repetition" if row["n"] == 1 else f"{int(row['n'])} repetitions"
+    if row["matched"] < 1.0:
+        count += f", an opponent for {100 * row['matched']:.0f} % of the networks"
+    if not np.isfinite(low):
+        return count
     return (
         f"difference of areas {difference:+.1f} % of plain backpropagation's, interval {low:+.1f} to {high:+.1f} %, "
-        f"{int(row['n'])} repetitions"
+        f"{count}"
     )

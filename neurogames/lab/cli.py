@@ -20,7 +20,7 @@ from rich.table import Table
 from typer import Option
 
 from neurogames.lab.settings import Settings
-from neurogames.lab.store import read_settings, write_dataset
+from neurogames.lab.store import SETTINGS_FILE, read_settings, write_dataset
 
 app = typer.Typer(
     add_completion=False,
@@ -39,7 +39,7 @@ def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
     def run(*words: object, **options: object) -> None:
         try:
             command(*words, **options)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             # A refusal is one line, whatever it quotes.
             print(f"neurogames: {' '.join(str(error).split())}", file=sys.stderr)
             raise typer.Exit(2) from None
@@ -84,7 +84,7 @@ def compare(
         "data": data,
         "target": target,
         "task": task,
-        "keep_probs": keep_prob,
+        "keep_probs": sorted(set(keep_prob or [])),
         "target_noises": target_noise,
         "noise_factor": noise_factor,
         "stable_alpha": stable_alpha,
@@ -134,18 +134,21 @@ def simulate(
     out: Annotated[Path | None, Option(help="Folder for simulation.nc and the figure.")] = None,
 ) -> None:
     """Simulate the public goods game under gradient dropout, beside the exact law."""
-    from neurogames.games import PublicGoodsGame  # numba loads with it
-    from neurogames.lab import plots, simulation
+    from neurogames.games import PublicGoodsGame
+    from neurogames.games.arguments import refusal, whole
+    from neurogames.lab import plots, simulation  # numba loads with it
 
-    result = simulation.simulate_composition(
-        PublicGoodsGame(n_players=players, cost=cost, multiplier=multiplier),
-        keep_probs=sorted(set(keep_prob or DEFAULT.keep_probs)),
-        temperature=temperature,
-        sweeps=sweeps,
-        replicas=replicas,
-        masks=mask or tuple(simulation.MASKS),
-        rng=np.random.default_rng(seed),
-    )
+    if out is not None and ((out / SETTINGS_FILE).exists() or (out.exists() and not out.is_dir())):
+        raise refusal("out", str(out), "a folder, and not that of a comparison")
+    asked = {
+        "keep_probs": sorted(set(keep_prob or DEFAULT.keep_probs)),
+        "temperature": temperature,
+        "sweeps": sweeps,
+        "replicas": replicas,
+        "masks": mask or list(simulation.MASKS),
+    }
+    game = PublicGoodsGame(n_players=players, cost=cost, multiplier=multiplier)
+    result = simulation.simulate_composition(game, **asked, rng=np.random.default_rng(whole("seed", seed, least=0)))
     table = Table(
         title=f"Share composing after {sweeps} sweeps, N = {players}, from none",
         caption="escape: expected sweeps to the tipping point, exact",
@@ -180,7 +183,7 @@ def datasets() -> None:
     frame = list_datasets()
     table = Table()
     for name in frame.columns:
-        table.add_column(str(name))
+        table.add_column(str(name), overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(str(cell) for cell in row))
     Console().print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from neurogames.games import PublicGoodsGame
 from neurogames.games.arguments import refusal, whole
 from neurogames.lab.datasets import load_dataset
 from neurogames.lab.measure import measure_repetition
+from neurogames.lab.plots import short_name
 from neurogames.lab.preparation import prepare
 from neurogames.lab.report import Findings, write_report
 from neurogames.lab.settings import Settings
@@ -74,8 +76,8 @@ def compare(
     folder = default_folder(settings) if folder is None else Path(folder)
     workers = (os.cpu_count() or 1) if workers is None else whole("workers", workers, least=1)
     tell = progress or _silent
-    task = check_data(settings)
-    run = open_run(folder, settings.to_dict())
+    task, checksums = check_data(settings)
+    run = open_run(folder, {**settings.to_dict(), "checksums": checksums})
 
     tell("simulating", 0, 1)
     simulation = _simulation(run.folder / "simulation.nc", settings)
@@ -107,26 +109,30 @@ def default_folder(settings: Settings) -> Path:
     >>> default_folder(Settings(data=("wine",))).as_posix()
     'neurogames-runs/wine'
     """
-    names = (re.sub(r"[^A-Za-z0-9]+", "-", Path(name).name.split(".")[0]).strip("-") for name in settings.data)
+    names = (re.sub(r"\W+", "-", short_name(name)).strip("-") or "table" for name in settings.data)
     return Path("neurogames-runs") / "-".join(names)
 
 
-def check_data(settings: Settings) -> str:
-    """Load and prepare every dataset once, and return their common task.
+def check_data(settings: Settings) -> tuple[str, dict[str, str]]:
+    """Load and prepare every dataset once.
+
+    Returns:
+        Their common task, and a checksum of each table by its name: a run whose table changes is another run.
 
     Raises:
         ValueError: if one cannot be used, has fewer training rows than a batch, or is of another task.
     """
-    tasks = {}
+    tasks, checksums = {}, {}
     for name in settings.data:
         table = load_dataset(name, target=settings.target, task=settings.task)
         rows = len(prepare(table, rng=np.random.default_rng(settings.first_seed)).train_inputs)
         if rows < settings.batch_size:
             raise refusal("batch_size", settings.batch_size, f"at most the {rows} training rows of {name}")
-        tasks[name] = table.task
+        hashed = pd.util.hash_pandas_object(table.features.assign(**{"": table.target}), index=False)
+        tasks[name], checksums[name] = table.task, hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()[:16]
     if len(set(tasks.values())) > 1:
         raise refusal("data", tasks, "datasets of one task, or task= to force it")
-    return tasks[settings.data[0]]
+    return tasks[settings.data[0]], checksums
 
 
 def _silent(*_: object) -> None:

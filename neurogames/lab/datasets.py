@@ -68,7 +68,7 @@ def load_dataset(name_or_path: str | Path, *, target: str | None = None, task: T
         frame, usual, source = _fetch_openml(text)
     elif text in BUNDLED:
         frame = BUNDLED[text]()
-        usual, source = str(frame.columns[-1]), "bundled with scikit-learn"
+        usual, source = str(frame.columns[-1]), "bundled"
     elif text in (files := _folder_files()):
         frame = _read_table(files[text])
         usual, source = str(frame.columns[-1]), f"file {files[text].name} of the folder {FOLDER_VARIABLE}"
@@ -86,7 +86,7 @@ def list_datasets() -> pd.DataFrame:
     """List the tables that can be asked for by name, without reading large files.
 
     Returns:
-        One row per table with the columns name, source ("scikit-learn" or ``NEUROGAMES_DATA``), task (as it would
+        One row per table with the columns name, source ("scikit-learn", "generated" or ``NEUROGAMES_DATA``), task (as it would
         be inferred), rows, features, target. What is unknown, because a file is over 32 MB or is no readable table,
         is missing.
 
@@ -101,7 +101,8 @@ def list_datasets() -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for name, load in BUNDLED.items():
         frame = load()
-        rows.append((name, "scikit-learn", *_summary(frame.iloc[:, -1], len(frame), frame.shape[1])))
+        source = "generated" if name == "planted" else "scikit-learn"
+        rows.append((name, source, *_summary(frame.iloc[:, -1], len(frame), frame.shape[1])))
     rows += [
         (name, FOLDER_VARIABLE, *_peek(path)) for name, path in sorted(_folder_files().items()) if name not in BUNDLED
     ]

@@ -55,7 +55,7 @@ def measure_repetition(dataset: str, seed: int, *, settings: Mapping[str, Any]) 
 
     Args:
         dataset: name or path of the table.
-        seed: number of the repetition; it alone decides every draw.
+        seed: number of the repetition; with the dataset's name it decides every draw.
         settings: :meth:`neurogames.lab.settings.Settings.to_dict` of the comparison.
 
     Returns:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from neurogames.lab.settings import TRAININGS
 
@@ -54,7 +56,7 @@ LABELS = {
     "weighted_f1": "weighted F1",
     "roc_auc": "ROC AUC",
 }
-
+HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 drawn_in_style = mpl.rc_context(STYLE)
 
@@ -88,6 +90,9 @@ def plot_simulation(simulation: xr.Dataset) -> Figure:
     escape.set(ylabel="expected sweeps to the tipping point")
     if np.isfinite(simulation.escape_sweeps).any():
         escape.set(yscale="log")
+    else:
+        escape.text(0.5, 0.5, "composing never pays:\nno tipping point", transform=escape.transAxes, ha="center")
+        escape.set_yticks([])
     for axis in (share, escape):
         axis.set(xlabel="keep probability", xlim=(0, 1.03))
     _legend_below(figure, escape)
@@ -98,7 +103,7 @@ def plot_simulation(simulation: xr.Dataset) -> Figure:
 def plot_curves(results: xr.Dataset, metric: str) -> Figure:
     """Draw a metric against input noise, one panel per way of training, one line per keep probability."""
     datasets = results["dataset"].values
-    figure, axes = _panels(9.4, 3.1 * len(datasets), rows=len(datasets), columns=len(TRAININGS))
+    figure, axes = _panels(9.4, 3.1 * len(datasets), rows=len(datasets), columns=len(TRAININGS), sharey="row")
     keeps = _spread(results["keep_prob"].values, 6)
     shades = _shades(len(keeps))
     for (row, dataset), (column, training) in product(enumerate(datasets), enumerate(TRAININGS)):
@@ -111,7 +116,6 @@ def plot_curves(results: xr.Dataset, metric: str) -> Figure:
             values = one["baseline_curve"].sel(baseline=baseline).median("seed")
             axis.plot(one.level, values, label=baseline, **LOOKS[baseline])
         axis.set(title=training, xlabel="input noise (standard deviations)")
-        _share_range(axis, axes[row, 0])
         axes[row, 0].set_ylabel(f"{short_name(dataset)}\n{LABELS[metric]}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
     return figure
@@ -121,16 +125,18 @@ def plot_curves(results: xr.Dataset, metric: str) -> Figure:
 def plot_area(results: xr.Dataset, metric: str) -> Figure:
     """Draw the area between curve and clean value against keep, one panel per target noise and dataset."""
     datasets, noises = results["dataset"].values, results["target_noise"].values
-    figure, axes = _panels(max(2.4 * len(noises), 4.6), 2.9 * len(datasets), rows=len(datasets), columns=len(noises))
+    size = max(2.4 * len(noises), 4.6), 2.9 * len(datasets)
+    figure, axes = _panels(*size, rows=len(datasets), columns=len(noises), sharey="row")
     for (row, dataset), (column, noise) in product(enumerate(datasets), enumerate(noises)):
         axis = axes[row, column]
         one = results.sel(dataset=dataset, target_noise=noise, metric=metric)
         for training in TRAININGS:
             _band(axis, one.keep_prob.values, one["area"].sel(training=training), training)
         axis.set(title=f"target noise: {noise}", xlabel="keep probability", xlim=(0, 1.03))
-        axis.set_ylim(bottom=0.0)
-        _share_range(axis, axes[row, 0])
         axes[row, 0].set_ylabel(f"{short_name(dataset)}\narea from clean value")
+    for axis in axes[:, 0]:
+        # After drawing: a fixed end stops the axis from making room for later panels.
+        axis.set_ylim(bottom=0.0)
     _legend_below(figure, axes[0, 0])
     return figure
 
@@ -215,10 +221,12 @@ def short_name(dataset: str) -> str:
     return Path(dataset).name.split(".")[0]
 
 
-def _panels(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
+def _panels(
+    width: float, height: float, rows: int = 1, columns: int = 1, sharey: Literal["none", "row"] = "none"
+) -> tuple[Figure, np.ndarray]:
     """A figure apart from any global state, with a (rows, columns) array of axes."""
     figure = Figure(figsize=(width, height))
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
 
 
 def _legend_below(figure: Figure, axis: Axes) -> None:
@@ -227,7 +235,7 @@ def _legend_below(figure: Figure, axis: Axes) -> None:
 
 
 def _tag(axis: Axes, x: float, y: float, text: str, color: str) -> None:
-    axis.annotate(text, (x, y), textcoords="offset points", xytext=(6, 5), color=color, fontsize=8)
+    axis.annotate(text, (x, y), textcoords="offset points", xytext=(6, 5), color=color, fontsize=8, path_effects=HALO)
 
 
 def _shades(count: int) -> np.ndarray:
@@ -240,12 +248,6 @@ def _band(axis: Axes, keeps: np.ndarray, values: xr.DataArray, training: str) ->
     axis.plot(keeps, values.median("seed"), label=training, **LOOKS[training])
     color = LOOKS[training]["color"]
     axis.fill_between(keeps, values.min("seed"), values.max("seed"), color=color, alpha=0.12, linewidth=0)
-
-
-def _share_range(axis: Axes, first: Axes) -> None:
-    if axis is not first:
-        axis.sharey(first)
-        axis.tick_params(labelleft=False)
 
 
 def _spread(values: np.ndarray, count: int) -> np.ndarray:

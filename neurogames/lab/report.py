@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from neurogames.lab.store import read_dataset
 READING = (
     "How to read this: an interval that contains zero claims nothing. A claim about gradient dropout stands only if "
     "plain training with the same amount of work (fewer epochs, smaller steps) does not show the same, and at equal "
-    "clean error. Correlations are over settings (dataset, keep probability), never over runs; settings along one "
+    "clean error. Intervals of differences are over repetitions on the same tables, and say nothing about other "
+    "tables. Correlations are over settings (dataset, keep probability), never over runs; settings along one "
     "dial are less independent than intervals and p-values assume, and an association is no mechanism."
 )
 
@@ -77,7 +79,7 @@ def write_report(folder: str | Path) -> Findings:
         notes=_notes(results),
         figures=_figures(results, correlated, folder),
         tables=[_rendered(table) for table in tables],
-        rerun=f"neurogames compare --again {folder.name} --out {folder.name}-again",
+        rerun=shlex.join(["neurogames", "compare", "--again", folder.name, "--out", f"{folder.name}-again"]),
         settings=[(name, _plain(value)) for name, value in settings.to_dict().items()],
         versions=", ".join(f"{name} {version}" for name, version in results.attrs["versions"].items()),
     )
@@ -100,10 +102,11 @@ def _subtitle(results: xr.Dataset, settings: Settings) -> str:
 
 def _notes(results: xr.Dataset) -> list[str]:
     notes = []
-    diverged = int(results["diverged"].sum())
-    if diverged:
+    # At keep 1 the three ways of training are one network.
+    networks = np.append(results["diverged"].isel(keep_prob=slice(None, -1)), results["diverged"][..., 0, -1])
+    if networks.any():
         notes.append(
-            f"{diverged} of {results['diverged'].size} runs diverged; their values are missing and medians leave "
+            f"{networks.sum()} of {networks.size} networks diverged; their values are missing and medians leave "
             "them out."
         )
     if results.attrs["task"] == "classification":
@@ -140,6 +143,7 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame, folder: Path) -> lis
             plots.plot_equal_error(results, main),
             "The same at equal clean error: each path runs from keep 1, where all are one network, to the least keep. "
             "A way of training helps only if its path lies below the others at the same place on the horizontal axis. "
+            "Points are medians over seeds; the verdict compares network by network, where an opponent exists. "
             "The baselines, in the table below, lie outside.",
         ),
         (

@@ -86,6 +86,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
+        if isinstance(self.data, str):
+            raise refusal("data", self.data, f"a sequence of names, such as ({self.data!r},)")
         if not self.data or len(set(self.data)) != len(self.data):
             raise refusal("data", self.data, "at least one dataset, each named once")
         if self.task not in (None, "regression", "classification"):
@@ -108,9 +110,8 @@ class Settings:
             whole("hidden", units, least=1)
         for name in ("epochs", "batch_size", "noise_repeats", "sweeps", "replicas"):
             whole(name, getattr(self, name), least=1)
-        for name in ("learning_rate", "multiplier", "temperature"):
+        for name in ("learning_rate", "cost", "multiplier", "temperature"):
             number(name, getattr(self, name), "a number > 0", lambda value: value > 0)
-        number("cost", self.cost, "a number >= 0", lambda value: value >= 0)
         if len(self.levels) < 2 or self.levels[0] != 0.0 or not _increasing(self.levels):
             raise refusal("levels", self.levels, "at least two increasing noise levels that start at 0")
         if len(self.snapshots) < 2 or not _increasing(self.snapshots):
@@ -127,12 +128,12 @@ class Settings:
         """
         return replace(
             self,
-            target_noises=tuple(noise for noise in self.target_noises if noise in ("none", "stable")),
-            seeds=5,
+            target_noises=tuple(n for n in self.target_noises if n in ("none", "stable")) or self.target_noises[:1],
+            seeds=min(self.seeds, 5),
             epochs=min(self.epochs, 10),
-            noise_repeats=2,
+            noise_repeats=min(self.noise_repeats, 2),
             snapshots=(0.0, 0.5, 1.0),
-            replicas=500,
+            replicas=min(self.replicas, 500),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,11 +146,12 @@ class Settings:
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:
-        """Return the settings that :meth:`to_dict` wrote.
+        """Return the settings that :meth:`to_dict` wrote; a run adds the ``checksums`` of its tables, which are none.
 
         >>> Settings.from_dict(Settings(seeds=9).to_dict()) == Settings(seeds=9)
         True
         """
+        plain = {name: value for name, value in plain.items() if name != "checksums"}
         known = set(Settings.__dataclass_fields__)
         for name in plain:
             if name not in known:

@@ -17,7 +17,7 @@ import xarray as xr
 
 from neurogames.engine import PopulationChain, Process, logit, population_chain, simulate
 from neurogames.games import PublicGoodsGame
-from neurogames.games.arguments import probability, refusal
+from neurogames.games.arguments import probability, refusal, whole
 
 
 class Mask(NamedTuple):
@@ -56,13 +56,13 @@ def simulate_composition(
         rng: numpy generator.
 
     Returns:
-        Dimensions mask, keep_prob and sweep (21 times from 0 to ``sweeps``, fewer for short runs); ``simulated``
+        Dimensions mask, keep_prob and sweep (at most 21 evenly spaced times from 0 to ``sweeps``); ``simulated``
         and ``exact`` are mean shares, ``standard_error`` is that of ``simulated``; ``escape_sweeps`` (mask,
         keep_prob) is the exact expected time from no composer to the tipping point (infinite without one), and
         ``stationary`` the exact mean share in the long run.
 
     Raises:
-        ValueError: a keep probability outside (0, 1], or an unknown mask.
+        ValueError: a keep probability outside (0, 1], an unknown mask, one of them twice, or a count below 1.
 
     >>> game = PublicGoodsGame(n_players=10, cost=0.4, multiplier=1.0)
     >>> result = simulate_composition(game, keep_probs=[0.5, 1.0], temperature=0.1, sweeps=50, replicas=200,
@@ -74,7 +74,12 @@ def simulate_composition(
     for name in masks:
         if name not in MASKS:
             raise refusal("masks", name, f"one of {', '.join(MASKS)}")
-    every = max(sweeps // 20, 1)
+    for name, values in (("keep_probs", keep_probs), ("masks", masks)):
+        if not len(values) or len(set(values)) < len(values):
+            raise refusal(name, list(values), "at least one, each named once")
+    sweeps, replicas = whole("sweeps", sweeps, least=1), whole("replicas", replicas, least=1)
+    # The least divisor, so that the end is among at most 21 times.
+    every = next(step for step in range(-(-sweeps // 20), sweeps + 1) if sweeps % step == 0)
     times = np.arange(0, sweeps + 1, every)
     threshold = tipping_count(game)
     shape = (len(masks), len(keep_probs))

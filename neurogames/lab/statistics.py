@@ -1,19 +1,20 @@
 """Honest statistics of few settings: associations, differences, and sentences no surer than they are.
 
 The *unit* of every statement is a setting (say, a data set and a keep probability), never a training run: runs are
-first brought to one number per setting by ``aggregate_units``. An association between two such columns is Spearman's
-rank correlation and Pearson's correlation, each with a bootstrap interval (settings resampled with their pairs
-together; BCa: bias-corrected and accelerated, Efron, JASA 82 (1987), 171-185) and with a two-sided permutation p-value
-(pairs rearranged). ``verdict`` turns it into a sentence. Both treat settings as exchangeable; settings along one dial
-are less independent than that, and no number here can tell cause from coincidence.
+first brought to one number per setting (``aggregate_units`` does so for a table of runs). An association between two
+such columns is Spearman's rank correlation and Pearson's correlation, each with a bootstrap interval (settings
+resampled with their pairs together; BCa: bias-corrected and accelerated, Efron, JASA 82 (1987), 171-185) and with a
+two-sided permutation p-value (pairs rearranged). ``verdict`` turns it into a sentence. Both treat settings as
+exchangeable; settings along one dial are less independent than that, and no number here can tell cause from
+coincidence.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -25,10 +26,8 @@ from neurogames.lab.resampling import (
     CONSTANT,
     SAME,
     Array,
-    bootstrap_ends,
     correlation,
     correlation_ends,
-    leave_one_out,
     permutation_p,
     rearrangements,
     standard_scores,
@@ -87,7 +86,7 @@ class Interval:
         high: upper end.
         n: number of values.
         confidence: nominal coverage.
-        method: "BCa", "percentile", "t" or "none".
+        method: "t" or "none".
         p_value: two-sided p-value of no difference, where one was asked for; nan otherwise.
         reason: why the method is not the usual one; empty if it is.
     """
@@ -196,11 +195,28 @@ def correlate(
     )
 
 
+def claimed_sign(correlation: Correlation) -> Literal["positive", "negative", "none"]:
+    """Sign of the rank correlation that may be claimed: the interval leaves out 0 and the permutation p-value agrees.
+
+    Args:
+        correlation: what ``correlate`` returned.
+
+    Returns:
+        The sign, or "none".
+
+    >>> claimed_sign(correlate([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], rng=np.random.default_rng(0)))
+    'negative'
+    """
+    low, high = correlation.spearman_interval
+    if not (low > 0 or high < 0) or not correlation.spearman_p <= 1 - correlation.confidence:
+        return "none"
+    return "positive" if low > 0 else "negative"
+
+
 def verdict(correlation: Correlation) -> str:
     """Say in one sentence what a rank correlation allows to be said.
 
-    An association is claimed only if the interval leaves out 0 and the permutation p-value agrees; its strength is
-    that of the end of the interval nearer to 0.
+    An association is claimed as in :func:`claimed_sign`; its strength is that of the end of the interval nearer to 0.
 
     Args:
         correlation: what ``correlate`` returned.
@@ -224,9 +240,9 @@ def verdict(correlation: Correlation) -> str:
     numbers = (
         f"Spearman {c.spearman:.2f}, {ends}, permutation p = {c.spearman_p:.2g}, over n = {c.n} settings{left_out}"
     )
-    if not (low > 0 or high < 0) or c.spearman_p > 1 - c.confidence:
+    sign = claimed_sign(c)
+    if sign == "none":
         return f"No association between {pair} can be claimed: {numbers}."
-    sign = "positive" if low > 0 else "negative"
     weakest, strongest = sorted((abs(low), abs(high)))
     if weakest >= STRONG:
         return f"There is a strong {sign} association between {pair}: {numbers}."
@@ -275,46 +291,6 @@ def aggregate_units(
     result["runs"] = groups.size()
     result["missing"] = groups["missing"].sum().astype(int)
     return result.reset_index()
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable[..., Any] = np.mean,
-    *,
-    rng: np.random.Generator,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-) -> Interval:
-    """Bootstrap interval of a statistic of one sample, by ``scipy.stats.bootstrap``.
-
-    Args:
-        values: (n,) finite values, at least two.
-        statistic: takes an array and ``axis``, as ``numpy.mean`` and ``numpy.median`` do.
-        rng: draws the resamples.
-        resamples: their number.
-        confidence: nominal coverage, in (0, 1).
-
-    Returns:
-        The BCa interval, or the percentile interval with the reason where BCa is not defined. With fewer than about
-        15 values its true coverage is below the nominal one.
-
-    Raises:
-        ValueError: if values are too few or not finite.
-
-    >>> bootstrap_interval(np.arange(20.0), np.median, rng=np.random.default_rng(0)).estimate
-    9.5
-    """
-    sample = finite_array("values", values, ndim=1)
-    if len(sample) < 2:
-        raise refusal("values", f"{len(sample)} values", "at least 2")
-    whole("resamples", resamples, least=100)
-    confidence = _confidence(confidence)
-    estimate = float(statistic(sample, axis=-1))
-    rows = rng.integers(len(sample), size=(resamples, len(sample)))
-    drawn = np.asarray(statistic(sample[rows], axis=-1), dtype=np.float64)
-    jackknife = np.asarray(statistic(sample[leave_one_out(len(sample))], axis=-1), dtype=np.float64)
-    low, high, method, reason = bootstrap_ends(estimate, drawn, jackknife, confidence)
-    return Interval(estimate, low, high, len(sample), confidence, method, reason=reason)
 
 
 def paired_difference(

@@ -95,6 +95,31 @@ def test_simulate_prints_the_exact_law_beside_the_simulation(tmp_path: Path) -> 
     assert {path.name for path in out.iterdir()} == {"simulation.nc", "simulation.png", "simulation.svg"}
 
 
+def test_simulate_leaves_the_folder_of_a_comparison_alone(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[settings]\n")
+    done = _run("simulate", "--keep-prob", "1", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "not that of a comparison" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(table: Path) -> None:
+    done = _run("compare", "--data", str(table), "--target", "y", "--batch-size", "16", "--out", str(table / "sub"))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "table.csv" in done.stderr.splitlines()[-1]
+
+
+def test_few_rows_and_classes_that_never_change_still_give_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    path.write_text("\n".join(["a,y", *(f"{row},{'yes' if row > 20 else 'no'}" for row in range(24))]))
+    words = ["--data", str(path), "--target", "y", "--batch-size", "8", *TINY, "--epochs", "1"]
+    words += ["--keep-prob", "1", "--keep-prob", "0.01"]
+    done = _run("compare", *words, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
+
+
 def test_datasets_lists_the_default() -> None:
     done = _run("datasets")
     assert done.returncode == 0

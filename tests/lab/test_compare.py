@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from neurogames.lab.compare import Comparison, compare
+from neurogames.lab.compare import Comparison, compare, default_folder
 from neurogames.lab.settings import TRAININGS, Settings
 from neurogames.lab.store import read_dataset
 
@@ -103,6 +103,17 @@ def test_other_settings_do_not_go_into_the_same_folder(comparison: Comparison, t
         compare(replace(tiny, epochs=4), comparison.folder)
 
 
+def test_a_table_that_has_changed_is_another_run(tiny: Settings, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    lines = [f"{row},{row * 7 % 11},{row * 3 % 17}" for row in range(60)]
+    table.write_text("\n".join(["a,b,y", *lines]))
+    settings = replace(tiny, data=(str(table),), target="y", batch_size=16, target_noises=("none",))
+    compare(settings, tmp_path / "run", workers=1)
+    table.write_text("\n".join(["a,b,y", *lines[:-1], "59,6,99"]))
+    with pytest.raises(ValueError, match="^checksums.*table.*the setting of the run in"):
+        compare(settings, tmp_path / "run", workers=1)
+
+
 def test_foreign_files_are_left_alone(tiny: Settings, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ValueError, match=r"thesis\.tex"):
@@ -129,3 +140,8 @@ def test_classification_goes_all_the_way(tiny: Settings, tmp_path: Path) -> None
     assert float(done.results["baseline_curve"].sel(baseline="linear", metric="accuracy").isel(level=0).min()) > 0.8
     assert set(done.correlations["n"]) == {6}
     assert "Target noise is defined for regression only" in (done.folder / "report.html").read_text()
+
+
+def test_every_file_has_a_folder_of_its_own_in_any_script() -> None:
+    names = [default_folder(Settings(data=(name,))).name for name in ("tables/größe 1.csv", "данные.csv", "---.csv")]
+    assert names == ["größe-1", "данные", "table"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import html
 import re
+import shlex
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -8,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.image import imread
 
+from neurogames.lab import plots
 from neurogames.lab.compare import Comparison
 from neurogames.lab.report import write_report
 from neurogames.lab.store import write_dataset
@@ -70,7 +74,26 @@ def test_diverged_runs_are_said(comparison: Comparison, tmp_path: Path) -> None:
         hurt[name].loc[place] = np.nan
     write_dataset(hurt, tmp_path / "results.nc")
     write_report(tmp_path)
-    assert "2 of 36 runs diverged" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 of 28 networks diverged" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_to_run_it_again_can_be_pasted(comparison: Comparison, tmp_path: Path) -> None:
+    folder = tmp_path / "my run"
+    folder.mkdir()
+    shutil.copy(comparison.folder / "results.nc", folder)
+    page = html.unescape(write_report(folder).page.read_text(encoding="utf-8"))
+    command = re.search(r"<pre>(.*)</pre>", page)[1]
+    assert shlex.split(command) == ["neurogames", "compare", "--again", "my run", "--out", "my run-again"]
+
+
+def test_no_panel_cuts_off_what_its_neighbour_has_room_for(planted: xr.Dataset) -> None:
+    loud = planted.assign_coords(target_noise=["stable"])
+    loud["area"] = 10 * loud["area"]
+    both = xr.concat([planted, loud], dim="target_noise", data_vars="minimal", coords="minimal", compat="override")
+    quiet, noisy = plots.plot_area(both, "mse").axes
+    assert quiet.get_ylim() == noisy.get_ylim()
+    assert quiet.get_ylim()[0] == 0.0
+    assert noisy.get_ylim()[1] > float(loud["area"].max())
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from neurogames.lab.settings import Settings
         ("target_noises", ("none", "pink"), "stable"),
         ("target_noises", ("none", "none"), "once"),
         ("temperature", 0.0, "> 0"),
+        ("cost", 0.0, "> 0"),
         ("temperature", -1.0, "> 0"),
         ("learning_rate", float("inf"), "> 0"),
         ("stable_alpha", 2.5, r"\(0, 2\]"),
@@ -31,6 +32,7 @@ from neurogames.lab.settings import Settings
         ("n_players", 1, ">= 2"),
         ("data", (), "at least one"),
         ("data", ("a", "a"), "once"),
+        ("data", "wine", "sequence of names"),
         ("task", "clustering", "classification"),
     ],
 )
@@ -48,6 +50,13 @@ def test_settings_survive_the_way_through_plain_values() -> None:
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ValueError, match="keeps_prob.*keep_probs"):
         Settings.from_dict({"keeps_prob": [0.5, 1.0]})
+
+
+def test_a_first_look_is_never_longer_than_the_settings_it_is_made_from() -> None:
+    small = Settings(target_noises=("gaussian",), seeds=2, epochs=3, noise_repeats=1, replicas=20)
+    quick = small.quick()
+    assert (quick.target_noises, quick.seeds, quick.epochs) == (("gaussian",), 2, 3)
+    assert (quick.noise_repeats, quick.replicas) == (1, 20)
 
 
 def test_a_first_look_keeps_the_grid_and_the_data() -> None:

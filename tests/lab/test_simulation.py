@@ -44,3 +44,19 @@ def test_wrong_input_is_refused_by_name() -> None:
         simulate_composition(GAME, keep_probs=[1.5], temperature=0.1, sweeps=5, replicas=5, rng=rng)
     with pytest.raises(ValueError, match="^masks: got 'deaf'.*blind, one at a time"):
         simulate_composition(GAME, keep_probs=[1.0], temperature=0.1, sweeps=5, replicas=5, masks=["deaf"], rng=rng)
+    once = {"temperature": 0.1, "replicas": 5, "rng": rng}
+    with pytest.raises(ValueError, match="^masks: got .*each named once"):
+        simulate_composition(GAME, keep_probs=[1.0], sweeps=5, masks=["blind, one at a time"] * 2, **once)
+    with pytest.raises(ValueError, match="^keep_probs: got .*each named once"):
+        simulate_composition(GAME, keep_probs=[1.0, 1.0], sweeps=5, **once)
+    with pytest.raises(ValueError, match="^sweeps: got 0"):
+        simulate_composition(GAME, keep_probs=[1.0], sweeps=0, **once)
+
+
+@pytest.mark.parametrize("sweeps", [1, 7, 45, 59, 500])
+def test_the_end_of_the_simulation_is_recorded(sweeps: int) -> None:
+    result = simulate_composition(
+        GAME, keep_probs=[1.0], temperature=0.1, sweeps=sweeps, replicas=2, rng=np.random.default_rng(0)
+    )
+    assert result.sweep.values[[0, -1]].tolist() == [0, sweeps]
+    assert result.sizes["sweep"] <= 21

@@ -20,7 +20,7 @@ from neurogames.lab.resampling import (
 from neurogames.lab.statistics import (
     Correlation,
     aggregate_units,
-    bootstrap_interval,
+    claimed_sign,
     correlate,
     paired_difference,
     verdict,
@@ -86,7 +86,6 @@ def test_inputs_stay_as_they_are():
     before = x.copy(), y.copy()
     correlate(x, y, rng=generator())
     paired_difference(x, y, rng=generator())
-    bootstrap_interval(x, rng=generator())
     np.testing.assert_array_equal((x, y), before)
 
 
@@ -357,23 +356,6 @@ def test_wrong_columns_are_refused():
 # Intervals of one sample, and of differences.
 
 
-@pytest.mark.parametrize("statistic", [np.mean, np.median, np.std])
-def test_a_bootstrap_interval_is_that_of_scipy(statistic):
-    sample = generator(70).exponential(size=40)
-    found = bootstrap_interval(sample, statistic, rng=generator(), resamples=20_000)
-    peer = scipy.stats.bootstrap((sample,), statistic, n_resamples=20_000, method="BCa").confidence_interval
-    assert found.estimate == pytest.approx(statistic(sample))
-    assert (found.low, found.high) == pytest.approx((peer.low, peer.high), abs=0.05)
-
-
-def test_a_bootstrap_without_spread_says_so():
-    found = bootstrap_interval(np.ones(8), rng=generator())
-    assert (found.low, found.high, found.method) == (1.0, 1.0, "percentile")
-    assert "no BCa" in found.reason
-    with pytest.raises(ValueError, match="values: got '1 values', expected at least 2"):
-        bootstrap_interval([1.0], rng=generator())
-
-
 def test_a_paired_difference_is_student_s_interval_of_the_pairs():
     a, b = generator(80).normal(size=(2, 7))
     a = a + 1.0
@@ -406,3 +388,13 @@ def test_pairs_without_spread_have_no_interval():
     assert paired_difference([1.0], [0.5], rng=generator()).reason == "one pair only"
     with pytest.raises(ValueError, match="in pairs"):
         paired_difference([1.0, 2.0], [1.0], rng=generator())
+
+
+def test_an_interval_without_the_p_value_claims_no_sign() -> None:
+    found = correlate(np.arange(12.0), np.arange(12.0) ** 2, rng=np.random.default_rng(0))
+    assert claimed_sign(found) == "positive"
+    assert claimed_sign(dataclasses.replace(found, spearman_p=0.06)) == "none"
+    assert verdict(dataclasses.replace(found, spearman_p=0.06)).startswith("No association")
+    assert claimed_sign(dataclasses.replace(found, spearman_interval=(-0.1, 1.0))) == "none"
+    assert claimed_sign(dataclasses.replace(found, spearman_interval=(-1.0, -0.1))) == "negative"
+    assert claimed_sign(correlate([1.0, 2.0], [1.0, 2.0], rng=np.random.default_rng(0))) == "none"

@@ -176,9 +176,7 @@ def test_a_path_does_not_depend_on_others_nor_on_records(process):
     np.testing.assert_array_equal(few.profile, many.profile[:2])
 
 
-@pytest.mark.parametrize(
-    "choice", [logit(linear(1.0, 0.1)), imitation(linear(0.0, 5.0))], ids=["logit", "imitation"]
-)
+@pytest.mark.parametrize("choice", [logit(linear(1.0, 0.1)), imitation(linear(0.0, 5.0))], ids=["logit", "imitation"])
 def test_tables_in_pieces_give_the_path_of_tables_at_once(choice, monkeypatch):
     game = NetworkPublicGoodsGame(nx.path_graph(9), 0.4, 1.0)
     start, process = np.arange(9) < 4, Process(choice)
