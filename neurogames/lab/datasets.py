@@ -68,7 +68,7 @@ def load_dataset(name_or_path: str | Path, *, target: str | None = None, task: T
         frame, usual, source = _fetch_openml(text)
     elif text in BUNDLED:
         frame = BUNDLED[text]()
-        usual, source = str(frame.columns[-1]), "bundled"
+        usual, source = str(frame.columns[-1]), "generated" if text == "planted" else "bundled with scikit-learn"
     elif text in (files := _folder_files()):
         frame = _read_table(files[text])
         usual, source = str(frame.columns[-1]), f"file {files[text].name} of the folder {FOLDER_VARIABLE}"
@@ -86,9 +86,8 @@ def list_datasets() -> pd.DataFrame:
     """List the tables that can be asked for by name, without reading large files.
 
     Returns:
-        One row per table with the columns name, source ("scikit-learn", "generated" or ``NEUROGAMES_DATA``), task (as it would
-        be inferred), rows, features, target. What is unknown, because a file is over 32 MB or is no readable table,
-        is missing.
+        One row per table with the columns name, source ("scikit-learn", "generated" or ``NEUROGAMES_DATA``), task (as
+        it would be inferred), rows, features, and target.
 
     Raises:
         ValueError: if ``NEUROGAMES_DATA`` names no folder.
