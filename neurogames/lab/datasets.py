@@ -87,7 +87,8 @@ def list_datasets() -> pd.DataFrame:
 
     Returns:
         One row per table with the columns name, source ("scikit-learn", "generated" or ``NEUROGAMES_DATA``), task (as
-        it would be inferred), rows, features, and target.
+        it would be inferred), rows, features, and target. What is unknown, because a file is over 32 MB or is no
+        readable table, is missing.
 
     Raises:
         ValueError: if ``NEUROGAMES_DATA`` names no folder.
