@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine import Process, imitation, population_chain
+from neurogames.engine import Process, fixation_probability, imitation, population_chain
 from neurogames.games import SymmetricGame
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -26,8 +26,24 @@ def pairwise(payoff: np.ndarray, players: int) -> SymmetricGame:
     ids=["stag hunt", "prisoner's dilemma", "hawk and dove"],
 )
 def test_transition_probabilities_of_pairwise_comparison_agree(players, intensity, payoff):
-    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `bench`")
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `test`")
     holder = egttools.games.Matrix2PlayerGameHolder(2, payoff)  # EGTtools needs it kept alive
     theirs = egttools.analytical.PairwiseComparison(players, holder).calculate_transition_matrix(intensity, 0.0)
     ours = population_chain(pairwise(payoff, players), Process(imitation(intensity))).transition_matrix()
     np.testing.assert_allclose(ours, theirs.toarray(), atol=1e-14)
+
+
+@pytest.mark.parametrize("players", [2, 7, 40])
+def test_fixation_probabilities_of_random_games_agree(players):
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `test`")
+    rng = np.random.default_rng(players)
+    for _ in range(400):
+        payoff, intensity = rng.normal(size=(2, 2)), rng.uniform(0.0, 2.0)
+        holder = egttools.games.Matrix2PlayerGameHolder(2, payoff)
+        peer = egttools.analytical.PairwiseComparison(players, holder)
+        game, process = pairwise(payoff, players), Process(imitation(intensity))
+        for mutant, (invader, resident) in (("acts", (1, 0)), ("rests", (0, 1))):
+            theirs = peer.calculate_fixation_probability(invader, resident, intensity)
+            ours = fixation_probability(game, process, mutant).probability
+            # EGTtools gives 0 for what is rarer than 1e-7.
+            assert ours == pytest.approx(theirs, rel=1e-9) if theirs > 0 else ours < 1.1e-7

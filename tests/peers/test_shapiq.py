@@ -15,10 +15,9 @@ with warnings.catch_warnings():
     shapiq = pytest.importorskip("shapiq", reason="shapiq is not installed")
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 8])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("n", "seed"), [(n, seed) for n in (2, 3, 4) for seed in range(100)] + [(8, 0), (8, 1)])
 def test_values_and_interactions_of_random_games_agree_with_shapiq(n, seed):
-    rng = np.random.default_rng(100 * n + seed)
+    rng = np.random.default_rng(1000 * n + seed)
     game = TabularCoalitionGame(rng.normal(size=1 << n) if seed % 2 else rng.integers(-2, 3, size=1 << n))
     peer = shapiq.ExactComputer(n_players=n, game=game.value)
     for index, ours in (("SV", shapley(game)), ("BV", banzhaf(game))):
