@@ -11,7 +11,7 @@ from neurogames.bridge.robustness import (
     curve_slope,
     noise_curve,
 )
-from neurogames.bridge.targets import GaussianNoise, NoNoise, StableNoise, TargetNoise, UniformNoise
+from neurogames.bridge.targets import GaussianNoise, NoNoise, StableNoise, TargetNoise, UniformNoise, sample_noise
 
 __all__ = [
     "CLASSIFICATION_METRICS",
@@ -32,5 +32,6 @@ __all__ = [
     "noise_curve",
     "primitive_composition",
     "quantile_groups",
+    "sample_noise",
     "train_ensemble",
 ]

@@ -49,7 +49,7 @@ class TargetNoise(Protocol):
 class NoNoise:
     """Labels as they are: transform = 0, amplitude = 0.
 
-    >>> NoNoise().sample((2,), deviation=1.0, rng=torch.Generator())
+    >>> sample_noise(NoNoise(), (2,), deviation=1.0, rng=torch.Generator())
     tensor([0., 0.])
     """
 
@@ -60,18 +60,6 @@ class NoNoise:
     def amplitude(self, deviation: float) -> float:
         """Return 0, whatever the deviation (a finite number >= 0) of the labels."""
         return 0.0 * _amplitude(1.0, "std", deviation)
-
-    def sample(
-        self,
-        shape: Sequence[int],
-        *,
-        deviation: float,
-        rng: torch.Generator,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draw label disturbances; see ``StableNoise.sample``."""
-        return _sample(self, shape, deviation, rng, dtype, device)
 
 
 @dataclass(frozen=True)
@@ -103,18 +91,6 @@ class UniformNoise:
         """Return factor * deviation, or factor * deviation**2 for scale "variance"."""
         return _amplitude(self.factor, self.scale, deviation)
 
-    def sample(
-        self,
-        shape: Sequence[int],
-        *,
-        deviation: float,
-        rng: torch.Generator,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draw label disturbances; see ``StableNoise.sample``."""
-        return _sample(self, shape, deviation, rng, dtype, device)
-
 
 @dataclass(frozen=True)
 class GaussianNoise:
@@ -128,7 +104,7 @@ class GaussianNoise:
         ValueError: an argument is out of range.
 
     >>> noise = GaussianNoise(factor=0.1)
-    >>> bool(abs(noise.sample((10_000,), deviation=2.0, rng=torch.Generator()).std() - 0.2) < 0.01)
+    >>> bool(abs(sample_noise(noise, (10_000,), deviation=2.0, rng=torch.Generator()).std() - 0.2) < 0.01)
     True
     """
 
@@ -146,18 +122,6 @@ class GaussianNoise:
     def amplitude(self, deviation: float) -> float:
         """Return factor * deviation, or factor * deviation**2 for scale "variance"."""
         return _amplitude(self.factor, self.scale, deviation)
-
-    def sample(
-        self,
-        shape: Sequence[int],
-        *,
-        deviation: float,
-        rng: torch.Generator,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draw label disturbances; see ``StableNoise.sample``."""
-        return _sample(self, shape, deviation, rng, dtype, device)
 
 
 @dataclass(frozen=True)
@@ -241,31 +205,39 @@ class StableNoise:
         """Return factor * deviation, or factor * deviation**2 for scale "variance"."""
         return _amplitude(self.factor, self.scale, deviation)
 
-    def sample(
-        self,
-        shape: Sequence[int],
-        *,
-        deviation: float,
-        rng: torch.Generator,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draw amplitude(deviation) * xi.
 
-        Args:
-            shape: shape of the result.
-            deviation: standard deviation of the labels on the training split, >= 0.
-            rng: generator; the numbers are drawn on its device.
-            dtype: floating type of the result.
-            device: where the result is wanted.
+def sample_noise(
+    noise: TargetNoise,
+    shape: Sequence[int],
+    *,
+    deviation: float,
+    rng: torch.Generator,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw label disturbances: amplitude(deviation) * transform(u, v) with independent uniforms u and v.
 
-        Returns:
-            Finite label disturbances.
+    Args:
+        noise: any target noise.
+        shape: shape of the result.
+        deviation: standard deviation of the labels, a finite number >= 0.
+        rng: generator; it draws on its own device, so that a seed gives the same numbers on every ``device``.
+        dtype: type of the result.
+        device: where the result lives.
 
-        Raises:
-            ValueError: the deviation is negative or not finite.
-        """
-        return _sample(self, shape, deviation, rng, dtype, device)
+    Returns:
+        Finite label disturbances.
+
+    Raises:
+        ValueError: the deviation is negative or not finite.
+
+    >>> sample_noise(GaussianNoise(0.1), (3, 2), deviation=2.0, rng=torch.Generator()).shape
+    torch.Size([3, 2])
+    """
+    size = noise.amplitude(deviation)
+    work = torch.promote_types(dtype, torch.float32)
+    first, second = torch.rand((2, *shape), generator=rng, dtype=work, device=rng.device)
+    return _inside(noise.transform(first, second) * size, dtype).to(device)
 
 
 def _check(factor: float, scale: str) -> None:
@@ -294,18 +266,3 @@ def _inside(unit: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert to ``dtype``; what it cannot hold becomes its largest number."""
     largest = torch.finfo(dtype).max
     return unit.clamp_(-largest, largest).to(dtype)
-
-
-def _sample(
-    noise: TargetNoise,
-    shape: Sequence[int],
-    deviation: float,
-    rng: torch.Generator,
-    dtype: torch.dtype,
-    device: torch.device | str,
-) -> Tensor:
-    """Draw the two uniforms on the generator's device, transform, scale, stay finite."""
-    size = noise.amplitude(deviation)
-    work = torch.promote_types(dtype, torch.float32)
-    first, second = torch.rand((2, *shape), generator=rng, dtype=work, device=rng.device)
-    return _inside(noise.transform(first, second) * size, dtype).to(device)
