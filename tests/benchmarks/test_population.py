@@ -41,7 +41,7 @@ def test_a_million_players():
 
 @pytest.mark.filterwarnings("ignore")
 def test_beside_egttools_dense_solve():
-    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `bench`")
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `test`")
     players, payoff = 300, np.array([[2.0, 1.0], [0.0, 3.0]])
     holder = egttools.games.Matrix2PlayerGameHolder(2, payoff)
     theirs = egttools.analytical.PairwiseComparison(players, holder)

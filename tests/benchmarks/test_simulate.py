@@ -53,8 +53,8 @@ def test_revisions_per_second(players, revision):
 @pytest.mark.parametrize("players", [100, 1000])
 @pytest.mark.filterwarnings("ignore")
 def test_revisions_per_second_beside_egttools(players):
-    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `bench`")
-    pytest.importorskip("egttools.numerical", reason="EGTtools comes with the extra `bench`")
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `test`")
+    pytest.importorskip("egttools.numerical", reason="EGTtools comes with the extra `test`")
     payoff = np.array([[2.0, 1.0], [0.0, 3.0]])
     holder = egttools.games.Matrix2PlayerGameHolder(2, payoff)
     theirs = egttools.numerical.PairwiseComparisonNumerical(players, holder, 100_000)
@@ -71,6 +71,8 @@ def test_revisions_per_second_beside_egttools(players):
             "EGTtools run_with_mutation": lambda: theirs.run_with_mutation(revisions, 0.1, 1 / players, half),
         }
     )
+    end = simulate(game, process, start=players // 2, sweeps=20 * sweeps, every=20 * sweeps, rng=rng).count[0, -1]
+    assert 0 <= end <= players
     ours, peer = seconds.values()
     print(f"  simulate {20 * revisions / ours / 1e6:.1f} M/s, EGTtools {revisions / peer / 1e6:.2f} M/s")
     print(f"  {20 * peer / ours:.0f} times the revisions a second of EGTtools")

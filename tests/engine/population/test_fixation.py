@@ -75,7 +75,7 @@ def test_stag_hunters_seldom_invade(players, intensity, expected):
 
 @pytest.mark.filterwarnings("ignore")
 def test_egttools_agrees_until_it_answers_zero():
-    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `bench`")
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `test`")
     for players in (20, 200):
         holder = egttools.games.Matrix2PlayerGameHolder(2, STAG_HUNT)
         theirs = egttools.analytical.PairwiseComparison(players, holder).calculate_fixation_probability(1, 0, 0.1)
