@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from neurogames.games.arguments import refusal
 from neurogames.lab import analysis, plots
+from neurogames.lab.page import DrawnFigure, Page, ShownTable, write_page
 from neurogames.lab.settings import Settings
 from neurogames.lab.store import read_dataset
 
@@ -65,26 +63,19 @@ def write_report(folder: str | Path) -> Findings:
     controls = analysis.against_controls(results, rng=rng)
     correlated = analysis.correlations(results, rng=rng)
     sentences = analysis.verdicts(controls, correlated)
-    tables = _tables(results, controls, correlated)
-    for table in tables:
-        table["frame"].to_csv(folder / f"{table['name']}.csv", index=False)
-    template = jinja2.Environment(
-        loader=jinja2.PackageLoader("neurogames.lab"), autoescape=True, undefined=jinja2.StrictUndefined
-    ).get_template("report.html.j2")
-    page = template.render(
+    page = Page(
         title=f"Gradient dropout on {', '.join(settings.data)}: simulation against training",
         subtitle=_subtitle(results, settings),
         verdicts=sentences,
         reading=READING,
         notes=_notes(results),
-        figures=_figures(results, correlated, folder),
-        tables=[_rendered(table) for table in tables],
+        figures=_figures(results, correlated),
+        tables=_tables(results, controls, correlated),
         rerun=shlex.join(["neurogames", "compare", "--again", folder.name, "--out", f"{folder.name}-again"]),
-        settings=[(name, _plain(value)) for name, value in settings.to_dict().items()],
-        versions=", ".join(f"{name} {version}" for name, version in results.attrs["versions"].items()),
+        settings=settings.to_dict(),
+        versions=results.attrs["versions"],
     )
-    path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path = write_page(page, folder)
     return Findings(path, controls, correlated, sentences)
 
 
@@ -114,7 +105,7 @@ def _notes(results: xr.Dataset) -> list[str]:
     return notes
 
 
-def _figures(results: xr.Dataset, correlated: pd.DataFrame, folder: Path) -> list[dict[str, str]]:
+def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]:
     main = analysis.MAIN_METRIC[results.attrs["task"]]
     noise = str(results["target_noise"].values[0])
     first = correlated[correlated["target noise"] == noise]
@@ -160,69 +151,39 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame, folder: Path) -> lis
             "the amount of work does not.",
         ),
     ]
-    entries = []
-    for name, figure, caption in drawn:
-        plots.save_figure(figure, folder, name)
-        code = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode("ascii")
-        source = f"data:image/svg+xml;base64,{code}"
-        entries.append({"name": name, "source": source, "caption": caption, "alt": caption.split(".")[0]})
-    return entries
+    return [DrawnFigure(*parts) for parts in drawn]
 
 
-def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFrame) -> list[dict[str, Any]]:
+def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFrame) -> list[ShownTable]:
     return [
-        {
-            "name": "controls",
-            "title": "Gradient dropout against its controls",
-            "caption": "Difference of areas, gradient dropout minus opponent, in units of plain backpropagation's "
+        ShownTable(
+            name="controls",
+            title="Gradient dropout against its controls",
+            caption="Difference of areas, gradient dropout minus opponent, in units of plain backpropagation's "
             "area, averaged over keep probabilities below 1; negative is flatter. 'matched' is the share of "
             "comparisons for which an opponent exists.",
-            "frame": controls,
-            "open": True,
-        },
-        {
-            "name": "baselines",
-            "title": "Baselines",
-            "caption": "Medians over seeds. A network that does not beat these has learnt little.",
-            "frame": analysis.baseline_table(results),
-            "open": True,
-        },
-        {
-            "name": "correlations",
-            "title": "Correlations of simulation with measurement",
-            "caption": "Unit: setting (dataset, keep probability). p-values are of permutations and are not corrected "
+            frame=controls,
+        ),
+        ShownTable(
+            name="baselines",
+            title="Baselines",
+            caption="Medians over seeds. A network that does not beat these has learnt little.",
+            frame=analysis.baseline_table(results),
+        ),
+        ShownTable(
+            name="correlations",
+            title="Correlations of simulation with measurement",
+            caption="Unit: setting (dataset, keep probability). p-values are of permutations and are not corrected "
             f"for the {len(correlated)} rows.",
-            "frame": correlated,
-            "open": False,
-        },
-        {
-            "name": "settings",
-            "title": "Every setting",
-            "caption": "Medians over seeds of clean test metrics, area from the clean value, slope of the curve, and "
+            frame=correlated,
+            unfolded=False,
+        ),
+        ShownTable(
+            name="settings",
+            title="Every setting",
+            caption="Medians over seeds of clean test metrics, area from the clean value, slope of the curve, and "
             "composition at the end of training.",
-            "frame": analysis.settings_table(results),
-            "open": False,
-        },
+            frame=analysis.settings_table(results),
+            unfolded=False,
+        ),
     ]
-
-
-def _rendered(table: dict[str, Any]) -> dict[str, Any]:
-    frame = table["frame"]
-    columns = [
-        {"name": name.replace("_", " "), "text": not pd.api.types.is_numeric_dtype(frame[name])}
-        for name in frame.columns
-    ]
-    rows = [[_plain(cell) for cell in row] for row in frame.itertuples(index=False)]
-    return {
-        **{key: table[key] for key in ("name", "title", "caption", "open")},
-        "columns": columns,
-        "rows": rows,
-    }
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if np.isnan(value) else f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(_plain(item) for item in value)
-    return str(value)

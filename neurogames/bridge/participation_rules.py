@@ -1,0 +1,100 @@
+"""How units revise their participation while weights are trained: the paper's rule, and one that can be solved.
+
+Words: g_i = dL/ds_i, the slope of the loss in unit i's gate; G_ij = <theta_i, theta_j> over incoming weights and bias
+inside a layer.
+
+**Paper** (arXiv 2512.22106): every gate climbs its own utility by projected gradient,
+
+    s_i <- clip(s_i + rate (g_i - 2 beta G_ii s_i - gamma - eta sum_{j != i} s_j G_ij), 0, 1),
+
+with the sign as printed, so that a unit is paid for RAISING the loss. Where the weights are at rest g_i s_i = 0, and
+any cost makes 0 the best response of all.
+
+**Equilibrium** (ours): all share one interest, the loss, and whoever takes part pays a fee,
+
+    U_i = -L(s, theta) - price 1[s_i > 0].
+
+The fee is counted in units of the loss. A price per unit of s_i could be escaped by s_i -> s_i / c and
+theta_i -> c theta_i, which change no network; the fee cannot. As that rescaling leaves one of the two free, gates are
+0 or 1 and theta_i carries the size. A unit leaves, for good, when what it is worth to the others is less than the fee:
+by the second-order model of the loss in its gate, at weights near rest (g_i = 0),
+
+    worth_i = L(s_i = 0) - L(s_i = 1) = -g_i + h_i / 2 = h_i / 2,     h_i = E[(d l_r / d s_i)^2],
+
+with the empirical Fisher curvature h_i, the mean over the rows r of the squared slope of the row's own loss l_r.
+
+This is an exact potential game: -L - price #{i: s_i > 0} rises by what the mover gains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_MEMORY = 0.99
+
+
+@dataclass(frozen=True, eq=False)
+class PaperCosts:
+    """Costs of the paper's utility: beta, gamma and eta for each run, (runs, 1)."""
+
+    ridge: Tensor
+    price: Tensor
+    competition: Tensor
+
+    def force(self, slope: Tensor, shares: Tensor, factors: Tensor) -> Tensor:
+        """dU_i/ds_i of one layer.
+
+        Args:
+            slope: (runs, units) dL/ds_i.
+            shares: (runs, units) s_i.
+            factors: (runs, units, d) theta_i.
+        """
+        squares = factors.square().sum(dim=2)
+        pull = (shares.unsqueeze(1) @ factors @ factors.mT).squeeze(1) - shares * squares
+        return slope - self.price - 2 * self.ridge * squares * shares - self.competition * pull
+
+    def residual(self, slope: Tensor, shares: Tensor, factors: Tensor) -> Tensor:
+        """abs(BR_i(s) - s_i) of one layer, (runs, units); an indifferent unit stays where it is."""
+        curvature = 2 * self.ridge * factors.square().sum(dim=2)
+        free = self.force(slope, shares, factors) + curvature * shares
+        bent = (free / curvature.clamp(min=torch.finfo(free.dtype).tiny)).clamp(0, 1)
+        straight = torch.where(free == 0, shares, (free > 0).to(shares))
+        return (torch.where(curvature > 0, bent, straight) - shares).abs()
+
+
+class RunningCurvature:
+    """Running mean over mini-batches of h_i, as if there had been nothing before the first."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._sum = torch.zeros_like(like)
+        self._weight = 0.0
+
+    def add(self, squares: Tensor) -> None:
+        """Count one mini-batch with mean squares (runs, units)."""
+        self._sum.mul_(_MEMORY).add_(squares, alpha=1 - _MEMORY)
+        self._weight = _MEMORY * self._weight + (1 - _MEMORY)
+
+    @property
+    def value(self) -> Tensor:
+        """(runs, units) curvatures h_i."""
+        return self._sum / max(self._weight, 1e-12)
+
+
+def fee_residual(slope: Tensor, curvature: Tensor, shares: Tensor, price: Tensor) -> Tensor:
+    """abs(BR_i(s) - s_i) of the equilibrium rule, (runs, units), under the second-order model.
+
+    A unit that takes part compares leaving with its best place in (0, 1]; one that has left may not come back.
+
+    Args:
+        slope: (runs, units) dL/ds_i at s.
+        curvature: (runs, units) h_i.
+        shares: (runs, units) 0 or 1.
+        price: (runs, 1) the fee.
+    """
+    place = (1 - slope / curvature.clamp(min=torch.finfo(slope.dtype).tiny)).clamp(0, 1)
+    gain = slope * (1 - place) - 0.5 * curvature * (1 - place).square()
+    worth = curvature / 2 - slope + gain
+    return torch.where(shares > 0, torch.where(worth < price, shares, 1 - place), 0.0)

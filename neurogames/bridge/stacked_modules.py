@@ -1,0 +1,131 @@
+"""Many torch modules of one architecture as one: parameters and buffers with a leading axis of runs.
+
+Run k of the stack computes what module k computes, to rounding, and shares nothing with the others but the code. The
+stack is read by ``torch.func``, so any module works that ``vmap`` can follow; its buffers (running means of a
+BatchNorm) are kept per run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from neurogames.games.arguments import refusal
+
+
+@dataclass(frozen=True, eq=False)
+class StackedModules:
+    """Modules of one architecture, stacked.
+
+    Args:
+        template: the module whose code is run; its own parameters are not.
+        parameters: name -> (runs, ...) leaf tensors that require gradients.
+        buffers: name -> (runs, ...) tensors.
+    """
+
+    template: nn.Module
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+    @property
+    def runs(self) -> int:
+        """Number of modules in the stack."""
+        return len(next(iter(self.parameters.values())))
+
+    def __call__(
+        self, inputs: Tensor, *, training: bool = False, exchanged: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Outputs (runs, rows, ...) of all modules for the same rows.
+
+        Args:
+            inputs: (rows, ...), seen by every run.
+            training: whether dropout drops and BatchNorm uses the batch.
+            exchanged: tensors (runs, ...) to use instead of parameters of these names.
+        """
+        self.template.train(training)
+
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], rows: Tensor) -> Tensor:
+            result: Tensor = torch.func.functional_call(self.template, {**parameters, **buffers}, (rows,))
+            return result
+
+        values = {**self.parameters, **(exchanged or {})}
+        if self.runs == 1:  # the same numbers without what vmap costs
+            return one(_first(values), _first(self.buffers), inputs).unsqueeze(0)
+        batched = torch.func.vmap(one, in_dims=(0, 0, None), randomness="different")
+        with _unfused_attention():
+            outputs: Tensor = batched(values, self.buffers, inputs)
+        return outputs
+
+    @torch.no_grad()
+    def fill(self, module: nn.Module, run: int) -> None:
+        """Write the parameters and buffers of one run into a module of the same architecture."""
+        for name, value in module.named_parameters():
+            value.copy_(self.parameters[name][run])
+        for name, value in module.named_buffers():
+            value.copy_(self.buffers[name][run])
+
+
+def stack_modules(modules: Sequence[nn.Module], runs: int) -> StackedModules:
+    """Stack copies of modules; one module is repeated for every run.
+
+    Args:
+        modules: one module, or ``runs`` of one architecture; they are left as they are.
+        runs: number of runs.
+
+    Returns:
+        The stack.
+
+    Raises:
+        ValueError: if there are neither 1 nor ``runs`` modules, or their parameters differ in name or shape.
+
+    >>> stacked = stack_modules([nn.Linear(3, 2), nn.Linear(3, 2)], runs=2)
+    >>> stacked(torch.zeros(5, 3)).shape
+    torch.Size([2, 5, 2])
+    """
+    if len(modules) not in (1, runs):
+        raise refusal("models", f"{len(modules)} models", f"one model, or one for each of {runs} runs")
+    every = list(modules) if len(modules) == runs else list(modules) * runs
+    first = _shapes(every[0])
+    for module in every:
+        if _shapes(module) != first:
+            raise refusal("models", "models that differ in their parameters", "models of one architecture")
+    if not any(True for _ in every[0].parameters()):
+        raise refusal("models", "a model without parameters", "models with parameters")
+    with torch.no_grad():
+        stacked = {
+            name: torch.stack([module.get_parameter(name).detach() for module in every]).requires_grad_()
+            for name, _ in every[0].named_parameters()
+        }
+        buffers = {
+            name: torch.stack([dict(module.named_buffers())[name] for module in every])
+            for name, _ in every[0].named_buffers()
+        }
+    return StackedModules(copy.deepcopy(every[0]), stacked, buffers)
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    """Names and shapes of everything a module holds."""
+    return {name: value.shape for name, value in (*module.named_parameters(), *module.named_buffers())}
+
+
+@contextlib.contextmanager
+def _unfused_attention() -> Iterator[None]:
+    """Keep attention to single operations: the fused ones have no rule for batches of modules."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The only run of a stack, as views: gradients and the running means of a BatchNorm reach the stack."""
+    return {name: value[0] for name, value in tensors.items()}
