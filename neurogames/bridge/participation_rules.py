@@ -28,6 +28,7 @@ This is an exact potential game: -L - price #{i: s_i > 0} rises by what the move
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,25 +45,37 @@ class PaperCosts:
     price: Tensor
     competition: Tensor
 
-    def force(self, slope: Tensor, shares: Tensor, factors: Tensor) -> Tensor:
+    def force(self, slope: Tensor, shares: Tensor, factors: Sequence[Tensor]) -> Tensor:
         """dU_i/ds_i of one layer.
 
         Args:
             slope: (runs, units) dL/ds_i.
             shares: (runs, units) s_i.
-            factors: (runs, units, d) theta_i.
+            factors: parts (runs, units, d) of theta_i, such as weights and biases.
         """
-        squares = factors.square().sum(dim=2)
-        pull = (shares.unsqueeze(1) @ factors @ factors.mT).squeeze(1) - shares * squares
-        return slope - self.price - 2 * self.ridge * squares * shares - self.competition * pull
+        squares = _squares(factors)
+        force = slope - self.price - 2 * self.ridge * squares * shares
+        if self.competition.any():
+            force = force - self.competition * (_pull(shares, factors) - shares * squares)
+        return force
 
-    def residual(self, slope: Tensor, shares: Tensor, factors: Tensor) -> Tensor:
+    def residual(self, slope: Tensor, shares: Tensor, factors: Sequence[Tensor]) -> Tensor:
         """abs(BR_i(s) - s_i) of one layer, (runs, units); an indifferent unit stays where it is."""
-        curvature = 2 * self.ridge * factors.square().sum(dim=2)
+        curvature = 2 * self.ridge * _squares(factors)
         free = self.force(slope, shares, factors) + curvature * shares
         bent = (free / curvature.clamp(min=torch.finfo(free.dtype).tiny)).clamp(0, 1)
         straight = torch.where(free == 0, shares, (free > 0).to(shares))
         return (torch.where(curvature > 0, bent, straight) - shares).abs()
+
+
+def _squares(factors: Sequence[Tensor]) -> Tensor:
+    """(runs, units) |theta_i|^2."""
+    return torch.stack([torch.linalg.vector_norm(part, dim=2).square() for part in factors]).sum(dim=0)
+
+
+def _pull(shares: Tensor, factors: Sequence[Tensor]) -> Tensor:
+    """(runs, units) sum over all j of s_j <theta_i, theta_j>, through v = sum_j s_j theta_j."""
+    return torch.stack([(part @ (shares.unsqueeze(1) @ part).mT).squeeze(2) for part in factors]).sum(dim=0)
 
 
 class RunningCurvature:

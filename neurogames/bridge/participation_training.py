@@ -221,6 +221,11 @@ class _Course:
         column = partial(torch.tensor, dtype=layers[0].dtype, device=layers[0].device)
         costs = None
         if rule == "paper":
+            for name in gates[0].modules:
+                if f"{name}.weight" not in stack.parameters:
+                    raise refusal(
+                        "units", units, "neurons or filters for rule 'paper': heads have no theta of their own"
+                    )
             for name in ("price", "ridge", "competition"):
                 least = 0.0 if name == "ridge" else -np.inf
                 for value in per_run[name]:
@@ -298,13 +303,14 @@ class _Course:
         for layer, curvature in zip(self.layers, self.curvature, strict=True):
             layer.mul_(curvature.value / 2 >= price)
 
-    def _factors(self) -> list[tuple[Tensor, Tensor]]:
-        """Each gated layer with theta (runs, units, d): incoming weights and bias."""
+    def _factors(self) -> list[tuple[Tensor, list[Tensor]]]:
+        """Each gated layer with the parts of theta (runs, units, d): incoming weights, and bias."""
         pairs = []
         for name, layer in zip(self.gates.modules, self.layers, strict=True):
-            weight = self.stack.parameters[f"{name}.weight"].flatten(2)
-            bias = self.stack.parameters.get(f"{name}.bias")
-            pairs.append((layer, weight if bias is None else torch.cat([weight, bias.unsqueeze(2)], dim=2)))
+            found = [self.stack.parameters.get(f"{name}.{part}") for part in ("weight", "bias")]
+            pairs.append(
+                (layer, [part.flatten(2) if part.ndim > 2 else part.unsqueeze(2) for part in found if part is not None])
+            )
         return pairs
 
     def check(self, inputs: Tensor, targets: Tensor, done: float) -> tuple[Tensor, Tensor]:

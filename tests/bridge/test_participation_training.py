@@ -192,6 +192,8 @@ def test_heads_can_take_part():
         Attention(), inputs, targets, price=[0.0, 9.0], units="heads", epochs=3, batch_size=16, rng=generator()
     )
     assert result.profile.tolist() == [[1.0] * 4, [0.0] * 4]
+    with pytest.raises(ValueError, match="^units: got"):
+        train_participation(Attention(), inputs, targets, rule="paper", units="heads", batch_size=16, rng=generator())
 
 
 @given(st.integers(0, 10_000))
@@ -202,7 +204,8 @@ def test_the_papers_residual_is_that_of_the_participation_game(seed):
     game = ParticipationGame(slope, theta, ridge, price, competition)
     one = [torch.tensor([[value]]) for value in (ridge, price, competition)]
     costs = PaperCosts(*one)
-    ours = costs.residual(*(torch.from_numpy(value).unsqueeze(0) for value in (slope, shares, theta)))
+    slopes, places, factors = (torch.from_numpy(value).unsqueeze(0) for value in (slope, shares, theta))
+    ours = costs.residual(slopes, places, [factors[:, :, :2], factors[:, :, 2:]])
     assert np.allclose(ours[0], np.abs(game.best_response(shares) - shares))
 
 

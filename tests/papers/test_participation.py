@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
 
+from neurogames.bridge.extract import participation_game
+from neurogames.bridge.gates import insert_gates, present_gates
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.participation_equilibria import participation_equilibria
 from neurogames.engine.participation.rationalizable import rationalizable_box
@@ -94,3 +99,65 @@ def test_without_it_benefits_exist_that_have_several():
         game = ParticipationGame([0.8, 0.8], [[1.0], [1.0]], beta, 0.0, 1.0)
         assert len(participation_equilibria(game).profiles) == count
         assert (participation_uniqueness(game).eigenvalue < 0) == (count == 3)
+
+
+def small_network(present=None):
+    """A small network with some rows, gated where shares are given."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1)).double()
+    if present is not None:
+        insert_gates(model).assign(present)
+    x = torch.randn(40, 2, dtype=torch.float64)
+    return model, (x, torch.sin(2 * x[:, :1]) * x[:, 1:])
+
+
+def test_paper_benefit_is_the_gradient_times_the_weights_of_a_real_network():
+    """a_i = <grad_i L, theta_i> with the gradient at the effective parameters s_i theta_i."""
+    for present in (None, np.random.default_rng(0).uniform(0.2, 1.0, 7)):
+        model, (x, y) = small_network(present)
+        game = participation_game(model, functional.mse_loss, (x, y), benefit="paper", ridge=0.1)
+        shares = np.ones(7) if present is None else present
+        gates = present_gates(model)
+        if gates is not None:
+            gates.remove(fold=True)  # the effective parameters
+        functional.mse_loss(model(x), y).backward()
+        expected = []
+        for layer in (model[0], model[2]):
+            own = (layer.weight * layer.weight.grad).sum(dim=1) + layer.bias * layer.bias.grad
+            expected.append(own.detach().numpy())
+        np.testing.assert_allclose(game.benefit, np.concatenate(expected) / shares, atol=1e-12)
+
+
+def test_paper_benefit_pays_for_raising_the_loss():
+    """dL/ds_i = <grad_i L, theta_i>: who follows the stated benefit makes the loss greater, by finite differences."""
+    model, (x, y) = small_network()
+    game = participation_game(model, functional.mse_loss, (x, y), benefit="paper", ridge=0.0)
+    gates = insert_gates(model)
+    with torch.no_grad():
+        before = float(functional.mse_loss(model(x), y))
+        for i in range(7):
+            less = np.ones(7)
+            less[i] -= 1e-6
+            gates.assign(less)
+            risen = before - float(functional.mse_loss(model(x), y))
+            assert risen / 1e-6 == pytest.approx(game.benefit[i], abs=1e-5)
+
+
+def test_at_an_optimum_of_the_weights_the_papers_benefit_is_gone_and_the_units_are_not_worthless():
+    """A network that fits its rows: <grad_i L, theta_i> = 0 for all, so any cost empties it in one round of dominance
+    (here without competition), whatever the sign; what units are worth is the curvature, exact here for single ones."""
+    model, (x, _) = small_network()
+    data = x, model(x).detach()
+    for benefit in ("paper", "descent"):
+        game = participation_game(model, functional.mse_loss, data, benefit=benefit, ridge=0.05, price=0.05)
+        np.testing.assert_allclose(game.benefit, 0.0, atol=1e-15)
+        np.testing.assert_array_equal(rationalizable_box(game, max_rounds=1).upper, 0.0)
+        np.testing.assert_array_equal(solve_participation(game, start=1.0).profile, 0.0)
+    taylor = participation_game(model, functional.mse_loss, data, price=1e-9)
+    exact = participation_game(model, functional.mse_loss, data, benefit="ablation")
+    worth = exact.utilities(np.ones(7))
+    useful = worth > 1e-6
+    assert useful.sum() >= 4
+    np.testing.assert_allclose(taylor.utilities(np.ones(7)), 0.5 * np.diag(taylor.matrix()), atol=1e-8)
+    np.testing.assert_allclose(taylor.utilities(np.ones(7))[4:], worth[4:], atol=1e-8)
+    np.testing.assert_allclose(solve_participation(taylor, start=1.0).profile[useful], 1.0, atol=1e-3)
