@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from neurogames.bridge.gate_hooks import GatedProjection
 from neurogames.bridge.gates import Gates, insert_gates
+from neurogames.bridge.participation_certificate import FeeCertificate, fee_certificate
 from neurogames.bridge.participation_rules import PaperCosts, RunningCurvature, fee_residual
 from neurogames.bridge.stacked_modules import StackedModules, stack_modules
 from neurogames.engine.schedules import Parameter, Schedule
@@ -40,11 +41,13 @@ class ParticipationTraining:
         participation: (epochs, runs, n) participation after each epoch.
         loss: (epochs, runs) mean training loss of the epoch, each batch before its step.
         price: (epochs, runs) price at the end of each epoch.
-        residual: (epochs, runs) max_i |BR_i(s) - s_i| after each epoch: under "paper" with slopes on the check rows;
-            under "equilibrium" with the running curvature too, so a noisy estimate.
+        residual: (epochs, runs) max_i |BR_i(s) - s_i| after each epoch, with slopes on the check rows; under
+            "equilibrium" with the running curvature too, so a noisy estimate.
         unsettled: (epochs, runs) share of the participants who would leave, or of all units that would move by more
             than 0.01 under "paper".
-        status: per run "converged", or why not.
+        certificate: per run of a price > 0 under "equilibrium": the end checked by running the network without each
+            unit, on the check rows; None for other runs.
+        status: per run "converged", or why not: by the certificate where there is one, else by the last residual.
     """
 
     models: tuple[nn.Module, ...]
@@ -54,6 +57,7 @@ class ParticipationTraining:
     price: NDArray[np.float64]
     residual: NDArray[np.float64]
     unsettled: NDArray[np.float64]
+    certificate: tuple[FeeCertificate | None, ...]
     status: tuple[str, ...]
 
 
@@ -166,7 +170,7 @@ def train_participation(
             )
             if on_epoch is not None:
                 on_epoch(epoch + 1, course.stack)
-    return course.closed(history, tolerance)
+        return course.closed(history, inputs[check], targets[check], tolerance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,22 +330,33 @@ class _Course:
             taking_part = self.shares().sum(dim=1).clamp(min=1)
             return moves.amax(dim=1), (moves == 1).sum(dim=1) / taking_part
 
-    @torch.no_grad()
-    def closed(self, history: list[dict[str, Tensor]], tolerance: float) -> ParticipationTraining:
+    def closed(
+        self, history: list[dict[str, Tensor]], inputs: Tensor, targets: Tensor, tolerance: float
+    ) -> ParticipationTraining:
         """Take the networks out of the stack and say how it went."""
         record = {name: torch.stack([epoch[name] for epoch in history]).double().cpu().numpy() for name in history[0]}
-        models = []
+        models, certificates, status = [], [], []
         for run in range(self.stack.runs):
             module = copy.deepcopy(self.bare[run % len(self.bare)])
             gates = insert_gates(module, self.units)
             self.stack.fill(module, run)
             gates.remove()
             models.append(module)
-        status = [
-            _status(*last, tolerance)
-            for last in zip(record["residual"][-1], record["unsettled"][-1], record["loss"][-1], strict=True)
-        ]
-        return ParticipationTraining(tuple(models), record["participation"][-1], status=tuple(status), **record)
+            price, finite = record["price"][-1, run], np.isfinite(record["loss"][-1, run])
+            certificate = None
+            if self.costs is None and price > 0 and finite:
+                profile = record["participation"][-1, run]
+                certificate = fee_certificate(module, profile, price, self.loss, (inputs, targets), units=self.units)
+            certificates.append(certificate)
+            residual = record["residual"][-1, run] if certificate is None else certificate.residual
+            status.append(_status(residual, tolerance) if finite else "diverged: the loss is not finite")
+        return ParticipationTraining(
+            tuple(models),
+            record["participation"][-1],
+            certificate=tuple(certificates),
+            status=tuple(status),
+            **record,
+        )
 
 
 @contextlib.contextmanager
@@ -355,13 +370,11 @@ def _flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(flushed)
 
 
-def _status(residual: float, unsettled: float, loss: float, tolerance: float) -> str:
-    """What the last residual says."""
-    if not np.isfinite(loss):
-        return "diverged: the loss is not finite"
+def _status(residual: float, tolerance: float) -> str:
+    """What a residual says."""
     if residual <= tolerance:
         return "converged"
-    return f"not converged: residual {residual:.2g} above {tolerance:.2g}, {unsettled:.1%} of the units unsettled"
+    return f"not converged: residual {residual:.2g} above {tolerance:.2g}"
 
 
 def _check_data(model: object, inputs: Tensor, targets: Tensor, loss: Loss) -> None:
