@@ -89,8 +89,10 @@ def fee_certificate(
     present = shares > 0
     # L(x) = L(s) + g (x - s) + h (x - s)^2 / 2 through x = 0 gives h = 2 (worth + g s) / s^2.
     size = np.where(present, shares, 1.0)
-    curvature = np.maximum(2 * (worth + slope * size) / size**2, np.finfo(float).tiny)
-    place = np.clip(size - slope / curvature, 0.0, 1.0)
+    curvature = 2 * (worth + slope * size) / size**2
+    bent = present & (curvature > 1e-12)
+    place = np.where(slope > 0, 0.0, np.where(slope < 0, 1.0, shares))  # where the parabola has no bottom: an end
+    place[bent] = np.clip(size[bent] - slope[bent] / curvature[bent], 0.0, 1.0)
     gain = np.maximum(slope * (size - place) - curvature * (size - place) ** 2 / 2, 0.0)
     leaves = worth + gain < price
     move = np.where(present, np.where(leaves, -shares, place - shares), 0.0)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from neurogames.bridge.gate_hooks import GatedProjection
 from neurogames.bridge.gates import Gates, insert_gates
 from neurogames.bridge.participation_certificate import FeeCertificate, fee_certificate
 from neurogames.bridge.participation_rules import PaperCosts, RunningCurvature, fee_residual
-from neurogames.bridge.stacked_modules import StackedModules, stack_modules
+from neurogames.bridge.stacked_modules import StackedModules, same_architecture, stack_modules
 from neurogames.engine.schedules import Parameter, Schedule
 from neurogames.games.arguments import number, refusal, whole
 
@@ -90,13 +91,14 @@ def train_participation(
     check_rows: int = 4096,
     tolerance: float = 0.05,
     rng: torch.Generator,
-    on_epoch: Callable[[int, StackedModules], object] | None = None,
+    on_epoch: Callable[[int, Callable[[Tensor], Tensor]], object] | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> ParticipationTraining:
     """Train the weights by Adam on the loss, and the participation of units by a rule.
 
     Args:
-        models: one module, from which every run starts, or one for each run; left as they are.
+        models: one module, from which every run starts, or one for each run; left as they are. Off the CPU all runs
+            are one stack; on it they take turns, epoch by epoch, as that is faster there.
         inputs: (rows, ...) what the modules take.
         targets: (rows, ...) what the loss compares with.
         loss: (outputs, targets) -> mean loss of the rows.
@@ -115,7 +117,8 @@ def train_participation(
         check_rows: the residual of an epoch is taken on this many first rows.
         tolerance: greatest last residual that counts as converged.
         rng: source of the order of the rows.
-        on_epoch: called after each epoch with its number, from 1, and the gated networks.
+        on_epoch: called after each epoch with its number, from 1, and a function that gives the outputs
+            (runs, rows, ...) of the gated networks for inputs (rows, ...).
         progress: called with the share of steps done.
 
     Returns:
@@ -135,7 +138,13 @@ def train_participation(
 
     Reference: Pruning as a Game, arXiv 2512.22106, eq. 16-18 for "paper".
     """
-    course = _Course.opened(models, inputs, targets, loss, rule, price, ridge, competition, units, learning_rate)
+    runs = _checked_runs(models, price, ridge, competition, rule)
+    _check_data(runs[0].model, inputs, targets, loss)
+    at_once = _runs_at_once(len(runs), inputs.device)
+    courses = [
+        _Course.opened(runs[first : first + at_once], loss, rule, units, learning_rate)
+        for first in range(0, len(runs), at_once)
+    ]
     epochs, batch_size = whole("epochs", epochs, least=1), whole("batch_size", batch_size, least=1)
     if len(inputs) < batch_size:
         raise refusal("inputs", f"{len(inputs)} rows", f"at least one batch of {batch_size} rows")
@@ -145,32 +154,71 @@ def train_participation(
     if not isinstance(rng, torch.Generator):
         raise refusal("rng", rng, "a torch.Generator")
     steps = len(inputs) // batch_size
-    history: list[dict[str, Tensor]] = []
+    decisions = max(1, epochs * steps // _DECISIONS)
+
+    def outputs(rows: Tensor) -> Tensor:
+        return torch.cat([course.stack(rows) for course in courses])
+
     with _flushed_denormals():
         for epoch in range(epochs):
             order = torch.randperm(len(inputs), generator=rng, device=rng.device).to(inputs.device)
-            total = torch.zeros(course.stack.runs, device=inputs.device)
-            for step in range(steps):
-                step_number = epoch * steps + step
-                done = step_number / (epochs * steps)
-                rows = order[step * batch_size : (step + 1) * batch_size]
-                decide = step_number % max(1, epochs * steps // _DECISIONS) == 0
-                total += course.step(inputs[rows], targets[rows], done, decide, participation_rate)
-                if progress is not None:
-                    progress((step_number + 1) / (epochs * steps))
-            residual, unsettled = course.check(inputs[check], targets[check], (epoch + 1) / epochs)
-            history.append(
-                {
-                    "participation": course.shares(),
-                    "loss": total / steps,
-                    "price": course.price_at((epoch + 1) / epochs).squeeze(1),
-                    "residual": residual,
-                    "unsettled": unsettled,
-                }
-            )
+            for place, course in enumerate(courses):
+                total = torch.zeros(course.stack.runs, device=inputs.device)
+                for step in range(steps):
+                    number_of_step = epoch * steps + step
+                    rows = order[step * batch_size : (step + 1) * batch_size]
+                    done, decide = number_of_step / (epochs * steps), number_of_step % decisions == 0
+                    total += course.step(inputs[rows], targets[rows], done, decide, participation_rate)
+                    if progress is not None:
+                        taken = (epoch * len(courses) + place) * steps + step + 1
+                        progress(taken / (epochs * len(courses) * steps))
+                course.note(total / steps, inputs[check], targets[check], (epoch + 1) / epochs)
             if on_epoch is not None:
-                on_epoch(epoch + 1, course.stack)
-        return course.closed(history, inputs[check], targets[check], tolerance)
+                on_epoch(epoch + 1, outputs)
+        closed = [course.closed(inputs[check], targets[check], tolerance) for course in courses]
+    return _joined(closed)
+
+
+def _runs_at_once(runs: int, device: torch.device) -> int:
+    """How many runs are one stack; products of stacked weights are slow on a CPU."""
+    return 1 if device.type == "cpu" else runs
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What one run starts from and is charged."""
+
+    model: nn.Module
+    price: Parameter
+    ridge: float
+    competition: float
+
+
+def _checked_runs(
+    models: nn.Module | Sequence[nn.Module], price: Any, ridge: Any, competition: Any, rule: str
+) -> list[_Run]:
+    """One entry for each run, or a refusal."""
+    if rule not in ("equilibrium", "paper"):
+        raise refusal("rule", rule, "'equilibrium' or 'paper'")
+    given = {
+        "models": [models] if isinstance(models, nn.Module) else list(models),
+        "price": _listed(price),
+        "ridge": _listed(ridge),
+        "competition": _listed(competition),
+    }
+    runs = max(map(len, given.values()))
+    for name, values in given.items():
+        if len(values) not in (1, runs):
+            raise refusal(name, f"{len(values)} values", f"one value, or one for each of {runs} runs")
+        if name in ("ridge", "competition"):
+            for value in values:
+                least = 0.0 if name == "ridge" else -np.inf
+                number(name, value, f"a number >= {least}", lambda got, least=least: got >= least)
+                if rule == "equilibrium" and value != 0:
+                    raise refusal(name, value, "0: it is a cost of rule 'paper'")
+        given[name] = values * (runs // len(values))
+    same_architecture(given["models"])
+    return [_Run(*values) for values in zip(*given.values(), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,37 +236,16 @@ class _Course:
     rate: Schedule
     optimiser: torch.optim.Adam
     loss: Loss
+    history: list[dict[str, Tensor]]
 
     @classmethod
     def opened(
-        cls,
-        models: nn.Module | Sequence[nn.Module],
-        inputs: Tensor,
-        targets: Tensor,
-        loss: Loss,
-        rule: str,
-        price: Any,
-        ridge: Any,
-        competition: Any,
-        units: str | Sequence[str],
-        learning_rate: Parameter,
+        cls, runs: Sequence[_Run], loss: Loss, rule: str, units: str | Sequence[str], learning_rate: Parameter
     ) -> _Course:
-        """Check the arguments and stack gated copies of the models."""
-        if rule not in ("equilibrium", "paper"):
-            raise refusal("rule", rule, "'equilibrium' or 'paper'")
-        every = [models] if isinstance(models, nn.Module) else list(models)
-        per_run = {"price": _listed(price), "ridge": _listed(ridge), "competition": _listed(competition)}
-        runs = max(len(every), *map(len, per_run.values()))
-        for name, values in per_run.items():
-            if len(values) not in (1, runs):
-                raise refusal(name, f"{len(values)} values", f"one value, or one for each of {runs} runs")
-            per_run[name] = values * (runs // len(values))
-        if rule == "equilibrium" and any(float(value) != 0 for value in (*per_run["ridge"], *per_run["competition"])):
-            raise refusal("ridge and competition", "values other than 0", "none: they are costs of rule 'paper'")
-        _check_data(every[0] if every else None, inputs, targets, loss)
-        gated = [copy.deepcopy(model) for model in every]
+        """Stack gated copies of the models."""
+        gated = [copy.deepcopy(run.model) for run in runs]
         gates = [insert_gates(model, units) for model in gated]
-        stack = stack_modules(gated, runs)
+        stack = stack_modules(gated)
         layers = tuple(stack.parameters[name] for name in gates[0].parameter_names)
         held = {id(layer) for layer in layers}
         weights = [value for value in stack.parameters.values() if id(value) not in held]
@@ -230,33 +257,28 @@ class _Course:
                     raise refusal(
                         "units", units, "neurons or filters for rule 'paper': heads have no theta of their own"
                     )
-            for name in ("price", "ridge", "competition"):
-                least = 0.0 if name == "ridge" else -np.inf
-                for value in per_run[name]:
-                    number(name, value, f"a number >= {least}", lambda got, least=least: got >= least)
-            costs = PaperCosts(*(column(per_run[name])[:, None] for name in ("ridge", "price", "competition")))
+            prices = [number("price", run.price, "a number") for run in runs]
+            ridges, competitions = [run.ridge for run in runs], [run.competition for run in runs]
+            costs = PaperCosts(*(column(values)[:, None] for values in (ridges, prices, competitions)))
         return cls(
-            bare=tuple(every),
+            bare=tuple(run.model for run in runs),
             gates=gates[0],
             units=units,
             stack=stack,
             layers=layers,
             curvature=tuple(RunningCurvature(layer) for layer in layers),
             costs=costs,
-            prices=tuple(_as_schedule(value, rule) for value in per_run["price"]),
+            prices=tuple(_as_schedule(run.price, rule) for run in runs),
             rate=learning_rate if callable(learning_rate) else partial(_steady, value=_positive(learning_rate)),
             optimiser=torch.optim.Adam(weights, lr=0.0, fused=True),
             loss=loss,
+            history=[],
         )
 
     def price_at(self, done: float) -> Tensor:
         """(runs, 1) prices at a share of training."""
         values = [float(price(min(done, 1.0))) for price in self.prices]
         return torch.tensor(values, dtype=self.layers[0].dtype, device=self.layers[0].device)[:, None]
-
-    def shares(self) -> Tensor:
-        """(runs, n) participation."""
-        return torch.cat([layer.detach() for layer in self.layers], dim=1)
 
     def losses(
         self, inputs: Tensor, targets: Tensor, *, training: bool, exchanged: dict[str, Tensor] | None = None
@@ -317,6 +339,15 @@ class _Course:
             )
         return pairs
 
+    def note(self, loss: Tensor, inputs: Tensor, targets: Tensor, done: float) -> None:
+        """Write down how the runs stand after an epoch of mean loss (runs,)."""
+        residual, unsettled = self.check(inputs, targets, done)
+        shares = torch.cat([layer.detach().clone() for layer in self.layers], dim=1)
+        price = self.price_at(done).squeeze(1)
+        self.history.append(
+            {"participation": shares, "loss": loss, "price": price, "residual": residual, "unsettled": unsettled}
+        )
+
     def check(self, inputs: Tensor, targets: Tensor, done: float) -> tuple[Tensor, Tensor]:
         """Residual and share of unsettled units, each (runs,)."""
         slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), self.layers)
@@ -327,17 +358,18 @@ class _Course:
                 return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)
             price, parts = self.price_at(done), zip(slopes, self.curvature, self.layers, strict=True)
             moves = torch.cat([fee_residual(slope, h.value, layer, price) for slope, h, layer in parts], dim=1)
-            taking_part = self.shares().sum(dim=1).clamp(min=1)
+            taking_part = torch.cat(self.layers, dim=1).sum(dim=1).clamp(min=1)
             return moves.amax(dim=1), (moves == 1).sum(dim=1) / taking_part
 
-    def closed(
-        self, history: list[dict[str, Tensor]], inputs: Tensor, targets: Tensor, tolerance: float
-    ) -> ParticipationTraining:
+    def closed(self, inputs: Tensor, targets: Tensor, tolerance: float) -> ParticipationTraining:
         """Take the networks out of the stack and say how it went."""
-        record = {name: torch.stack([epoch[name] for epoch in history]).double().cpu().numpy() for name in history[0]}
+        record = {
+            name: torch.stack([epoch[name] for epoch in self.history]).double().cpu().numpy()
+            for name in self.history[0]
+        }
         models, certificates, status = [], [], []
         for run in range(self.stack.runs):
-            module = copy.deepcopy(self.bare[run % len(self.bare)])
+            module = copy.deepcopy(self.bare[run])
             gates = insert_gates(module, self.units)
             self.stack.fill(module, run)
             gates.remove()
@@ -359,6 +391,18 @@ class _Course:
         )
 
 
+def _joined(parts: Sequence[ParticipationTraining]) -> ParticipationTraining:
+    """The runs of all parts, in order."""
+    merged: dict[str, Any] = {}
+    for field in fields(ParticipationTraining):
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], tuple):
+            merged[field.name] = tuple(itertools.chain.from_iterable(values))
+        else:
+            merged[field.name] = np.concatenate(values, axis=0 if field.name == "profile" else 1)
+    return ParticipationTraining(**merged)
+
+
 @contextlib.contextmanager
 def _flushed_denormals() -> Iterator[None]:
     """Let vanishing numbers be zeros: Adam's memory of units that have left fades into them, and they are slow."""
@@ -377,10 +421,8 @@ def _status(residual: float, tolerance: float) -> str:
     return f"not converged: residual {residual:.2g} above {tolerance:.2g}"
 
 
-def _check_data(model: object, inputs: Tensor, targets: Tensor, loss: Loss) -> None:
+def _check_data(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -> None:
     """Refuse data that the model or the loss cannot read, before any work."""
-    if not isinstance(model, nn.Module):
-        raise refusal("models", model, "a torch module, or a sequence of them")
     for name, value in (("inputs", inputs), ("targets", targets)):
         if not isinstance(value, Tensor) or value.ndim == 0 or len(value) == 0:
             raise refusal(name, getattr(value, "shape", type(value).__name__), "a tensor with rows")

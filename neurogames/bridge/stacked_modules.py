@@ -71,42 +71,44 @@ class StackedModules:
             value.copy_(self.buffers[name][run])
 
 
-def stack_modules(modules: Sequence[nn.Module], runs: int) -> StackedModules:
-    """Stack copies of modules; one module is repeated for every run.
+def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:
+    """Stack copies of modules.
 
     Args:
-        modules: one module, or ``runs`` of one architecture; they are left as they are.
-        runs: number of runs.
+        modules: one for each run, of one architecture; they are left as they are.
 
     Returns:
         The stack.
 
     Raises:
-        ValueError: if there are neither 1 nor ``runs`` modules, or their parameters differ in name or shape.
+        ValueError: if there are none, or their parameters differ in name or shape.
 
-    >>> stacked = stack_modules([nn.Linear(3, 2), nn.Linear(3, 2)], runs=2)
+    >>> stacked = stack_modules([nn.Linear(3, 2), nn.Linear(3, 2)])
     >>> stacked(torch.zeros(5, 3)).shape
     torch.Size([2, 5, 2])
     """
-    if len(modules) not in (1, runs):
-        raise refusal("models", f"{len(modules)} models", f"one model, or one for each of {runs} runs")
-    every = list(modules) if len(modules) == runs else list(modules) * runs
-    first = _shapes(every[0])
-    for module in every:
-        if _shapes(module) != first:
-            raise refusal("models", "models that differ in their parameters", "models of one architecture")
-    if not any(True for _ in every[0].parameters()):
-        raise refusal("models", "a model without parameters", "models with parameters")
+    same_architecture(modules)
     with torch.no_grad():
         stacked = {
-            name: torch.stack([module.get_parameter(name).detach() for module in every]).requires_grad_()
-            for name, _ in every[0].named_parameters()
+            name: torch.stack([module.get_parameter(name).detach() for module in modules]).requires_grad_()
+            for name, _ in modules[0].named_parameters()
         }
         buffers = {
-            name: torch.stack([dict(module.named_buffers())[name] for module in every])
-            for name, _ in every[0].named_buffers()
+            name: torch.stack([module.get_buffer(name) for module in modules]) for name, _ in modules[0].named_buffers()
         }
-    return StackedModules(copy.deepcopy(every[0]), stacked, buffers)
+    return StackedModules(copy.deepcopy(modules[0]), stacked, buffers)
+
+
+def same_architecture(modules: Sequence[nn.Module]) -> None:
+    """Refuse modules that cannot be stacked."""
+    if not modules or not all(isinstance(module, nn.Module) for module in modules):
+        raise refusal("models", modules, "a torch module, or a sequence of them")
+    first = _shapes(modules[0])
+    for module in modules:
+        if _shapes(module) != first:
+            raise refusal("models", "models that differ in their parameters", "models of one architecture")
+    if not any(True for _ in modules[0].parameters()):
+        raise refusal("models", "a model without parameters", "models with parameters")
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge import participation_training
 from neurogames.bridge.gates import insert_gates
 from neurogames.bridge.participation_rules import PaperCosts, RunningCurvature, fee_residual
 from neurogames.bridge.participation_training import rising_price, train_participation
@@ -95,8 +96,14 @@ def test_price_zero_is_plain_training():
     assert torch.allclose(weights(ours.models[0]), weights(plain), atol=1e-5)
 
 
+@pytest.fixture
+def stacked(monkeypatch):
+    """Let the runs be one stack, as they are off the CPU."""
+    monkeypatch.setattr(participation_training, "_runs_at_once", lambda runs, _: runs)
+
+
 @pytest.mark.parametrize("rule", ["paper", "equilibrium"])
-def test_a_run_does_not_depend_on_its_company(rule):
+def test_a_run_does_not_depend_on_its_company(rule, stacked):
     inputs, targets = task()
     models, prices = [network(seed=seed) for seed in range(3)], [0.0, 0.01, 0.3]
     options = {"rule": rule, "epochs": 8, "batch_size": 32, "learning_rate": 1e-2}
@@ -105,6 +112,25 @@ def test_a_run_does_not_depend_on_its_company(rule):
         alone = train_participation(model, inputs, targets, price=price, rng=generator(1), **options)
         assert np.allclose(alone.profile[0], together.profile[run], atol=1e-4)
         assert torch.allclose(weights(alone.models[0]), weights(together.models[run]), atol=1e-3)
+
+
+def test_runs_that_take_turns_are_runs_in_one_stack(monkeypatch):
+    inputs, targets = task()
+    options = {"price": [0.0, 0.05], "epochs": 5, "batch_size": 32, "learning_rate": 1e-2}
+    seen = {"turns": [], "stack": []}
+    for name, at_once in (("turns", 1), ("stack", 2)):
+        monkeypatch.setattr(participation_training, "_runs_at_once", lambda *_, n=at_once: n)
+        result = train_participation(
+            network(),
+            inputs,
+            targets,
+            rng=generator(1),
+            on_epoch=lambda _, ask, name=name: seen[name].append(ask(inputs)),
+            **options,
+        )
+        seen[name] += [torch.from_numpy(result.profile), torch.from_numpy(result.loss)]
+    for turn, stack in zip(seen["turns"], seen["stack"], strict=True):
+        assert torch.allclose(turn, stack, atol=1e-3)
 
 
 def test_a_higher_price_leaves_fewer_and_a_prohibitive_one_nobody():
@@ -161,11 +187,17 @@ def test_callers_models_stay_as_they_are():
     assert not model._modules["0"]._forward_hooks
 
 
-def test_batchnorm_keeps_its_running_means_for_each_run():
+def test_batchnorm_keeps_its_running_means_for_each_run(stacked):
     rng = generator()
     inputs, targets = torch.randn(128, 1, 6, 6, generator=rng), torch.randint(3, (128,), generator=rng)
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3)
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(64, 8),
+        nn.ReLU(),
+        nn.Linear(8, 3),
     )
     options = {"epochs": 2, "batch_size": 32}
     together = train_participation(model, inputs, targets, price=[0.0, 9.0], rng=generator(3), **options)
@@ -175,7 +207,7 @@ def test_batchnorm_keeps_its_running_means_for_each_run():
     assert together.profile[1].sum() == 0
 
 
-def test_heads_can_take_part():
+def test_heads_can_take_part(stacked):
     rng = generator()
     inputs, targets = torch.randn(64, 5, 8, generator=rng), torch.randint(2, (64,), generator=rng)
 
@@ -244,14 +276,14 @@ def test_the_price_rises_and_stays():
 def test_stacked_modules_are_their_modules():
     models = [network(seed=seed) for seed in range(3)]
     inputs, _ = task()
-    stacked = stack_modules(models, 3)
+    stacked = stack_modules(models)
     assert torch.allclose(stacked(inputs), torch.stack([model(inputs) for model in models]), atol=1e-6)
     other = network(seed=9)
     stacked.fill(other, 1)
     assert torch.equal(weights(other), weights(models[1]))
 
 
-def test_a_run_that_diverges_says_so_and_the_others_go_on():
+def test_a_run_that_diverges_says_so_and_the_others_go_on(stacked):
     inputs, targets = task()
     broken = network()
     with torch.no_grad():
@@ -267,7 +299,7 @@ def test_a_run_that_diverges_says_so_and_the_others_go_on():
         ({"rule": "auction"}, "rule"),
         ({"price": [0.1, 0.2], "ridge": [0.1, 0.2, 0.3], "rule": "paper"}, "price"),
         ({"price": -1.0}, "price"),
-        ({"ridge": 0.1}, "ridge and competition"),
+        ({"ridge": 0.1}, "ridge"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 10_000}, "inputs"),
         ({"rng": 3}, "rng"),
