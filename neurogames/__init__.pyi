@@ -32,7 +32,9 @@ from .engine import Process as Process
 from .engine import RationalizableBox as RationalizableBox
 from .engine import Schedule as Schedule
 from .engine import SimulatedEscape as SimulatedEscape
+from .engine import SizeMarginals as SizeMarginals
 from .engine import Solution as Solution
+from .engine import SplitHalf as SplitHalf
 from .engine import StableStrategies as StableStrategies
 from .engine import Switching as Switching
 from .engine import Trajectory as Trajectory
@@ -72,6 +74,7 @@ from .engine import logit as logit
 from .engine import logit_branch as logit_branch
 from .engine import logit_equilibrium as logit_equilibrium
 from .engine import logit_velocity as logit_velocity
+from .engine import marginals_by_size as marginals_by_size
 from .engine import mean_field as mean_field
 from .engine import metastable_escape as metastable_escape
 from .engine import mixed_dominated as mixed_dominated
@@ -90,12 +93,14 @@ from .engine import replicator_velocity as replicator_velocity
 from .engine import shapley as shapley
 from .engine import shapley_by_permutations as shapley_by_permutations
 from .engine import shapley_by_strata as shapley_by_strata
+from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
 from .engine import solve_linear_quadratic as solve_linear_quadratic
 from .engine import solve_nash as solve_nash
 from .engine import solve_participation as solve_participation
 from .engine import solve_zero_sum as solve_zero_sum
+from .engine import split_half as split_half
 from .engine import stable_strategies as stable_strategies
 from .engine import switching as switching
 from .engine import two_population_fitness as two_population_fitness

@@ -48,7 +48,8 @@ class UnitGate:
         if shares.ndim == 1:
             return output * self.factor(place)
         between = [1] * (output.ndim - self.axes - 2)
-        return output * (shares * self.scale).reshape(len(shares), *between, -1, *[1] * self.axes)
+        shares = shares if self.scale == 1.0 else shares * self.scale
+        return output * shares.reshape(len(shares), *between, -1, *[1] * self.axes)
 
     def factor(self, place: nn.Module) -> Tensor:
         """What the gate at ``place`` multiplies with, (units, 1, ...)."""

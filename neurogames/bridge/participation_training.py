@@ -322,7 +322,7 @@ class _Course:
         for name, layer, curvature in zip(self.gates.parameter_names, self.layers, self.curvature, strict=True):
             # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates the same, less surely.
             slopes = by_row[name].grad if name in by_row else layer.grad.unsqueeze(1)
-            curvature.add(slopes.square().sum(dim=1) * rows)
+            curvature.add(torch.linalg.vector_norm(slopes, dim=1).square() * rows)
 
     def _let_leave(self, price: Tensor) -> None:
         """Take out, for good, the units whose worth is below the price."""

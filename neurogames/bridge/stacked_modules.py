@@ -129,5 +129,5 @@ def _unfused_attention() -> Iterator[None]:
 
 
 def _first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The only run of a stack, as views: gradients and the running means of a BatchNorm reach the stack."""
-    return {name: value[0] for name, value in tensors.items()}
+    """The only run of a stack, as views: gradients (without a copy) and running means reach the stack."""
+    return {name: value.squeeze(0) for name, value in tensors.items()}

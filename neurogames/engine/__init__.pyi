@@ -3,10 +3,15 @@ from .choice import best_response as best_response
 from .choice import imitation as imitation
 from .choice import logit as logit
 from .choice import replicator as replicator
+from .coalitions.confident_values import SplitHalf as SplitHalf
+from .coalitions.confident_values import shapley_until as shapley_until
+from .coalitions.confident_values import split_half as split_half
 from .coalitions.core import CoreViolation as CoreViolation
 from .coalitions.core import LeastCore as LeastCore
 from .coalitions.core import core_violation as core_violation
 from .coalitions.core import least_core as least_core
+from .coalitions.marginals_by_size import SizeMarginals as SizeMarginals
+from .coalitions.marginals_by_size import marginals_by_size as marginals_by_size
 from .coalitions.nucleolus import Nucleolus as Nucleolus
 from .coalitions.nucleolus import nucleolus as nucleolus
 from .coalitions.nucleolus import prenucleolus as prenucleolus

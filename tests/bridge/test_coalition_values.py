@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from neurogames.bridge import masked_network as masked_module
 from neurogames.bridge.coalition_values import coalition_game
-from neurogames.bridge.masked_network import _Folded, _Stacked, _Whole
+from neurogames.bridge.masked_runs import Folded, Stacked, Whole
 from neurogames.engine.coalitions.core import least_core
 from neurogames.engine.coalitions.values import banzhaf, interactions, shapley
 
@@ -80,38 +80,38 @@ def sequential(*modules):
 
 # network, layer, shape of a row, and how it is run: behind all that treats units alone, where a Linear takes the masks
 NETWORKS = {
-    "linear next": (lambda: sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4)), "1", (5,), _Folded),
-    "before the activation": (lambda: sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4)), "0", (5,), _Folded),
+    "linear next": (lambda: sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4)), "1", (5,), Folded),
+    "before the activation": (lambda: sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4)), "0", (5,), Folded),
     "two layers to go": (
         lambda: sequential(nn.Linear(5, 7), nn.GELU(), nn.Linear(7, 6, bias=False), nn.ReLU(), nn.Linear(6, 4)),
         "1",
         (5,),
-        _Folded,
+        Folded,
     ),
     "normalised": (
         lambda: sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Dropout(0.5), nn.ReLU(inplace=True), nn.Linear(7, 4)),
         "0",
         (5,),
-        _Folded,
+        Folded,
     ),
     "layer norm mixes units": (
         lambda: sequential(nn.Linear(5, 7), nn.LayerNorm(7), nn.Linear(7, 4)),
         "0",
         (5,),
-        _Stacked,
+        Stacked,
     ),
-    "the outputs themselves": (lambda: sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4)), "2", (5,), _Stacked),
+    "the outputs themselves": (lambda: sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4)), "2", (5,), Stacked),
     "channels, flattened": (
         lambda: sequential(nn.Conv2d(2, 7, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(28, 4)),
         "0",
         (2, 6, 6),
-        _Folded,
+        Folded,
     ),
     "channels, pooled": (
         lambda: sequential(nn.Conv2d(2, 7, 3), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 4)),
         "1",
         (2, 6, 6),
-        _Folded,
+        Folded,
     ),
     "convolution next": (
         lambda: sequential(
@@ -120,13 +120,13 @@ NETWORKS = {
         ),
         "0",
         (2, 6, 6),
-        _Stacked,
+        Stacked,
     ),
-    "skip connection": (Residual, "conv", (2, 6, 6), _Stacked),
-    "layer read twice": (Residual, "norm", (2, 6, 6), _Stacked),
-    "attention": (Tokens, "project", (5,), _Stacked),
-    "branching": (Branching, "first", (5,), _Whole),
-    "rows that interact": (Centred, "first", (5,), _Whole),
+    "skip connection": (Residual, "conv", (2, 6, 6), Stacked),
+    "layer read twice": (Residual, "norm", (2, 6, 6), Stacked),
+    "attention": (Tokens, "project", (5,), Stacked),
+    "branching": (Branching, "first", (5,), Whole),
+    "rows that interact": (Centred, "first", (5,), Whole),
 }
 
 
