@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_MEMORY = 0.99
+_MEMORY = 0.96
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from neurogames.games.arguments import number, refusal, whole
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 _DECISIONS = 200
+_COUNT_EVERY = 4
 _FIRST_EXIT, _FULL_PRICE, _LAST_EXIT, _FIRST_SHARE = 0.05, 0.6, 0.65, 1e-3
 
 
@@ -167,8 +168,10 @@ def train_participation(
                 for step in range(steps):
                     number_of_step = epoch * steps + step
                     rows = order[step * batch_size : (step + 1) * batch_size]
-                    done, decide = number_of_step / (epochs * steps), number_of_step % decisions == 0
-                    total += course.step(inputs[rows], targets[rows], done, decide, participation_rate)
+                    done = number_of_step / (epochs * steps)
+                    total += course.step(inputs[rows], targets[rows], done, number_of_step, participation_rate)
+                    if number_of_step % decisions == 0:
+                        course.decide(done)
                     if progress is not None:
                         taken = (epoch * len(courses) + place) * steps + step + 1
                         progress(taken / (epochs * len(courses) * steps))
@@ -289,23 +292,26 @@ class _Course:
             return self.loss(outputs[0], targets).unsqueeze(0)
         return torch.func.vmap(self.loss, in_dims=(0, None))(outputs, targets)
 
-    def step(self, inputs: Tensor, targets: Tensor, done: float, decide: bool, participation_rate: float) -> Tensor:
-        """One step of the weights and one revision of the gates; the losses before them."""
+    def step(self, inputs: Tensor, targets: Tensor, done: float, step: int, participation_rate: float) -> Tensor:
+        """One step of the weights, and of the paper's gates; the losses (runs,) before it."""
         for parameter in self.stack.parameters.values():
             parameter.grad = None
-        by_row = self._gates_by_row(len(inputs)) if self.costs is None else {}
-        losses = self.losses(inputs, targets, training=True, exchanged=by_row)
+        if self.costs is not None:
+            exchanged = {}
+        elif step % _COUNT_EVERY == 0:
+            exchanged = self._gates_by_row(len(inputs))
+        else:  # the gates do not move by slopes, so that these are asked for only now and then
+            exchanged = dict(zip(self.gates.parameter_names, map(Tensor.detach, self.layers), strict=True))
+        losses = self.losses(inputs, targets, training=True, exchanged=exchanged)
         losses.sum().backward()
         self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
         with torch.no_grad():
-            if self.costs is None:
-                self._count(by_row, len(inputs))
-                if decide and _FIRST_EXIT <= done < _LAST_EXIT:
-                    self._let_leave(self.price_at(done))
-            else:
+            if self.costs is not None:
                 moves = [self.costs.force(layer.grad, layer, theta) for layer, theta in self._factors()]
                 for layer, force in zip(self.layers, moves, strict=True):
                     layer.add_(force, alpha=participation_rate).clamp_(0, 1)
+            elif step % _COUNT_EVERY == 0:
+                self._count(exchanged, len(inputs))
         self.optimiser.step()
         return losses.detach()
 
@@ -324,10 +330,13 @@ class _Course:
             slopes = by_row[name].grad if name in by_row else layer.grad.unsqueeze(1)
             curvature.add(torch.linalg.vector_norm(slopes, dim=1).square() * rows)
 
-    def _let_leave(self, price: Tensor) -> None:
+    @torch.no_grad()
+    def decide(self, done: float) -> None:
         """Take out, for good, the units whose worth is below the price."""
-        for layer, curvature in zip(self.layers, self.curvature, strict=True):
-            layer.mul_(curvature.value / 2 >= price)
+        if self.costs is None and _FIRST_EXIT <= done < _LAST_EXIT:
+            price = self.price_at(done)
+            for layer, curvature in zip(self.layers, self.curvature, strict=True):
+                layer.mul_(curvature.value / 2 >= price)
 
     def _factors(self) -> list[tuple[Tensor, list[Tensor]]]:
         """Each gated layer with the parts of theta (runs, units, d): incoming weights, and bias."""

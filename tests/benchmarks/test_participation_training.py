@@ -53,7 +53,7 @@ def test_a_step_with_participation_beside_a_plain_one():
             "paper": lambda: jointly("paper"),
             "equilibrium, 4 runs at once": lambda: jointly("equilibrium", 4),
         },
-        repeats=7,
+        repeats=9,
     )
     for name, seconds in found.items():
         print(f"{name:30} {seconds / (ROWS // BATCH) * 1e3:8.2f} ms a step {seconds / found['plain']:6.2f}")
