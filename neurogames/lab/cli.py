@@ -1,4 +1,4 @@
-"""The command ``neurogames``: compare, simulate, datasets, report.
+"""The command ``neurogames``: compare, simulate, datasets, report, prune, study.
 
 Wrong input ends with one line and exit code 2, Ctrl-C with 130; what had been finished stays on disk. Modules that
 load torch are imported inside the commands that need them, so that the others start at once.
@@ -6,21 +6,20 @@ load torch are imported inside the commands that need them, so that the others s
 
 from __future__ import annotations
 
-import functools
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from typer import Option
 
+from neurogames.lab.cli_networks import prune, study
 from neurogames.lab.settings import Settings
-from neurogames.lab.store import SETTINGS_FILE, read_settings, write_dataset
+from neurogames.lab.store import SETTINGS_FILE, read_dataset, read_settings, write_dataset
+from neurogames.lab.studies import named_study
+from neurogames.lab.terminal import ends_plainly, progress_bar, say
 
 app = typer.Typer(
     add_completion=False,
@@ -30,24 +29,6 @@ app = typer.Typer(
     help="Game-theoretic questions about neural networks.",
 )
 DEFAULT = Settings()
-
-
-def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command end with one line and an exit code where it would end with a traceback."""
-
-    @functools.wraps(command)
-    def run(*words: object, **options: object) -> None:
-        try:
-            command(*words, **options)
-        except (ValueError, OSError) as error:
-            # A refusal is one line, whatever it quotes.
-            print(f"neurogames: {' '.join(str(error).split())}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print("neurogames: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-            raise typer.Exit(130) from None
-
-    return run
 
 
 @app.command()
@@ -105,7 +86,7 @@ def compare(
     given = {name: value for name, value in options.items() if value not in (None, [])}
     chosen = Settings.from_dict({**base.to_dict(), **given})
     folder = default_folder(chosen) if out is None else out
-    with _progress() as bar:
+    with progress_bar() as bar:
         line = bar.add_task("reading data", total=None)
 
         def advance(stage: str, done: int, total: int) -> None:
@@ -115,8 +96,8 @@ def compare(
         workers = 1 if quick and workers is None else workers
         comparison = run(chosen, folder, workers=workers, progress=advance)
     for sentence in comparison.verdicts:
-        _say(f"• {sentence}")
-    _say(f"\nReport: {folder / 'report.html'}")
+        say(f"• {sentence}")
+    say(f"\nReport: {folder / 'report.html'}")
 
 
 @app.command()
@@ -187,7 +168,7 @@ def datasets() -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(str(cell) for cell in row))
     Console().print(table)
-    _say(
+    say(
         "Also: openml:NAME, or a path to a csv, csv.gz or parquet file with --target COLUMN. "
         "NEUROGAMES_DATA names a folder of further tables."
     )
@@ -195,22 +176,14 @@ def datasets() -> None:
 
 @app.command()
 @ends_plainly
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished comparison.")]) -> None:
-    """Write the report of a finished comparison again."""
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished comparison or study.")]) -> None:
+    """Write the report of a finished comparison or study again."""
     from neurogames.lab.report import write_report  # loads matplotlib
 
-    _say(f"Report: {write_report(folder).page}")
+    study_name = read_dataset(folder / "results.nc").attrs.get("study")
+    write = write_report if study_name is None else named_study(study_name).load()[2]
+    say(f"Report: {write(folder).page}")
 
 
-def _say(text: str) -> None:
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
+app.command()(prune)
+app.command()(study)

@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.stats
 import xarray as xr
 
+from neurogames.lab.pruning_game import uniqueness_words
 from neurogames.lab.pruning_measure import CONTROLS, METHODS
 from neurogames.lab.statistics import Interval, paired_difference
 
@@ -222,13 +223,9 @@ def game_table(results: xr.Dataset) -> pd.DataFrame:
 
 
 def _uniqueness(one: xr.Dataset) -> str:
-    """Whether the equilibrium of one seed is proved to be the only one, or why this is not known."""
-    value, error = float(one["game_smallest_eigenvalue"]), float(one["game_eigenvalue_error"])
-    if str(one["game_eigenvalue_status"].values) != "ok":
-        ground = str(one["game_eigenvalue_status"].values)
-    else:
-        ground = f"smallest eigenvalue {value:.1e}, error {error:.0e}"
-    return f"proved ({ground})" if int(one["game_unique"]) else f"not proved ({ground})"
+    """Whether the equilibrium of one seed is proved to be the only one."""
+    numbers = (float(one[f"game_{name}"]) for name in ("smallest_eigenvalue", "eigenvalue_error"))
+    return uniqueness_words(bool(one["game_unique"]), *numbers, status=str(one["game_eigenvalue_status"].values))
 
 
 def rank_correlations(results: xr.Dataset) -> pd.DataFrame:

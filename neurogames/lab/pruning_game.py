@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from neurogames.bridge.gates import insert_gates
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.efficiency import price_of_anarchy
 from neurogames.engine.participation.rationalizable import rationalizable_box
-from neurogames.engine.participation.uniqueness import participation_uniqueness
+from neurogames.engine.participation.uniqueness import ParticipationUniqueness, participation_uniqueness
 from neurogames.games.participation import ParticipationGame
 from neurogames.lab.images import load_images
 from neurogames.lab.pruning_measure import falling_rate, train_plainly
@@ -55,12 +56,11 @@ def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
     start = draw_weights(untrained(plan, images.shape, images.n_classes, plan.hidden), rng)
     dense = train_plainly(start, images, plan, plan.epochs, falling_rate(plan), rng)
     data = images.inputs[: plan.game_rows], images.targets[: plan.game_rows]
-    _compile()
     began = time.perf_counter()
     free = participation_game(dense, nn.functional.cross_entropy, data)
     extraction_seconds = time.perf_counter() - began
     worths = free.utilities(np.ones(free.n_players))
-    found = _solved(at_price(free, median_worth(free)))
+    found = game_equilibrium(at_price(free, median_worth(free)))
     profiles = random_profiles(free.n_players, plan.profiles, rng)
     predicted = {
         "taylor": rises(free, profiles),
@@ -72,8 +72,19 @@ def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
     }
     result = xr.Dataset(
         {
-            **found,
             "extraction_seconds": extraction_seconds,
+            "solution_seconds": found.seconds,
+            "price": median_worth(free),
+            "participating": int((found.profile > 0).sum()),
+            "residual": found.residual,
+            "regret": found.regret,
+            "unique": int(found.unique),
+            "smallest_eigenvalue": found.uniqueness.eigenvalue,
+            "eigenvalue_error": found.uniqueness.error,
+            "eigenvalue_status": found.uniqueness.status,
+            "anarchy": found.anarchy,
+            "anarchy_certain": int(found.anarchy_certain),
+            "dominated": ("unit", found.dominated),
             "removed_share": ("profile", 1 - profiles.mean(axis=1)),
             "real": ("profile", real_rises(dense, profiles, *data)),
             "test": ("profile", real_rises(dense, profiles, images.test_inputs, images.test_targets)),
@@ -154,29 +165,64 @@ def real_rises(model: nn.Module, profiles: NDArray[np.float64], inputs: Tensor, 
     return np.array(losses[1:]) - losses[0]
 
 
-def _compile() -> None:
-    """Solve a game of one unit, so that seconds are those of solving and not of compiling."""
+@dataclass(frozen=True, eq=False)
+class GameEquilibrium:
+    """An equilibrium of a participation game with all that is certain about it.
+
+    Attributes:
+        profile: (n,) participations.
+        seconds: time of the solution alone.
+        residual: best-response residual.
+        regret: the most that a unit could gain by deviating alone.
+        unique: whether it is proved to be the only equilibrium.
+        uniqueness: the smallest eigenvalue of M with its error, or why it is not known.
+        anarchy: price of anarchy, of the equilibria found.
+        anarchy_certain: whether these are all.
+        dominated: (n,) the round of elimination in which it was found that a unit stays out, 0 if never.
+    """
+
+    profile: NDArray[np.float64]
+    seconds: float
+    residual: float
+    regret: float
+    unique: bool
+    uniqueness: ParticipationUniqueness
+    anarchy: float
+    anarchy_certain: bool
+    dominated: NDArray[np.intp]
+
+
+def game_equilibrium(game: ParticipationGame) -> GameEquilibrium:
+    """Solve a participation game and ask everything that the engine can tell about it.
+
+    >>> found = game_equilibrium(ParticipationGame([1.0, -1.0], [[1.0], [1.0]], 1.0, competition=0.5))
+    >>> found.profile, found.unique, found.dominated
+    (array([0.5, 0. ]), True, array([0, 1]))
+    """
+    # One unit first, so that the seconds are those of solving and not of compiling.
     solve_participation(ParticipationGame([1.0], [[1.0]], 0.5, competition=1.0))
-
-
-def _solved(game: ParticipationGame) -> dict[str, Any]:
-    """Equilibrium of a game, with all that is certain about it."""
     began = time.perf_counter()
     solution = solve_participation(game)
     seconds = time.perf_counter() - began
-    uniqueness, efficiency = participation_uniqueness(game), price_of_anarchy(game)
-    box = rationalizable_box(game)
-    return {
-        "solution_seconds": seconds,
-        "price": float(game.price[0]),
-        "participating": int((solution.profile > 0).sum()),
-        "residual": float(game.residual(solution.profile)),
-        "regret": float(solution.regret),
-        "unique": int(bool(solution.unique) or bool(uniqueness.unique) or box.dominance_solvable),
-        "smallest_eigenvalue": uniqueness.eigenvalue,
-        "eigenvalue_error": uniqueness.error,
-        "eigenvalue_status": uniqueness.status,
-        "anarchy": efficiency.anarchy,
-        "anarchy_certain": int(efficiency.complete),
-        "dominated": ("unit", np.where(box.upper == 0, box.decided, 0)),
-    }
+    uniqueness, efficiency, box = participation_uniqueness(game), price_of_anarchy(game), rationalizable_box(game)
+    return GameEquilibrium(
+        profile=solution.profile,
+        seconds=seconds,
+        residual=float(game.residual(solution.profile)),
+        regret=float(solution.regret),
+        unique=bool(solution.unique) or bool(uniqueness.unique) or box.dominance_solvable,
+        uniqueness=uniqueness,
+        anarchy=efficiency.anarchy,
+        anarchy_certain=efficiency.complete,
+        dominated=np.where(box.upper == 0, box.decided, 0),
+    )
+
+
+def uniqueness_words(unique: bool, eigenvalue: float, error: float, status: str) -> str:
+    """Say whether an equilibrium is proved to be the only one, and on what ground.
+
+    >>> uniqueness_words(False, 0.0, 1e-14, "ok")
+    'not proved (smallest eigenvalue 0.0e+00, error 1e-14)'
+    """
+    ground = f"smallest eigenvalue {eigenvalue:.1e}, error {error:.0e}" if status == "ok" else status
+    return f"{'proved' if unique else 'not proved'} ({ground})"

@@ -22,7 +22,7 @@ READING = (
     "corrected rule and the networks from scratch all of them; magnitude, Taylor and random half for the whole network "
     "and half for what was kept of it. They keep as many units as the rule did with the same seed, and share them out "
     "over the layers as their own order says, so multiply-adds differ a little. Random pruning that is trained on is a "
-    "control that is hard to beat. The test rows chose nothing: neither fees nor epochs. An equilibrium says that no "
+    "control that is hard to beat. No run looks at the test rows while it trains. An equilibrium says that no "
     "unit gains by leaving alone; it does not say that no other set of units is better."
 )
 
@@ -111,8 +111,8 @@ def _figures(results: xr.Dataset) -> list[DrawnFigure]:
             "accuracy-units",
             plots.plot_accuracy(results, "units"),
             "Test accuracy against the number of units kept. Lines are medians over seeds, small marks the seeds, the "
-            "horizontal line the whole network trained without a price. Crosses are the paper's configurations rerun, "
-            f"upright where the paper stops (epoch {stop}), slanting at epoch {last}.{shown}",
+            "horizontal line the whole network trained without a price. Crosses are the paper's runs, "
+            f"upright where the paper stops (epoch {stop}), slanting at epoch {last}, at 1 if none is left.{shown}",
         ),
         (
             "accuracy-work",
@@ -129,8 +129,9 @@ def _figures(results: xr.Dataset) -> list[DrawnFigure]:
             "predictions",
             plots.plot_predictions(results),
             "Predicted against real rise of the loss of the plainly trained network when random units are removed, on "
-            "the rows of the game. On the line the prediction is exact; the darker a dot, the more units are removed. "
-            "Both axes are linear near zero.",
+            "the rows of the game: by the second-order game, with exact worths of single units and the same "
+            "interactions, by second-order worths added up, and by slopes. On the line a prediction is exact; the "
+            "darker a dot, the more units are removed. Axes are linear near zero.",
         ),
     ]
     return [DrawnFigure(*parts) for parts in drawn]

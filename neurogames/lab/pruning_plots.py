@@ -62,7 +62,13 @@ def plot_accuracy(results: xr.Dataset, against: str) -> Figure:
     dense = results[[f"dense_{against}", "dense_accuracy"]].median("seed")
     axis.axhline(float(dense["dense_accuracy"]), color="black", linewidth=0.8)
     axis.plot(
-        dense[f"dense_{against}"], dense["dense_accuracy"], "*", color="black", markersize=9, label="whole network"
+        dense[f"dense_{against}"],
+        dense["dense_accuracy"],
+        "*",
+        color="black",
+        markersize=10,
+        zorder=4,
+        label="whole network",
     )
     if against == "units":
         _mark_paper(axis, results)
@@ -88,20 +94,17 @@ def plot_paper(results: xr.Dataset) -> Figure:
             one = values.sel(configuration=configuration)
             line = {**look, "markevery": max(1, len(epochs) // 6), "label": configuration}
             axis.plot(epochs, one.median("seed"), **line)
-            axis.fill_between(
-                epochs, one.min("seed"), one.max("seed"), color=look["color"], alpha=0.15, linewidth=0
-            )
+            axis.fill_between(epochs, one.min("seed"), one.max("seed"), color=look["color"], alpha=0.15, linewidth=0)
         axis.axvline(stopping_epoch(results), color="black", linewidth=0.8, linestyle=":")
         axis.set(xlabel="epoch", ylabel=label, xlim=(0, epochs[-1] + 1))
         axis.set_ylim(0, 1.05 * float(values.max()))
     stop = stopping_epoch(results)
     panels[0].annotate(
         "the paper stops",
-        (stop, 0.04),
+        (stop, 0.5),
         xycoords=("data", "axes fraction"),
-        xytext=(-3, 0),
+        xytext=(4, 0),
         textcoords="offset points",
-        ha="right",
         fontsize=8,
         path_effects=HALO,
     )
@@ -170,7 +173,7 @@ def _error_scale(axis: Axes) -> None:
         return 1 - 10.0 ** -np.asarray(place)
 
     lowest, highest = (forward(value) for value in axis.dataLim.intervaly)
-    room = 0.05 * (highest - lowest)
+    room = 0.05 * max(highest - lowest, 0.1)
     axis.set_yscale("function", functions=(forward, backward))
     axis.set_ylim(backward(lowest - room), backward(highest + room))
     axis.yaxis.set_major_locator(FixedLocator([value / 100 for value in _ACCURACIES]))

@@ -101,7 +101,9 @@ class PruningSettings:
         return {key: value for key, value in plain.items() if value is not None}
 
 
-def untrained(settings: PruningSettings, shape: tuple[int, int], n_classes: int, hidden: tuple[int, ...]) -> nn.Sequential:
+def untrained(
+    settings: PruningSettings, shape: tuple[int, int], n_classes: int, hidden: tuple[int, ...]
+) -> nn.Sequential:
     """Build the study's architecture with other numbers of units; pictures are (rows, 1, height, width)."""
     height, width = shape
     layers: list[nn.Module] = []

@@ -22,7 +22,7 @@ from neurogames.lab.pruning_game import measure_game
 from neurogames.lab.pruning_measure import measure_paper, measure_prices
 from neurogames.lab.pruning_page import write_pruning_page
 from neurogames.lab.pruning_settings import PruningSettings
-from neurogames.lab.store import open_run, versions, write_dataset
+from neurogames.lab.store import open_run, read_settings, versions, write_dataset
 from neurogames.lab.sweep import sweep
 
 PARTS = {"prices": measure_prices, "paper": measure_paper, "game": measure_game}
@@ -101,6 +101,21 @@ def default_folder(settings: PruningSettings) -> Path:
     'neurogames-runs/pruning-mnist-mlp'
     """
     return Path("neurogames-runs") / f"pruning-{settings.data}-{settings.architecture}"
+
+
+def read_pruning_settings(folder: str | Path) -> PruningSettings:
+    """Read the settings of a pruning study from its folder.
+
+    Raises:
+        ValueError: if the folder holds no run of a pruning study.
+    """
+    plain = read_settings(folder)
+    foreign = [name for name in plain if name not in PruningSettings.__dataclass_fields__]
+    if foreign:
+        raise refusal("again", f"{folder} with the setting {foreign[0]!r}", "the folder of a pruning study")
+    return PruningSettings(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    )
 
 
 def _tell(progress: Progress | None, stage: str, done: int, total: int, *_: object) -> None:

@@ -47,6 +47,7 @@ def pruning_verdicts(results: xr.Dataset, differences: pd.DataFrame, *, rng: np.
         certificate_sentence(results),
         *(paper_sentence(results, str(name)) for name in results["configuration"].values),
         stopping_sentence(results),
+        *published_sentences(results),
         game_sentence(results),
         ranking_sentence(results, rng=rng),
         size_sentence(results),
@@ -102,7 +103,7 @@ def seeds_sentence(differences: pd.DataFrame) -> str:
     caution = (
         "so no claim here is significant by that test, and the t intervals rest on the differences being normal"
         if least > 0.05
-        else "and the t intervals agree with it only as far as the table shows"
+        else "and the table shows its p beside every t interval"
     )
     return (
         f"These intervals are over {n} seeds: a sign-flip test cannot go below p = {least:.2g}, {caution}. Of {count} "
@@ -115,7 +116,8 @@ def certificate_sentence(results: xr.Dataset) -> str:
     table = equilibrium_table(results)
     runs, stay = int(table["n"].sum()), int(table["nobody_leaves"].sum())
     # Where no unit is left the least worth is infinite, and nobody can leave.
-    least = results["worth_over_price"].where(np.isfinite(results["worth_over_price"]))
+    least = results["worth_over_price"].where(np.isfinite(results["worth_over_price"])).min()
+    worth = "" if np.isnan(least) else f": the least worth of a unit is {float(least):.2f} times the fee"
     if stay == runs:
         sentence = f"In all {runs} runs of the corrected rule nobody gains by leaving"
     else:
@@ -124,9 +126,9 @@ def certificate_sentence(results: xr.Dataset) -> str:
         sentence = f"In {stay} of {runs} runs of the corrected rule nobody gains by leaving (not all at fee {places})"
     settled = int(table["settled"].sum())
     return (
-        f"{sentence}, by running the network without each unit in turn: the loss rises by at least "
-        f"{float(least.min()):.2f} times the fee. The certificate's residual, which asks for partial shares too, is at "
-        f"most {SETTLED:g} in {settled} of {runs} runs; whoever has left may not come back in this game."
+        f"{sentence}, by running the network without each unit in turn{worth}. The certificate's residual, which asks "
+        f"for partial shares too, is at most {SETTLED:g} in {settled} of {runs} runs; whoever has left may not "
+        "come back in this game."
     )
 
 
@@ -165,20 +167,48 @@ def collapse_epoch(accuracy: np.ndarray) -> int | None:
 
 
 def stopping_sentence(results: xr.Dataset) -> str:
-    """Equilibrium or stopping time."""
-    stop = stopping_epoch(results)
-    residual = results["paper_residual"].sel(paper_epoch=stop)
-    settled, runs = int((residual <= SETTLED).sum()), residual.size
-    least = float(residual.min())
-    if settled == 0:
-        return (
-            f"None of the paper's {runs} runs is in equilibrium at epoch {stop} (least residual {least:.2f}, an "
-            "equilibrium has 0): what is kept there is decided by when one stops."
+    """Equilibrium, stopping time, or collapse."""
+    stop, last = stopping_epoch(results), int(results["paper_epoch"][-1])
+    accuracy, residual = results["paper_accuracy"], results["paper_residual"]
+    best = accuracy.max("paper_epoch")
+    parts, whole = [], 0
+    for epoch in dict.fromkeys((stop, last)):
+        now, at_rest = accuracy.sel(paper_epoch=epoch), residual.sel(paper_epoch=epoch) <= SETTLED
+        count = int(at_rest.sum())
+        whole += int((at_rest & (now >= best - COLLAPSE / 100)).sum())
+        if count:
+            reached = f"{count} (accuracy {100 * float(now.where(at_rest).min()):.1f} to "
+            reached += f"{100 * float(now.where(at_rest).max()):.1f} %)"
+        else:
+            reached = f"none (least residual {float(residual.sel(paper_epoch=epoch).min()):.2f})"
+        parts.append(f"at epoch {epoch} {reached}")
+    text = f"In equilibrium (residual at most {SETTLED:g}) are, of the paper's {best.size} runs, {', '.join(parts)}."
+    at_stop = int((residual.sel(paper_epoch=stop) <= SETTLED).sum())
+    if at_stop < best.size:
+        text += (
+            f" What {'the others keep' if at_stop else 'is kept'} where the paper stops is decided by when one stops."
         )
-    return (
-        f"{settled} of the paper's {runs} runs are in equilibrium at epoch {stop} (residual at most {SETTLED:g}); in "
-        "the others what is kept there is decided by when one stops."
-    )
+    if whole == 0 and int((residual <= SETTLED).any("paper_epoch").sum()):
+        text += " Every equilibrium that was reached is a collapsed network."
+    return text
+
+
+def published_sentences(results: xr.Dataset) -> list[str]:
+    """The corrected rule beside the paper's published points, at no more units than printed; none for other data."""
+    table = method_table(results)
+    ours = table[table["method"] == "equilibrium"]
+    parts = []
+    for configuration, (accuracy, units) in published(results).items():
+        fitting = ours[ours["units"] <= units]
+        if fitting.empty:
+            found = "no fee left so few"
+        else:
+            best = fitting.loc[fitting["units"].idxmax()]
+            found = f"{best.accuracy:.2f} % with {best.units:g}, from {best.least:.2f} to {best.greatest:.2f}"
+        parts.append(f"{configuration} {100 * accuracy:.2f} % with {units} units, here {found}")
+    if not parts:
+        return []
+    return [f"The paper's published points against the corrected rule at no more units (medians): {'; '.join(parts)}."]
 
 
 def game_sentence(results: xr.Dataset) -> str:
@@ -195,9 +225,10 @@ def game_sentence(results: xr.Dataset) -> str:
     return (
         f"The second-order game of the plainly trained network ({units} units, price of its median unit) is taken in "
         f"{middle['extraction_seconds']:.2g} s and solved in {middle['solution_seconds']:.2g} s, residual at most "
-        f"{residual:.0e}. In its equilibrium {middle['participating']:g} units take part; {float(dominated.median()):g} "
-        f"are strictly dominated (last round {int(results['game_dominated'].max())}); it is proved to be the only one "
-        f"in {unique} of {seeds} seeds; the price of anarchy is {middle['anarchy']:.2f}{at_least}."
+        f"{residual:.0e}. In its equilibrium {middle['participating']:g} units take part, and "
+        f"{float(dominated.median()):g} are strictly dominated (last round {int(results['game_dominated'].max())}). It "
+        f"is proved to be the only one in {unique} of {seeds} seeds; the price of anarchy is {middle['anarchy']:.2f}"
+        f"{at_least}."
     )
 
 
@@ -207,11 +238,13 @@ def ranking_sentence(results: xr.Dataset, *, rng: np.random.Generator) -> str:
     parts = []
     for label in (ALL_PROFILES, SMALL, LARGE):
         row = table.loc[("taylor", label)]
-        others = ", ".join(
-            f"{_versus(_spearman_gap(results, opponent, label, rng))} {words} ({table.loc[(opponent, label)].spearman:.2f})"
-            for opponent, words in ((COUNTING, "the share removed alone"), ("no interaction", "without interactions"))
-        )
-        parts.append(f"over {label} {row.spearman:.2f} ({row.least:.2f} to {row.greatest:.2f}), {others}")
+        others = []
+        for opponent, words in ((COUNTING, "the share removed alone"), ("no interaction", "without interactions")):
+            gap = _spearman_gap(results, opponent, label, rng)
+            others.append(f"{_versus(gap)} {words} ({table.loc[(opponent, label)].spearman:.2f})")
+        parts.append(f"over {label} {row.spearman:.2f} ({row.least:.2f} to {row.greatest:.2f}), {', '.join(others)}")
+    middle = float(results["game_removed_share"].isel(profile=results.sizes["profile"] // 2 - 1).max())
+    parts[1] = parts[1].replace(SMALL, f"{SMALL} (up to {middle:.0%} of the units)")
     parts[0] = parts[0].replace(f"over {ALL_PROFILES}", f"over all {results.sizes['profile']} random profiles")
     return f"Spearman of the game's predicted with the real rise of the loss: {'; '.join(parts)}."
 

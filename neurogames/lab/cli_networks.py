@@ -1,0 +1,179 @@
+"""The commands about networks as games: prune and study. They are registered in ``cli``.
+
+Modules that load torch are imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+from rich.table import Table
+from typer import Argument, Option
+
+from neurogames.games.arguments import refusal
+from neurogames.lab.studies import named_study
+from neurogames.lab.terminal import ends_plainly, progress_bar, say
+
+if TYPE_CHECKING:
+    from neurogames.lab.pruning_saved import SavedPruning
+    from neurogames.lab.pruning_settings import PruningSettings
+
+CNN_HIDDEN = (16, 32, 64)
+QUICK_ROWS = 2000
+_LISTED = 12
+_FAR = 3.0
+
+
+@ends_plainly
+def prune(
+    target: Annotated[str, Argument(help="digits, mnist or fashion_mnist for a study; or the file of a saved model.")],
+    architecture: Annotated[str | None, Option(help="Study: mlp or cnn.")] = None,
+    seeds: Annotated[int | None, Option(help="Study: independent repetitions.")] = None,
+    epochs: Annotated[int | None, Option(help="Study: epochs of the corrected rule and each control.")] = None,
+    paper_epochs: Annotated[int | None, Option(help="Study: epochs of the paper's configurations.")] = None,
+    price: Annotated[list[float] | None, Option(help="Fee, in units of the loss; repeatable for a study.")] = None,
+    rows: Annotated[int | None, Option(help="Training rows; for a model those on which the game is taken.")] = None,
+    data: Annotated[str | None, Option(help="Model: the pictures it was trained on, by name.")] = None,
+    below: Annotated[float | None, Option(help="Model: units with a smaller share leave (0.01).")] = None,
+    again: Annotated[Path | None, Option(help="Study: folder of a run whose settings to start from.")] = None,
+    out: Annotated[Path | None, Option(help="Study: folder of results; model: file for the smaller one.")] = None,
+    workers: Annotated[int | None, Option(help="Study: processes side by side; every core if not given.")] = None,
+    quick: Annotated[bool, Option("--quick", help="Study: a first look, with a small network.")] = False,
+) -> None:
+    """Prune a saved model by the game of its units, or study pruning on a named data set."""
+    from neurogames.lab.images import IMAGE_NAMES
+
+    for_study = {
+        "architecture": architecture,
+        "seeds": seeds,
+        "epochs": epochs,
+        "paper_epochs": paper_epochs,
+        "again": again,
+        "workers": workers,
+        "quick": quick or None,
+    }
+    if target in IMAGE_NAMES:
+        _refuse_given(target, {"data": data, "below": below})
+        given = {"prices": tuple(sorted(set(price or []))), "rows": rows} | for_study
+        _run_study("pruning", _pruning_settings(target, given), out, workers)
+        return
+    if not Path(target).expanduser().exists():
+        raise refusal("target", target, f"one of {', '.join(IMAGE_NAMES)}, or the file of a saved model")
+    _refuse_given("the file of a model", for_study)
+    if data is None:
+        raise refusal("data", "nothing", f"--data with one of {', '.join(IMAGE_NAMES)} for the file of a model")
+    if len(price or []) > 1:
+        raise refusal("price", f"{len(price or [])} prices", "one price for the file of a model")
+    _prune_file(Path(target), data, price[0] if price else None, 0.01 if below is None else below, rows, out)
+
+
+@ends_plainly
+def study(
+    name: Annotated[str, Argument(help="Name of the study, such as pruning.")],
+    quick: Annotated[bool, Option("--quick", help="A first look.")] = False,
+    out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
+    workers: Annotated[int | None, Option(help="Processes side by side; every core if not given.")] = None,
+) -> None:
+    """Run a named study with its default settings, and write a report."""
+    settings = named_study(name).load()[0]()
+    _run_study(name, settings.quick() if quick else settings, out, workers)
+
+
+def _run_study(name: str, settings: Any, out: Path | None, workers: int | None) -> None:
+    """Run a study with a progress bar, and say what came out."""
+    run = named_study(name).load()[1]
+    with progress_bar() as bar:
+        line = bar.add_task("reading data", total=None)
+
+        def advance(stage: str, done: int, total: int) -> None:
+            bar.update(line, description=stage, completed=done, total=total)
+
+        finished = run(settings, out, workers=workers, progress=advance)
+    for sentence in finished.verdicts:
+        say(f"• {sentence}")
+    say(f"\nReport: {finished.folder / 'report.html'}")
+
+
+def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
+    """Settings of a pruning study: the defaults or those of a run, made quick if asked, and what is given."""
+    from neurogames.lab.pruning_settings import PruningSettings
+    from neurogames.lab.pruning_study import read_pruning_settings
+
+    base = PruningSettings() if given["again"] is None else read_pruning_settings(given["again"])
+    architecture = given["architecture"]
+    if architecture not in (None, base.architecture):
+        hidden = CNN_HIDDEN if architecture == "cnn" else PruningSettings().hidden
+        base = dataclasses.replace(base, architecture=architecture, hidden=hidden)
+    base = dataclasses.replace(base, data=data)
+    if given["quick"]:
+        base = dataclasses.replace(base.quick(), data=data, rows=None if data == "digits" else QUICK_ROWS)
+    names = ("seeds", "epochs", "paper_epochs", "prices", "rows")
+    return dataclasses.replace(base, **{name: given[name] for name in names if given[name] not in (None, ())})
+
+
+def _refuse_given(target: str, options: dict[str, object]) -> None:
+    """Refuse options that belong to the other kind of target."""
+    for name, value in options.items():
+        if value is not None:
+            raise refusal(name, value, f"nothing, as it does not apply to {target}")
+
+
+def _prune_file(path: Path, data: str, price: float | None, below: float, rows: int | None, out: Path | None) -> None:
+    """Prune the model of a file, and say what came out."""
+    from neurogames.lab.models import save_model
+    from neurogames.lab.pruning_saved import prune_saved
+
+    if out is not None and (out.is_dir() or not out.expanduser().parent.is_dir()):
+        raise refusal("out", str(out), "a file in a folder that exists")
+    done = prune_saved(path, data, price=price, below=below, rows=rows)
+    if done.source == "state_dict":
+        say("The file holds numbers only: read as Linear layers with ReLU between them.")
+    for sentence in _sentences(done):
+        say(f"• {sentence}")
+    table = Table(title="Without further training")
+    for column in ("", "before", "after"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("accuracy on test rows", *(f"{value:.2%}" for value in done.accuracy))
+    for name, pair in (
+        ("units", done.units),
+        ("parameters", done.pruned.parameters),
+        ("multiply-adds of a picture", done.multiply_adds),
+    ):
+        table.add_row(name, *(f"{value:,}" for value in pair))
+    table.add_row("measured speed", "1", f"{done.speed:.2f}")
+    Console().print(table)
+    if out is not None:
+        save_model(done.pruned.model, out)
+        say(f"Smaller model: {out}")
+
+
+def _sentences(done: SavedPruning) -> list[str]:
+    """What is known about the equilibrium and its prediction."""
+    from neurogames.lab.pruning_game import uniqueness_words
+
+    found = done.equilibrium
+    given = found.uniqueness
+    count = sum(map(len, done.dominated.values()))
+    who = "; ".join(f"{name}: {_some(units)}" for name, units in done.dominated.items())
+    rounds = f", the last of them in round {int(found.dominated.max())} of elimination: {who}" if count else ""
+    predicted, real = done.rise
+    far = real > _FAR * predicted
+    warning = ": the second-order model does not reach so far, a lower price is safer" if far else ""
+    return [
+        f"The game of {done.units[0]} units at price {done.price:.3g} was taken in {done.extraction_seconds:.2g} s and "
+        f"solved in {found.seconds:.2g} s; residual {found.residual:.1e}, regret {found.regret:.1e}.",
+        f"{count} units are strictly dominated{rounds}.",
+        f"That this is the only equilibrium is "
+        f"{uniqueness_words(found.unique, given.eigenvalue, given.error, given.status)}; price of anarchy "
+        f"{found.anarchy:.3g}{'' if found.anarchy_certain else ', of the equilibria found'}.",
+        f"On the rows of the game the loss rises by {real:.3g}; the game predicted {predicted:.3g}{warning}.",
+    ]
+
+
+def _some(units: list[int]) -> str:
+    """The first of many indices."""
+    rest = f" and {len(units) - _LISTED} more" if len(units) > _LISTED else ""
+    return ", ".join(map(str, units[:_LISTED])) + rest
