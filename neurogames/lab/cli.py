@@ -1,4 +1,4 @@
-"""The command ``neurogames``: compare, simulate, datasets, report, prune, study.
+"""The command ``neurogames``: compare, simulate, datasets, report, prune, study, analyze.
 
 Wrong input ends with one line and exit code 2, Ctrl-C with 130; what had been finished stays on disk. Modules that
 load torch are imported inside the commands that need them, so that the others start at once.
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from typer import Option
 
+from neurogames.lab.cli_analyze import analyze
 from neurogames.lab.cli_networks import prune, study
 from neurogames.lab.settings import Settings
 from neurogames.lab.store import SETTINGS_FILE, read_dataset, read_settings, write_dataset
@@ -187,3 +188,4 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished com
 
 app.command()(prune)
 app.command()(study)
+app.command()(analyze)

@@ -31,6 +31,9 @@ STUDIES = {
     "pruning": Study(
         "pruning_settings:PruningSettings", "pruning_study:run_pruning", "pruning_page:write_pruning_page"
     ),
+    "neurogame": Study(
+        "neurogame_settings:NeurogameSettings", "neurogame_study:run_neurogame", "neurogame_page:write_neurogame_page"
+    ),
 }
 
 
