@@ -4,7 +4,15 @@ from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .datasets import list_datasets as list_datasets
 from .datasets import load_dataset as load_dataset
+from .images import Images as Images
+from .images import load_images as load_images
+from .models import load_model as load_model
+from .models import save_model as save_model
+from .neurogame_settings import NeurogameSettings as NeurogameSettings
+from .neurogame_study import run_neurogame as run_neurogame
 from .preparation import prepare as prepare
+from .pruning_settings import PruningSettings as PruningSettings
+from .pruning_study import run_pruning as run_pruning
 from .report import write_report as write_report
 from .settings import Settings as Settings
 from .simulation import simulate_composition as simulate_composition
