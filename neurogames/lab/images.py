@@ -16,7 +16,7 @@ import numpy as np
 import sklearn.datasets
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurogames.games.arguments import refusal, whole
 from neurogames.lab.datasets import FOLDER_VARIABLE
@@ -83,6 +83,35 @@ def load_images(name: str, *, rows: int | None = None) -> Images:
     scaled = torch.from_numpy((pixels - mean) / deviation).unsqueeze(1)
     targets = torch.from_numpy(classes)
     return Images(name, scaled[used], targets[used], scaled[cut:], targets[cut:], source)
+
+
+@torch.no_grad()
+def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
+    """Return training and test rows in the shape that a model takes, pictures or vectors.
+
+    Args:
+        model: a module in evaluation mode.
+        images: the pictures.
+
+    Returns:
+        Inputs (rows, 1, height, width) or (rows, height * width), of the training and of the test rows.
+
+    Raises:
+        ValueError: if the model takes neither, or has too few outputs for the classes.
+    """
+    why = ""
+    for shaped in (lambda rows: rows, lambda rows: rows.flatten(1)):
+        try:
+            outputs = model(shaped(images.inputs[:2]))
+        except (RuntimeError, ValueError, TypeError) as error:
+            why = why or f": {error}".splitlines()[0]
+            continue
+        if outputs.ndim == 2 and outputs.shape[1] >= images.n_classes:
+            return shaped(images.inputs), shaped(images.test_inputs)
+        why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 pictures"
+    height, width = images.shape
+    expected = f"pictures that the model takes, with an output for each of {images.n_classes} classes{why}"
+    raise refusal("data", f"{images.name}, pictures of {height} x {width}", expected)
 
 
 def _digits() -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]:

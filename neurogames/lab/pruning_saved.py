@@ -18,8 +18,8 @@ from neurogames.bridge.extract import participation_game
 from neurogames.bridge.gates import insert_gates
 from neurogames.bridge.pruning import Pruned, prune
 from neurogames.bridge.work import measured_speed, multiply_adds
-from neurogames.games.arguments import number, refusal, whole
-from neurogames.lab.images import Images, load_images
+from neurogames.games.arguments import number, whole
+from neurogames.lab.images import Images, fitting_rows, load_images
 from neurogames.lab.models import load_model
 from neurogames.lab.pruning_game import GameEquilibrium, at_price, game_equilibrium, median_worth, rises
 from neurogames.lab.pruning_settings import PruningSettings
@@ -82,7 +82,7 @@ def prune_saved(
     rows = whole("rows", PruningSettings().game_rows if rows is None else rows, least=1)
     loaded = load_model(path)
     model, images = loaded.model, load_images(data)
-    inputs, tests = _fitting(model, images)
+    inputs, tests = fitting_rows(model, images)
     game_rows = inputs[:rows], images.targets[:rows]
     began = time.perf_counter()
     free = participation_game(model, nn.functional.cross_entropy, game_rows)
@@ -104,24 +104,6 @@ def prune_saved(
         speed=measured_speed(model, pruned.model, inputs[:_BATCH], repeats=20),
         rise=(float(rises(free, found.profile)), losses[1] - losses[0]),
     )
-
-
-@torch.no_grad()
-def _fitting(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
-    """Training and test rows in the shape that a model takes, pictures or vectors."""
-    why = ""
-    for shaped in (lambda rows: rows, lambda rows: rows.flatten(1)):
-        try:
-            outputs = model(shaped(images.inputs[:2]))
-        except (RuntimeError, ValueError, TypeError) as error:
-            why = why or f": {error}".splitlines()[0]
-            continue
-        if outputs.ndim == 2 and outputs.shape[1] >= images.n_classes:
-            return shaped(images.inputs), shaped(images.test_inputs)
-        why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 pictures"
-    height, width = images.shape
-    expected = f"pictures that the model takes, with an output for each of {images.n_classes} classes{why}"
-    raise refusal("data", f"{images.name}, pictures of {height} x {width}", expected)
 
 
 @torch.no_grad()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.coalition_values import Worth, coalition_game
@@ -22,7 +21,7 @@ from neurogames.engine.coalitions.confident_values import split_half
 from neurogames.engine.coalitions.paired_design import least_draws
 from neurogames.engine.coalitions.values import banzhaf
 from neurogames.games.arguments import refusal, whole
-from neurogames.lab.images import Images, load_images
+from neurogames.lab.images import fitting_rows, load_images
 from neurogames.lab.models import load_model
 
 MEASURES = {
@@ -103,7 +102,7 @@ def value_saved_units(
     names = [name for name, _ in model.named_modules() if name]
     if layer not in names:
         raise refusal("layer", layer, f"one of {', '.join(names)}")
-    inputs, tests = _fitting(model, images)
+    inputs, tests = fitting_rows(model, images)
     seen = inputs[:rows], images.targets[:rows]
     game = coalition_game(model, layer, seen, worth=worth)
     whole("budget", budget, least=2 * _least_budget(game.n_players))
@@ -143,21 +142,3 @@ def value_saved_units(
 def _least_budget(n: int) -> int:
     """Fewest coalitions for Shapley values of n players."""
     return min(2 * int(least_draws(n).sum()), 1 << n) if n > 1 else 2
-
-
-@torch.no_grad()
-def _fitting(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
-    """Training and test rows in the shape that a model takes, pictures or vectors."""
-    why = ""
-    for shaped in (lambda rows: rows, lambda rows: rows.flatten(1)):
-        try:
-            outputs = model(shaped(images.inputs[:2]))
-        except (RuntimeError, ValueError, TypeError) as error:
-            why = why or f": {error}".splitlines()[0]
-            continue
-        if outputs.ndim == 2 and outputs.shape[1] >= images.n_classes:
-            return shaped(images.inputs), shaped(images.test_inputs)
-        why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 pictures"
-    height, width = images.shape
-    expected = f"pictures that the model takes, with an output for each of {images.n_classes} classes{why}"
-    raise refusal("data", f"{images.name}, pictures of {height} x {width}", expected)
