@@ -19,7 +19,8 @@ from neurogames.bridge.gates import Gates, insert_gates
 from neurogames.bridge.interaction import interaction_graph
 from neurogames.bridge.networks import Ensemble, initial_ensemble
 from neurogames.bridge.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
-from neurogames.bridge.participation_training import ParticipationTraining, rising_price, train_participation
+from neurogames.bridge.participation_course import ParticipationTraining, rising_price
+from neurogames.bridge.participation_training import train_participation
 from neurogames.bridge.pathways import banzhaf_pathways
 from neurogames.bridge.pruning import Pruned, prune
 from neurogames.bridge.removal import RemovalCurve, removal_curve, removal_orders

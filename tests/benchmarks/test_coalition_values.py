@@ -110,6 +110,7 @@ def test_time_grows_in_proportion_to_the_number_of_coalitions():
     rng = np.random.default_rng(0)
     sets = {m: rng.random((m, UNITS)) < 0.5 for m in (1000, 4000, 16000, 64000)}
     seconds = medians({f"{m} coalitions": lambda rows=rows: game.value(rows) for m, rows in sets.items()}, repeats=3)
+    assert np.isfinite(game.value(sets[1000])).all()
     print(
         "  microseconds a coalition: "
         + ", ".join(f"{s / m * 1e6:.1f}" for s, m in zip(seconds.values(), sets, strict=True))

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from neurogames.bridge import participation_training
 from neurogames.bridge.gates import insert_gates
+from neurogames.bridge.participation_course import rising_price
 from neurogames.bridge.participation_rules import PaperCosts, RunningCurvature, fee_residual
-from neurogames.bridge.participation_training import rising_price, train_participation
+from neurogames.bridge.participation_training import train_participation
 from neurogames.bridge.stacked_modules import stack_modules
 from neurogames.games.participation import ParticipationGame
 
