@@ -8,9 +8,10 @@ plainly: its equilibrium, and how well it predicts the loss when units are remov
 
     python simulations/pruning.py [mnist | fashion_mnist | digits] [FOLDER]
 
-takes the network 784-512-256-10 for MNIST (default; some hours), a small convolutional one for Fashion-MNIST, and a
-small one for the digits of scikit-learn (some minutes); prints what can be said and the tables, and writes results,
-figures and report into FOLDER (default: neurogames-runs/...). A second start goes on where the first one stopped.
+takes the network 784-512-256-10 for MNIST (default; an hour or more), a small convolutional one and 5,000 rows for
+Fashion-MNIST (nearly an hour), and a small one for the digits of scikit-learn (some minutes); prints what can be said
+and the tables, and writes results, figures and report into FOLDER (default: neurogames-runs/...). A second start goes
+on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from neurogames.lab.pruning_study import run_pruning
 
 STUDIES = {
     "mnist": PruningSettings(),
-    "fashion_mnist": PruningSettings(data="fashion_mnist", architecture="cnn", hidden=(16, 32, 64)),
+    "fashion_mnist": PruningSettings(
+        data="fashion_mnist",
+        architecture="cnn",
+        hidden=(8, 16, 32),
+        prices=(1e-3, 4e-3, 1.5e-2, 6e-2, 0.2),
+        rows=5000,
+        batch_size=32,
+    ),
     "digits": PruningSettings().quick(),
 }
 

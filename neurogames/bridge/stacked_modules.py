@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,19 +49,45 @@ class StackedModules:
             training: whether dropout drops and BatchNorm uses the batch.
             exchanged: tensors (runs, ...) to use instead of parameters of these names.
         """
-        self.template.train(training)
+        if self.template.training != training:
+            self.template.train(training)
+        values = {**self.parameters, **self.buffers, **(exchanged or {})}
+        if self.runs == 1:  # the same numbers without what vmap costs
+            with self._bound(values):
+                alone: Tensor = self.template(inputs)
+            return alone.unsqueeze(0)
 
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], rows: Tensor) -> Tensor:
-            result: Tensor = torch.func.functional_call(self.template, {**parameters, **buffers}, (rows,))
+        def one(values: dict[str, Tensor], rows: Tensor) -> Tensor:
+            result: Tensor = torch.func.functional_call(self.template, values, (rows,))
             return result
 
-        values = {**self.parameters, **(exchanged or {})}
-        if self.runs == 1:  # the same numbers without what vmap costs
-            return one(_first(values), _first(self.buffers), inputs).unsqueeze(0)
-        batched = torch.func.vmap(one, in_dims=(0, 0, None), randomness="different")
+        batched = torch.func.vmap(one, in_dims=(0, None), randomness="different")
         with _unfused_attention():
-            outputs: Tensor = batched(values, self.buffers, inputs)
+            outputs: Tensor = batched(values, inputs)
         return outputs
+
+    @contextlib.contextmanager
+    def _bound(self, values: Mapping[str, Tensor]) -> Iterator[None]:
+        """Let the template compute with the only run: views, so that gradients and running means reach the stack."""
+        for held, attribute, name, _ in self._places:
+            held[attribute] = values[name].squeeze(0)
+        try:
+            yield
+        finally:
+            for held, attribute, _, own in self._places:
+                held[attribute] = own
+
+    @functools.cached_property
+    def _places(self) -> list[tuple[dict[str, Tensor | None], str, str, Tensor]]:
+        """Each tensor of the template: the dictionary that holds it, its key there, its name in the stack, itself."""
+        names = {id(value): name for name, value in (*self.template.named_parameters(), *self.template.named_buffers())}
+        return [
+            (held, attribute, names[id(value)], value)
+            for module in self.template.modules()
+            for held in (module._parameters, module._buffers)
+            for attribute, value in held.items()
+            if value is not None
+        ]
 
     @torch.no_grad()
     def fill(self, module: nn.Module, run: int) -> None:
@@ -126,8 +153,3 @@ def _unfused_attention() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-
-
-def _first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The only run of a stack, as views: gradients (without a copy) and running means reach the stack."""
-    return {name: value.squeeze(0) for name, value in tensors.items()}

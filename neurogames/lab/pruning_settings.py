@@ -47,7 +47,7 @@ class PruningSettings:
     data: str = "mnist"
     architecture: str = "mlp"
     hidden: tuple[int, ...] = (512, 256)
-    prices: tuple[float, ...] = (3e-5, 3e-4, 2e-3, 1.2e-2, 4e-2, 0.12)
+    prices: tuple[float, ...] = (3e-5, 3e-4, 2e-3, 1.2e-2, 4e-2, 0.12, 0.18, 0.25)
     seeds: int = 3
     first_seed: int = 0
     epochs: int = 20
