@@ -18,8 +18,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from neurogames.lab.neurogame_settings import NeurogameSettings
-from neurogames.lab.neurogame_study import run_neurogame
+from neurogames.lab.neurogame.settings import NeurogameSettings
+from neurogames.lab.neurogame.study import run_neurogame
 
 LARGE = {"rows": 5000, "test_rows": 5000, "epochs": 20}
 STUDIES = {

@@ -19,8 +19,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from neurogames.lab.pruning_settings import PruningSettings
-from neurogames.lab.pruning_study import run_pruning
+from neurogames.lab.pruning.settings import PruningSettings
+from neurogames.lab.pruning.study import run_pruning
 
 STUDIES = {
     "mnist": PruningSettings(),

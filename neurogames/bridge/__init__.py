@@ -1,6 +1,29 @@
 """Games and torch networks, mapped onto each other."""
 
-from neurogames.bridge.attribution import (
+from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame, coalition_game
+from neurogames.bridge.coalitions.pathways import banzhaf_pathways
+from neurogames.bridge.coalitions.removal import RemovalCurve, removal_curve, removal_orders
+from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
+from neurogames.bridge.ensembles.composition import ablation_composition, primitive_composition, quantile_groups
+from neurogames.bridge.ensembles.ensemble import Trained, train_ensemble
+from neurogames.bridge.ensembles.feedback import GradientDropout, attach_gradient_dropout
+from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
+from neurogames.bridge.ensembles.robustness import (
+    CLASSIFICATION_METRICS,
+    REGRESSION_METRICS,
+    area_from_clean,
+    curve_slope,
+    noise_curve,
+)
+from neurogames.bridge.ensembles.targets import (
+    GaussianNoise,
+    NoNoise,
+    StableNoise,
+    TargetNoise,
+    UniformNoise,
+    sample_noise,
+)
+from neurogames.bridge.neurogame.attribution import (
     AttributionCurve,
     deletion_curve,
     grad_cam,
@@ -8,34 +31,23 @@ from neurogames.bridge.attribution import (
     rank_agreement,
     shapley_map,
 )
-from neurogames.bridge.coalition_layers import CoalitionFilter, CoalitionReport, set_progress
-from neurogames.bridge.coalition_values import NetworkCoalitionGame, coalition_game
-from neurogames.bridge.composition import ablation_composition, primitive_composition, quantile_groups
-from neurogames.bridge.curvature import GateCurvature, SmallestCurvature, gate_curvature, smallest_curvature
-from neurogames.bridge.ensemble import Trained, train_ensemble
-from neurogames.bridge.extract import participation_game
-from neurogames.bridge.feedback import GradientDropout, attach_gradient_dropout
-from neurogames.bridge.gates import Gates, insert_gates
-from neurogames.bridge.interaction import interaction_graph
-from neurogames.bridge.networks import Ensemble, initial_ensemble
-from neurogames.bridge.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
-from neurogames.bridge.participation_course import ParticipationTraining, rising_price
-from neurogames.bridge.participation_training import train_participation
-from neurogames.bridge.pathways import banzhaf_pathways
-from neurogames.bridge.pruning import Pruned, prune
-from neurogames.bridge.removal import RemovalCurve, removal_curve, removal_orders
-from neurogames.bridge.robustness import (
-    CLASSIFICATION_METRICS,
-    REGRESSION_METRICS,
-    area_from_clean,
-    curve_slope,
-    noise_curve,
+from neurogames.bridge.neurogame.coalition_layers import CoalitionFilter, CoalitionReport, set_progress
+from neurogames.bridge.neurogame.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
+from neurogames.bridge.participation.course import ParticipationTraining, rising_price
+from neurogames.bridge.participation.curvature import (
+    GateCurvature,
+    SmallestCurvature,
+    gate_curvature,
+    smallest_curvature,
 )
-from neurogames.bridge.stacked_modules import StackedModules, stack_modules
-from neurogames.bridge.targets import GaussianNoise, NoNoise, StableNoise, TargetNoise, UniformNoise, sample_noise
-from neurogames.bridge.unit_importance import magnitude_importance, taylor_importance
-from neurogames.bridge.unit_scores import activation_magnitude, gradient_activation
-from neurogames.bridge.work import count_parameters, measured_speed, multiply_adds
+from neurogames.bridge.participation.extract import participation_game
+from neurogames.bridge.participation.gates import Gates, insert_gates
+from neurogames.bridge.participation.interaction import interaction_graph
+from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
+from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
+from neurogames.bridge.pruning.prune import Pruned, prune
+from neurogames.bridge.pruning.work import count_parameters, measured_speed, multiply_adds
 
 __all__ = [
     "CLASSIFICATION_METRICS",

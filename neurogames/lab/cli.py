@@ -17,7 +17,7 @@ from typer import Option
 
 from neurogames.lab.cli_analyze import analyze
 from neurogames.lab.cli_networks import prune, study
-from neurogames.lab.settings import Settings
+from neurogames.lab.comparison.settings import Settings
 from neurogames.lab.store import SETTINGS_FILE, read_dataset, read_settings, write_dataset
 from neurogames.lab.studies import named_study
 from neurogames.lab.terminal import ends_plainly, progress_bar, say
@@ -59,8 +59,8 @@ def compare(
     quick: Annotated[bool, Option("--quick", help="A first look in about 15 seconds.")] = False,
 ) -> None:
     """Set simulation against training on real data, and write a report."""
-    from neurogames.lab.compare import compare as run  # loads torch
-    from neurogames.lab.compare import default_folder
+    from neurogames.lab.comparison.compare import compare as run  # loads torch
+    from neurogames.lab.comparison.compare import default_folder
 
     options = {
         "data": data,
@@ -118,7 +118,10 @@ def simulate(
     """Simulate the public goods game under gradient dropout, beside the exact law."""
     from neurogames.games import PublicGoodsGame
     from neurogames.games.arguments import refusal, whole
-    from neurogames.lab import plots, simulation  # numba loads with it
+    from neurogames.lab.comparison import (
+        plots,  # numba loads with it
+        simulation,  # numba loads with it
+    )
 
     if out is not None and ((out / SETTINGS_FILE).exists() or (out.exists() and not out.is_dir())):
         raise refusal("out", str(out), "a folder, and not that of a comparison")
@@ -160,7 +163,7 @@ def simulate(
 @ends_plainly
 def datasets() -> None:
     """List the tables that can be named, and where they come from."""
-    from neurogames.lab.datasets import list_datasets  # loads scikit-learn
+    from neurogames.lab.data.datasets import list_datasets  # loads scikit-learn
 
     frame = list_datasets()
     table = Table()
@@ -179,7 +182,7 @@ def datasets() -> None:
 @ends_plainly
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished comparison or study.")]) -> None:
     """Write the report of a finished comparison or study again."""
-    from neurogames.lab.report import write_report  # loads matplotlib
+    from neurogames.lab.comparison.report import write_report  # loads matplotlib
 
     study_name = read_dataset(folder / "results.nc").attrs.get("study")
     write = write_report if study_name is None else named_study(study_name).load()[2]

@@ -17,7 +17,7 @@ from neurogames.games.arguments import refusal, whole
 from neurogames.lab.terminal import ends_plainly, say
 
 if TYPE_CHECKING:
-    from neurogames.lab.saved_units import SavedUnits
+    from neurogames.lab.units.saved import SavedUnits
 
 WORTHS = {
     "accuracy": "accuracy on test rows",
@@ -40,7 +40,7 @@ def analyze(
     out: Annotated[Path | None, Option(help="Folder for the table (CSV) and the figures (PNG, SVG).")] = None,
 ) -> None:
     """Value the units of a layer of a saved model, and remove them in the order of their values."""
-    from neurogames.lab.saved_units import value_saved_units
+    from neurogames.lab.units.saved import value_saved_units
 
     _check(model, data, layer, worth, out)
     if feeds is not None and out is None:
@@ -49,7 +49,7 @@ def analyze(
     found = value_saved_units(model, str(data), str(layer), budget=budget, top=top, worth=worth, rows=rows, rng=rng)
     pathways = None
     if feeds is not None:
-        from neurogames.bridge.pathways import banzhaf_pathways
+        from neurogames.bridge.coalitions.pathways import banzhaf_pathways
 
         pathways = banzhaf_pathways(found.model, (found.layer, feeds), found.inputs, budget=budget, rng=rng)
     if found.source == "state_dict":
@@ -59,8 +59,8 @@ def analyze(
     say(_stability(found))
     if out is None:
         return
-    from neurogames.lab import unit_plots
-    from neurogames.lab.plots import save_figure
+    from neurogames.lab.comparison.plots import save_figure
+    from neurogames.lab.units import plots as unit_plots
 
     out.mkdir(parents=True, exist_ok=True)
     found.table.to_csv(out / "units.csv", index=False)
@@ -73,7 +73,7 @@ def analyze(
 
 def _check(model: Path, data: str | None, layer: str | None, worth: str, out: Path | None) -> None:
     """Refuse what can be refused before anything is read."""
-    from neurogames.lab.images import IMAGE_NAMES
+    from neurogames.lab.data.images import IMAGE_NAMES
 
     if not model.expanduser().is_file():
         how = "the file of a saved model, such as `neurogames prune MODEL --out FILE` or save_model writes"

@@ -18,8 +18,8 @@ from neurogames.lab.studies import named_study
 from neurogames.lab.terminal import ends_plainly, progress_bar, say
 
 if TYPE_CHECKING:
-    from neurogames.lab.pruning_saved import SavedPruning
-    from neurogames.lab.pruning_settings import PruningSettings
+    from neurogames.lab.pruning.saved import SavedPruning
+    from neurogames.lab.pruning.settings import PruningSettings
 
 CNN_HIDDEN = (16, 32, 64)
 QUICK_ROWS = 2000
@@ -44,7 +44,7 @@ def prune(
     quick: Annotated[bool, Option("--quick", help="Study: a first look, with a small network.")] = False,
 ) -> None:
     """Prune a saved model by the game of its units, or study pruning on a named data set."""
-    from neurogames.lab.images import IMAGE_NAMES
+    from neurogames.lab.data.images import IMAGE_NAMES
 
     for_study = {
         "architecture": architecture,
@@ -99,8 +99,8 @@ def _run_study(name: str, settings: Any, out: Path | None, workers: int | None) 
 
 def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
     """Settings of a pruning study: the defaults or those of a run, made quick if asked, and what is given."""
-    from neurogames.lab.pruning_settings import PruningSettings
-    from neurogames.lab.pruning_study import read_pruning_settings
+    from neurogames.lab.pruning.settings import PruningSettings
+    from neurogames.lab.pruning.study import read_pruning_settings
 
     base = PruningSettings() if given["again"] is None else read_pruning_settings(given["again"])
     architecture = given["architecture"]
@@ -124,7 +124,7 @@ def _refuse_given(target: str, options: dict[str, object]) -> None:
 def _prune_file(path: Path, data: str, price: float | None, below: float, rows: int | None, out: Path | None) -> None:
     """Prune the model of a file, and say what came out."""
     from neurogames.lab.models import save_model
-    from neurogames.lab.pruning_saved import prune_saved
+    from neurogames.lab.pruning.saved import prune_saved
 
     if out is not None and (out.is_dir() or not out.expanduser().parent.is_dir()):
         raise refusal("out", str(out), "a file in a folder that exists")
@@ -152,7 +152,7 @@ def _prune_file(path: Path, data: str, price: float | None, below: float, rows: 
 
 def _sentences(done: SavedPruning) -> list[str]:
     """What is known about the equilibrium and its prediction."""
-    from neurogames.lab.pruning_game import uniqueness_words
+    from neurogames.lab.pruning.game import uniqueness_words
 
     found = done.equilibrium
     given = found.uniqueness

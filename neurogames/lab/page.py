@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from neurogames.lab.plots import save_figure
+from neurogames.lab.comparison.plots import save_figure
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,10 +29,10 @@ class Study(NamedTuple):
 
 STUDIES = {
     "pruning": Study(
-        "pruning_settings:PruningSettings", "pruning_study:run_pruning", "pruning_page:write_pruning_page"
+        "pruning.settings:PruningSettings", "pruning.study:run_pruning", "pruning.page:write_pruning_page"
     ),
     "neurogame": Study(
-        "neurogame_settings:NeurogameSettings", "neurogame_study:run_neurogame", "neurogame_page:write_neurogame_page"
+        "neurogame.settings:NeurogameSettings", "neurogame.study:run_neurogame", "neurogame.page:write_neurogame_page"
     ),
 }
 
@@ -44,7 +44,7 @@ def named_study(name: object) -> Study:
         ValueError: if there is none of this name.
 
     >>> named_study("pruning").run
-    'pruning_study:run_pruning'
+    'pruning.study:run_pruning'
     """
     if name not in STUDIES:
         raise refusal("study", name, f"one of {', '.join(STUDIES)}")

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-from neurogames.bridge.coalition_values import coalition_game
+from neurogames.bridge.coalitions.coalition_values import coalition_game
 from neurogames.engine.coalitions.confident_values import shapley_until, split_half
 from neurogames.engine.coalitions.value_sampling import shapley_by_permutations
 from neurogames.engine.coalitions.values import shapley
@@ -121,7 +121,7 @@ MEMORY_PROGRAM = """
 import sys, time
 import numpy as np, torch
 from torch import nn
-from neurogames.bridge.coalition_values import coalition_game
+from neurogames.bridge.coalitions.coalition_values import coalition_game
 side = int(sys.argv[1])
 torch.manual_seed(0)
 model = nn.Sequential(nn.Conv2d(3, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.participation_training import train_participation
+from neurogames.bridge.participation.joint_training import train_participation
 from tests.benchmarks.timing import medians
 
 ROWS, BATCH = 128 * 40, 128

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.gates import insert_gates
-from neurogames.bridge.pruning import prune
+from neurogames.bridge.participation.gates import insert_gates
+from neurogames.bridge.pruning.prune import prune
 from tests.benchmarks.timing import medians
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.gates import insert_gates
+from neurogames.bridge.participation.gates import insert_gates
 from neurogames.lab.models import FORMAT, load_model, save_model
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.coalition_values import coalition_game
-from neurogames.bridge.unit_scores import gradient_activation
+from neurogames.bridge.coalitions.coalition_values import coalition_game
+from neurogames.bridge.coalitions.unit_scores import gradient_activation
 from neurogames.engine.coalitions.values import shapley
 
 with warnings.catch_warnings():

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.pruning import prune
-from neurogames.bridge.work import count_parameters, multiply_adds
+from neurogames.bridge.pruning.prune import prune
+from neurogames.bridge.pruning.work import count_parameters, multiply_adds
 
 torch_pruning = pytest.importorskip("torch_pruning")
 

@@ -1,0 +1,1 @@
+"""Units as players of a coalition game: the masked network, its worth, who matters."""

@@ -1,0 +1,157 @@
+"""The three ways in which a network with replaced units is run; ``masked_network`` chooses among them.
+
+Each maps sets of units, boolean (m, n), and a slice of the rows to outputs (rows, m, ...).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, fx, nn
+
+from neurogames.bridge.coalitions.layers import on_output
+
+
+class MaskedNetwork(Protocol):
+    """A network some units of which can be replaced."""
+
+    @property
+    def n_units(self) -> int:
+        """Number of units n."""
+        ...
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is run."""
+        ...
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes needed for each row and set; 0 if all rows must come together."""
+        ...
+
+    @property
+    def set_bytes(self) -> int:
+        """Bytes needed for each set."""
+        ...
+
+    def outputs(self, members: Tensor, rows: slice) -> Tensor:
+        """Outputs (rows, m, ...) of m sets of units, boolean (m, n)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """A network behind the cut, for masked values stacked as rows."""
+
+    values: Tensor  # (rows, columns, ...) at the cut; each unit owns as many neighbouring columns
+    filler: Tensor  # (rows or 1, columns, ...) their replacement
+    after: fx.GraphModule
+    also: tuple[tuple[Tensor | None, bool], ...]  # what else ``after`` reads, and whether by row
+    n_units: int
+    n_rows: int
+    device: torch.device
+    row_bytes: int
+    set_bytes: int
+
+    @torch.no_grad()
+    def outputs(self, members: Tensor, rows: slice) -> Tensor:
+        """Outputs (rows, m, ...) of m sets of units (m, n)."""
+        columns = _spread(members, self.values.shape[1])
+        mask = columns.reshape(1, *columns.shape, *(1,) * (self.values.ndim - 2))
+        stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
+        return _rest(self.after, self.also, stacked, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A network behind the cut, the next Linear of which takes the masks into its weights."""
+
+    weight: Tensor  # (features, columns)
+    base: Tensor  # (rows or 1, features) what the Linear makes of the replacement
+    difference: Tensor  # (columns, rows) values - replacement
+    after: fx.GraphModule
+    also: tuple[tuple[Tensor | None, bool], ...]
+    n_units: int
+    n_rows: int
+    device: torch.device
+    row_bytes: int
+    set_bytes: int
+
+    @torch.no_grad()
+    def outputs(self, members: Tensor, rows: slice) -> Tensor:
+        """Outputs (rows, m, ...) of m sets of units (m, n)."""
+        columns = _spread(members, self.weight.shape[1])
+        masked = (self.weight * columns.unsqueeze(1)).flatten(0, 1)  # (m * features, columns)
+        difference, base = self.difference[:, rows], _of(self.base, rows)
+        if len(self.after.graph.nodes) == 2:  # in and out: nothing comes after, and rows last suits the score
+            return (masked @ difference).unflatten(0, (len(members), -1)).add_(base.T).permute(2, 0, 1)
+        product = (difference.T @ masked.T).unflatten(1, (len(members), -1)).add_(base.unsqueeze(1))
+        return _rest(self.after, self.also, product, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A network that is run whole for each set, on all rows: right for any network."""
+
+    model: nn.Module
+    layer: str
+    until: str | None
+    inputs: Tensor
+    filler: Tensor  # (rows or 1, units, ...)
+    n_units: int
+    row_bytes: int = 0
+    set_bytes: int = 1
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.inputs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is run."""
+        return self.inputs.device
+
+    @torch.no_grad()
+    def outputs(self, members: Tensor, rows: slice) -> Tensor:
+        """Outputs (rows, m, ...) of m sets of units (m, n)."""
+        return torch.stack([self._run(member)[rows] for member in members], dim=1)
+
+    def _run(self, member: Tensor) -> Tensor:
+        """Outputs (rows, ...) for one set (n,)."""
+        mask = member.reshape(1, -1, *(1,) * (self.filler.ndim - 2))
+        kept: list[Tensor] = []
+        with on_output(self.model, self.layer, lambda output: torch.where(mask, output, self.filler)):
+            if self.until is None:
+                return self.model(self.inputs.clone())
+            with on_output(self.model, self.until, lambda output: kept.append(output.clone())):
+                self.model(self.inputs.clone())
+        return kept[0]
+
+
+def _spread(members: Tensor, columns: int) -> Tensor:
+    """Sets (m, units) as sets (m, columns), each unit owning as many neighbours."""
+    return members if members.shape[1] == columns else members.repeat_interleave(columns // members.shape[1], dim=1)
+
+
+def _rest(after: fx.GraphModule, also: tuple[tuple[Any, bool], ...], stacked: Tensor, rows: slice) -> Tensor:
+    """Outputs for values (rows, m, ...), stacked as rows; all is copied, as a network may write into what it reads."""
+    sets = stacked.shape[1]
+    others = [
+        value if not isinstance(value, Tensor) else value[rows].repeat_interleave(sets, 0) if by_row else value.clone()
+        for value, by_row in also
+    ]
+    return after(stacked.flatten(0, 1), *others).unflatten(0, stacked.shape[:2])
+
+
+def _of(tensor: Tensor, rows: slice) -> Tensor:
+    """Some rows of what has one entry for each row, or a single one for all."""
+    return tensor if len(tensor) == 1 else tensor[rows]

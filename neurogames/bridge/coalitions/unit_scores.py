@@ -1,0 +1,110 @@
+"""Cheap scores of the units of a layer, without coalitions: what they give, and how much the worth hangs on it.
+
+With a_rjp the value of unit j for row r at position p, over R rows::
+
+    magnitude            (1/R) sum_r  mean_p |a_rjp|
+    gradient activation  (1/R) sum_r  |sum_p a_rjp dw_r / da_rjp|
+
+where w_r is the worth of row r. The sum inside is, to first order, what the row loses when the unit is set to zero.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurogames.bridge.coalitions.coalition_values import check_worth, data_pair
+from neurogames.bridge.coalitions.layers import device_of, frozen_copy, known_module, on_output, record
+from neurogames.games.arguments import refusal
+
+_ROWS = 256  # rows do not act on each other, so that they can come in parts
+
+
+def activation_magnitude(model: nn.Module, layer: str, inputs: Tensor) -> NDArray[np.float64]:
+    """Mean absolute value of every unit of a layer.
+
+    Args:
+        model: any network with one tensor of inputs, rows first; it is run in evaluation mode and left as it was.
+        layer: name of a module that is called once and gives (rows, units, ...).
+        inputs: (rows, ...), at least one row.
+
+    Returns:
+        (units,) scores.
+
+    Raises:
+        ValueError: no such layer, or one without units; no rows.
+
+    >>> activation_magnitude(nn.Sequential(nn.Identity()), "0", torch.tensor([[1.0, 0.0], [-3.0, 0.0]]))
+    array([2., 0.])
+    """
+    known_module(model, layer)
+    if not isinstance(inputs, Tensor) or inputs.ndim == 0 or len(inputs) == 0:
+        raise refusal("inputs", tuple(getattr(inputs, "shape", ())), "a tensor with at least one row")
+    own = frozen_copy(model)
+    blocks = inputs.detach().to(device_of(own)).split(_ROWS)
+    values = (record(own, layer, None, block)[0].abs() for block in blocks)
+    sums = [part.reshape(*part.shape[:2], -1).double().mean(dim=2).sum(dim=0) for part in values]
+    return (torch.stack(sums).sum(dim=0) / len(inputs)).cpu().numpy()
+
+
+def gradient_activation(
+    model: nn.Module, layer: str, data: tuple[Tensor, Tensor], *, worth: Literal["logit", "loss"] = "logit"
+) -> NDArray[np.float64]:
+    """Absolute gradient times activation of every unit of a layer.
+
+    Args:
+        model: any network with one tensor of inputs and one of outputs, rows first; it is left as it was.
+        layer: name of a module that is called once and gives (rows, units, ...).
+        data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers with "loss".
+        worth: of a row: its "logit" of the right class, or minus its "loss", as in ``coalition_game``.
+
+    Returns:
+        (units,) scores.
+
+    Raises:
+        ValueError: what ``coalition_game`` refuses.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Linear(2, 2, bias=False))
+    >>> _ = model[1].weight.data.copy_(torch.tensor([[1.0, 0.0], [0.0, -2.0]]))
+    >>> gradient_activation(model, "0", (torch.tensor([[1.0, 3.0], [1.0, 3.0]]), torch.tensor([0, 1])))
+    array([0.5, 3. ])
+
+    Reference: P. Molchanov, S. Tyree, T. Karras, T. Aila and J. Kautz, Pruning convolutional neural networks for
+    resource efficient inference (2017), equation 7.
+    """
+    known_module(model, layer)
+    if worth not in ("logit", "loss"):
+        raise refusal("worth", worth, "'logit' or 'loss'")
+    inputs, targets = data_pair(data)
+    own = frozen_copy(model)
+    inputs, targets = inputs.detach().to(device_of(own)), targets.detach().to(device_of(own))
+    check_worth(worth, record(own, layer, None, inputs[:1])[1], targets)
+    sums: list[Tensor] = []
+    for rows, expected in zip(inputs.split(_ROWS), targets.split(_ROWS), strict=True):
+        kept: list[Tensor] = []
+
+        def cut(output: Tensor, kept: list[Tensor] = kept) -> Tensor:
+            kept.append(output.detach().requires_grad_())
+            return kept[0].clone()  # what comes next may write into it
+
+        with on_output(own, layer, cut), torch.enable_grad():
+            outputs = own(rows.clone())
+            (gradient,) = torch.autograd.grad(_total_worth(worth, outputs, expected), kept)
+        products = (gradient * kept[0].detach()).double()
+        sums.append(products.reshape(*products.shape[:2], -1).sum(dim=2).abs().sum(dim=0))
+    return (torch.stack(sums).sum(dim=0) / len(inputs)).cpu().numpy()
+
+
+def _total_worth(worth: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Sum of the worth of all rows."""
+    if targets.is_floating_point():
+        squares = (outputs - targets.reshape(outputs.shape).to(outputs.dtype)).square()
+        return -squares.reshape(len(squares), -1).mean(dim=1).sum()
+    if worth == "loss":
+        return -functional.cross_entropy(outputs, targets.long(), reduction="sum")
+    return outputs.gather(1, targets.long()[:, None]).sum()

@@ -1,0 +1,1 @@
+"""Layers that let strong coalitions through, the network built of them, and maps that explain it."""

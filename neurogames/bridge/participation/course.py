@@ -1,0 +1,284 @@
+"""A joint training under way: one stack of gated networks, what revises its gates, and how it stands.
+
+``joint_training`` drives it; the rules are in ``rules``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from neurogames.bridge.participation.certificate import FeeCertificate, fee_certificate
+from neurogames.bridge.participation.gate_hooks import GatedProjection
+from neurogames.bridge.participation.gates import Gates, insert_gates
+from neurogames.bridge.participation.rules import PaperCosts, RunningCurvature, fee_residual
+from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
+from neurogames.engine.schedules import Parameter, Schedule
+from neurogames.games.arguments import number, refusal
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+_COUNT_EVERY = 4
+_FIRST_EXIT, _FULL_PRICE, _LAST_EXIT, _FIRST_SHARE = 0.05, 0.6, 0.65, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class ParticipationTraining:
+    """Networks trained together with the participation of their units.
+
+    Attributes:
+        models: one module per run, without gates; gating them by ``profile`` gives what was trained.
+        profile: (runs, n) participation at the end.
+        participation: (epochs, runs, n) participation after each epoch.
+        loss: (epochs, runs) mean training loss of the epoch, each batch before its step.
+        price: (epochs, runs) price at the end of each epoch.
+        residual: (epochs, runs) max_i |BR_i(s) - s_i| after each epoch, with slopes on the check rows; under
+            "equilibrium" with the running curvature too, so a noisy estimate.
+        unsettled: (epochs, runs) share of the participants who would leave, or of all units that would move by more
+            than 0.01 under "paper".
+        certificate: per run of a price > 0 under "equilibrium": the end checked by running the network without each
+            unit, on the check rows; None for other runs.
+        status: per run "converged", or why not: by the certificate where there is one, else by the last residual.
+    """
+
+    models: tuple[nn.Module, ...]
+    profile: NDArray[np.float64]
+    participation: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    price: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    unsettled: NDArray[np.float64]
+    certificate: tuple[FeeCertificate | None, ...]
+    status: tuple[str, ...]
+
+
+def rising_price(price: float) -> Schedule:
+    """Return the price path that lets units leave one after another: small first, ``price`` from 60 % of training on.
+
+    price(x) = 0 before x = 0.05, then price * 1e-3^((1 - u)^2) with u = (x - 0.05) / 0.55, the rise flat at its end.
+
+    >>> [round(float(rising_price(2.0)(x)), 3) for x in (0.0, 0.05, 0.3, 0.6, 1.0)]
+    [0.0, 0.002, 0.256, 2.0, 2.0]
+    """
+    return partial(_rising, price=number("price", price, "a price >= 0", lambda value: value >= 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one run starts from and is charged."""
+
+    model: nn.Module
+    price: Parameter
+    ridge: float
+    competition: float
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A training under way: the stack, its gates layer by layer, and what revises them."""
+
+    bare: tuple[nn.Module, ...]
+    gates: Gates
+    units: str | Sequence[str]
+    stack: StackedModules
+    layers: tuple[Tensor, ...]
+    curvature: tuple[RunningCurvature, ...]
+    costs: PaperCosts | None
+    prices: tuple[Schedule, ...]
+    rate: Schedule
+    optimiser: torch.optim.Adam
+    loss: Loss
+    history: list[dict[str, Tensor]]
+
+    @classmethod
+    def opened(
+        cls, runs: Sequence[Run], loss: Loss, rule: str, units: str | Sequence[str], learning_rate: Parameter
+    ) -> Course:
+        """Stack gated copies of the models."""
+        gated = [copy.deepcopy(run.model) for run in runs]
+        gates = [insert_gates(model, units) for model in gated]
+        stack = stack_modules(gated)
+        layers = tuple(stack.parameters[name] for name in gates[0].parameter_names)
+        held = {id(layer) for layer in layers}
+        weights = [value for value in stack.parameters.values() if id(value) not in held]
+        column = partial(torch.tensor, dtype=layers[0].dtype, device=layers[0].device)
+        costs = None
+        if rule == "paper":
+            for name in gates[0].modules:
+                if f"{name}.weight" not in stack.parameters:
+                    raise refusal(
+                        "units", units, "neurons or filters for rule 'paper': heads have no theta of their own"
+                    )
+            prices = [number("price", run.price, "a number") for run in runs]
+            ridges, competitions = [run.ridge for run in runs], [run.competition for run in runs]
+            costs = PaperCosts(*(column(values)[:, None] for values in (ridges, prices, competitions)))
+        return cls(
+            bare=tuple(run.model for run in runs),
+            gates=gates[0],
+            units=units,
+            stack=stack,
+            layers=layers,
+            curvature=tuple(RunningCurvature(layer) for layer in layers),
+            costs=costs,
+            prices=tuple(_as_schedule(run.price, rule) for run in runs),
+            rate=learning_rate if callable(learning_rate) else partial(_steady, value=_positive(learning_rate)),
+            optimiser=torch.optim.Adam(weights, lr=0.0, fused=True),
+            loss=loss,
+            history=[],
+        )
+
+    def price_at(self, done: float) -> Tensor:
+        """(runs, 1) prices at a share of training."""
+        values = [float(price(min(done, 1.0))) for price in self.prices]
+        return torch.tensor(values, dtype=self.layers[0].dtype, device=self.layers[0].device)[:, None]
+
+    def losses(
+        self, inputs: Tensor, targets: Tensor, *, training: bool, exchanged: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """(runs,) mean losses."""
+        outputs = self.stack(inputs, training=training, exchanged=exchanged)
+        if self.stack.runs == 1:
+            return self.loss(outputs[0], targets).unsqueeze(0)
+        return torch.func.vmap(self.loss, in_dims=(0, None))(outputs, targets)
+
+    def step(self, inputs: Tensor, targets: Tensor, done: float, step: int, participation_rate: float) -> Tensor:
+        """One step of the weights, and of the paper's gates; the losses (runs,) before it."""
+        for parameter in self.stack.parameters.values():
+            parameter.grad = None
+        if self.costs is not None:
+            exchanged = {}
+        elif step % _COUNT_EVERY == 0:
+            exchanged = self._gates_by_row(len(inputs))
+        else:  # the gates do not move by slopes, so that these are asked for only now and then
+            exchanged = dict(zip(self.gates.parameter_names, map(Tensor.detach, self.layers), strict=True))
+        losses = self.losses(inputs, targets, training=True, exchanged=exchanged)
+        losses.sum().backward()
+        self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
+        with torch.no_grad():
+            if self.costs is not None:
+                moves = [self.costs.force(layer.grad, layer, theta) for layer, theta in self._factors()]
+                for layer, force in zip(self.layers, moves, strict=True):
+                    layer.add_(force, alpha=participation_rate).clamp_(0, 1)
+            elif step % _COUNT_EVERY == 0:
+                self._count(exchanged, len(inputs))
+        self.optimiser.step()
+        return losses.detach()
+
+    def _gates_by_row(self, rows: int) -> dict[str, Tensor]:
+        """One gate (runs, rows, units) for each row of a batch; heads stand in a weight and cannot have that."""
+        return {
+            name: layer.detach().unsqueeze(1).expand(-1, rows, -1).requires_grad_()
+            for name, place, layer in zip(self.gates.parameter_names, self.gates.places, self.layers, strict=True)
+            if not isinstance(self.stack.template.get_submodule(place), GatedProjection)
+        }
+
+    def _count(self, by_row: dict[str, Tensor], rows: int) -> None:
+        """Count the slopes of a mini-batch."""
+        for name, layer, curvature in zip(self.gates.parameter_names, self.layers, self.curvature, strict=True):
+            # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates the same, less surely.
+            slopes = by_row[name].grad if name in by_row else layer.grad.unsqueeze(1)
+            curvature.add(torch.linalg.vector_norm(slopes, dim=1).square() * rows)
+
+    @torch.no_grad()
+    def decide(self, done: float) -> None:
+        """Take out, for good, the units whose worth is below the price."""
+        if self.costs is None and _FIRST_EXIT <= done < _LAST_EXIT:
+            price = self.price_at(done)
+            for layer, curvature in zip(self.layers, self.curvature, strict=True):
+                layer.mul_(curvature.value / 2 >= price)
+
+    def _factors(self) -> list[tuple[Tensor, list[Tensor]]]:
+        """Each gated layer with the parts of theta (runs, units, d): incoming weights, and bias."""
+        pairs = []
+        for name, layer in zip(self.gates.modules, self.layers, strict=True):
+            found = [self.stack.parameters.get(f"{name}.{part}") for part in ("weight", "bias")]
+            pairs.append(
+                (layer, [part.flatten(2) if part.ndim > 2 else part.unsqueeze(2) for part in found if part is not None])
+            )
+        return pairs
+
+    def note(self, loss: Tensor, inputs: Tensor, targets: Tensor, done: float) -> None:
+        """Write down how the runs stand after an epoch of mean loss (runs,)."""
+        residual, unsettled = self.check(inputs, targets, done)
+        shares = torch.cat([layer.detach().clone() for layer in self.layers], dim=1)
+        price = self.price_at(done).squeeze(1)
+        self.history.append(
+            {"participation": shares, "loss": loss, "price": price, "residual": residual, "unsettled": unsettled}
+        )
+
+    def check(self, inputs: Tensor, targets: Tensor, done: float) -> tuple[Tensor, Tensor]:
+        """Residual and share of unsettled units, each (runs,)."""
+        slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), self.layers)
+        with torch.no_grad():
+            if self.costs is not None:
+                pairs = zip(slopes, self._factors(), strict=True)
+                moves = torch.cat([self.costs.residual(slope, *pair) for slope, pair in pairs], dim=1)
+                return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)
+            price, parts = self.price_at(done), zip(slopes, self.curvature, self.layers, strict=True)
+            moves = torch.cat([fee_residual(slope, h.value, layer, price) for slope, h, layer in parts], dim=1)
+            taking_part = torch.cat(self.layers, dim=1).sum(dim=1).clamp(min=1)
+            return moves.amax(dim=1), (moves == 1).sum(dim=1) / taking_part
+
+    def closed(self, inputs: Tensor, targets: Tensor, tolerance: float) -> ParticipationTraining:
+        """Take the networks out of the stack and say how it went."""
+        record = {
+            name: torch.stack([epoch[name] for epoch in self.history]).double().cpu().numpy()
+            for name in self.history[0]
+        }
+        models, certificates, status = [], [], []
+        for run in range(self.stack.runs):
+            module = copy.deepcopy(self.bare[run])
+            gates = insert_gates(module, self.units)
+            self.stack.fill(module, run)
+            gates.remove()
+            models.append(module)
+            price, finite = record["price"][-1, run], np.isfinite(record["loss"][-1, run])
+            certificate = None
+            if self.costs is None and price > 0 and finite:
+                profile = record["participation"][-1, run]
+                certificate = fee_certificate(module, profile, price, self.loss, (inputs, targets), units=self.units)
+            certificates.append(certificate)
+            residual = record["residual"][-1, run] if certificate is None else certificate.residual
+            status.append(_status(residual, tolerance) if finite else "diverged: the loss is not finite")
+        return ParticipationTraining(
+            tuple(models),
+            record["participation"][-1],
+            certificate=tuple(certificates),
+            status=tuple(status),
+            **record,
+        )
+
+
+def _status(residual: float, tolerance: float) -> str:
+    """What a residual says."""
+    if residual <= tolerance:
+        return "converged"
+    return f"not converged: residual {residual:.2g} above {tolerance:.2g}"
+
+
+def _as_schedule(price: Parameter, rule: str) -> Schedule:
+    """A price as a schedule: under the equilibrium rule a number rises to its height."""
+    if callable(price):
+        return price
+    return rising_price(price) if rule == "equilibrium" else partial(_steady, value=number("price", price))
+
+
+def _positive(value: Any) -> float:
+    return number("learning_rate", value, "a number > 0", lambda result: result > 0)
+
+
+def _steady(_: ArrayLike, value: float) -> float:
+    return value
+
+
+def _rising(progress: ArrayLike, price: float) -> NDArray[np.float64]:
+    x = np.asarray(progress, dtype=np.float64)
+    u = np.clip((x - _FIRST_EXIT) / (_FULL_PRICE - _FIRST_EXIT), 0.0, 1.0)
+    return np.asarray(np.where(x < _FIRST_EXIT, 0.0, price * _FIRST_SHARE ** np.square(1 - u)))

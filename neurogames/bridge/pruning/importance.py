@@ -1,0 +1,87 @@
+"""What pruning usually takes for a unit's importance: the size of its weights, or the slope of the loss in its gate.
+
+Both are divided by their mean over the unit's layer, the usual way to compare units of different layers. They are the
+controls of the participation game, in which a unit is worth what the loss would rise without it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurogames.bridge.participation.gates import Gates, insert_gates
+from neurogames.games.arguments import whole
+
+
+def magnitude_importance(model: nn.Module, units: str | Sequence[str] = ("neurons", "filters")) -> NDArray[np.float64]:
+    """|w_i| / mean over the layer of |w_j|, with w_i the incoming weights of unit i.
+
+    Args:
+        model: any module; left as it is.
+        units: which units, as in :func:`neurogames.bridge.insert_gates`.
+
+    Returns:
+        (n,) importances, in the order of the gates.
+
+    Raises:
+        ValueError: if there are no such units.
+
+    >>> model = nn.Sequential(nn.Linear(1, 2, bias=False), nn.ReLU(), nn.Linear(2, 1))
+    >>> with torch.no_grad():
+    ...     _ = model[0].weight.copy_(torch.tensor([[1.0], [-3.0]]))
+    >>> magnitude_importance(model)
+    array([0.5, 1.5])
+
+    Reference: H. Li et al., Pruning filters for efficient ConvNets, arXiv 1608.08710, section 3.1, with the 2-norm.
+    """
+    gates = insert_gates(copy.deepcopy(model), units)
+    norms = [gates.model.get_submodule(name).weight.detach().flatten(1).norm(dim=1) for name in gates.modules]
+    return _by_layer(norms)
+
+
+def taylor_importance(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    data: tuple[Tensor, Tensor],
+    units: str | Sequence[str] = ("neurons", "filters"),
+    *,
+    batch_size: int = 128,
+) -> NDArray[np.float64]:
+    """E|dL/ds_i| over mini-batches / its mean over the layer, the first-order Taylor criterion.
+
+    Args:
+        model: any module; left as it is, and run in evaluation mode.
+        loss: (outputs, targets) -> mean loss.
+        data: inputs (rows, ...) and targets (rows, ...).
+        units: which units, as in :func:`neurogames.bridge.insert_gates`.
+        batch_size: rows of a mini-batch; over all rows at once the slopes of a trained network vanish.
+
+    Returns:
+        (n,) importances, in the order of the gates.
+
+    Raises:
+        ValueError: if there are no such units or no rows.
+
+    Reference: P. Molchanov et al., Pruning convolutional neural networks for resource efficient inference,
+    arXiv 1611.06440, eq. 7 and 8 (there on feature maps, whose slope times value is the slope of their gate).
+    """
+    inputs, targets = data
+    whole("rows of data", len(inputs), least=1)
+    gates: Gates = insert_gates(copy.deepcopy(model).eval(), units)
+    shares = gates.parameters()
+    total = [torch.zeros_like(share) for share in shares]
+    for rows, labels in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
+        slopes = torch.autograd.grad(loss(gates.model(rows), labels), shares)
+        for part, slope in zip(total, slopes, strict=True):
+            part += slope.abs() * len(rows)
+    return _by_layer(total)
+
+
+def _by_layer(parts: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Importances relative to the mean of their layer; a layer without any keeps its zeros."""
+    return np.concatenate([(part / part.mean().clamp(min=1e-30)).double().cpu().numpy() for part in parts])

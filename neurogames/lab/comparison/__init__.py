@@ -1,0 +1,1 @@
+"""Gradient dropout against its controls, over data sets: the main study."""

@@ -1,0 +1,1 @@
+"""Tables and pictures: where they come from, and how they are made ready."""

@@ -1,0 +1,159 @@
+"""Pictures with classes: the bundled digits, MNIST and Fashion-MNIST, as tensors ready for a network.
+
+"digits" comes with scikit-learn (1,797 pictures of 8 x 8; the last 540 in a fixed shuffled order are the test rows).
+"mnist" and "fashion_mnist" are read from the official idx files in the folder that ``NEUROGAMES_DATA`` names, and
+from OpenML where there is none. Pixels are scaled by mean and deviation of all training pixels.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sklearn.datasets
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurogames.games.arguments import refusal, whole
+from neurogames.lab.data.datasets import FOLDER_VARIABLE
+
+_OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
+IMAGE_NAMES = ("digits", *_OPENML)
+_DIGITS_TEST, _LARGE_TEST = 540, 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Pictures of one kind, split into training and test rows.
+
+    Attributes:
+        name: as asked for.
+        inputs: (rows, 1, height, width) float32 training pixels, scaled.
+        targets: (rows,) int64 classes 0, 1, ...
+        test_inputs: (test rows, 1, height, width).
+        test_targets: (test rows,).
+        source: where they came from, in words.
+    """
+
+    name: str
+    inputs: Tensor
+    targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+    source: str
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return int(self.targets.max()) + 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return int(self.inputs.shape[2]), int(self.inputs.shape[3])
+
+
+def load_images(name: str, *, rows: int | None = None) -> Images:
+    """Find pictures by name.
+
+    Args:
+        name: "digits", "mnist" or "fashion_mnist".
+        rows: use only the first so many training rows; all if not given.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        ValueError: for another name, or if the pictures cannot be found or read.
+
+    >>> digits = load_images("digits")
+    >>> digits.inputs.shape, digits.test_inputs.shape, digits.n_classes
+    (torch.Size([1257, 1, 8, 8]), torch.Size([540, 1, 8, 8]), 10)
+    """
+    if name not in IMAGE_NAMES:
+        raise refusal("data", name, f"one of {', '.join(IMAGE_NAMES)}")
+    pixels, classes, test, source = _digits() if name == "digits" else _large(name)
+    cut = len(pixels) - test
+    used = slice(0, cut if rows is None else min(cut, whole("rows", rows, least=1)))
+    mean, deviation = float(pixels[used].mean()), float(pixels[used].std())
+    scaled = torch.from_numpy((pixels - mean) / deviation).unsqueeze(1)
+    targets = torch.from_numpy(classes)
+    return Images(name, scaled[used], targets[used], scaled[cut:], targets[cut:], source)
+
+
+@torch.no_grad()
+def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
+    """Return training and test rows in the shape that a model takes, pictures or vectors.
+
+    Args:
+        model: a module in evaluation mode.
+        images: the pictures.
+
+    Returns:
+        Inputs (rows, 1, height, width) or (rows, height * width), of the training and of the test rows.
+
+    Raises:
+        ValueError: if the model takes neither, or has too few outputs for the classes.
+    """
+    why = ""
+    for shaped in (lambda rows: rows, lambda rows: rows.flatten(1)):
+        try:
+            outputs = model(shaped(images.inputs[:2]))
+        except (RuntimeError, ValueError, TypeError) as error:
+            why = why or f": {error}".splitlines()[0]
+            continue
+        if outputs.ndim == 2 and outputs.shape[1] >= images.n_classes:
+            return shaped(images.inputs), shaped(images.test_inputs)
+        why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 pictures"
+    height, width = images.shape
+    expected = f"pictures that the model takes, with an output for each of {images.n_classes} classes{why}"
+    raise refusal("data", f"{images.name}, pictures of {height} x {width}", expected)
+
+
+def _digits() -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]:
+    """The bundled digits, in an order that has nothing to do with who wrote them."""
+    bundle = sklearn.datasets.load_digits()
+    order = np.random.default_rng(0).permutation(len(bundle.images))
+    return bundle.images[order].astype(np.float32), bundle.target[order].astype(np.int64), _DIGITS_TEST, "scikit-learn"
+
+
+def _large(name: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]:
+    """MNIST or Fashion-MNIST, training rows first."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    place = Path(folder).expanduser() / name if folder else None
+    if place is not None and place.is_dir():
+        parts = [
+            (_idx(place / f"{part}-images-idx3-ubyte.gz", 3), _idx(place / f"{part}-labels-idx1-ubyte.gz", 1))
+            for part in ("train", "t10k")
+        ]
+        for images, labels in parts:
+            if len(images) != len(labels):
+                raise refusal(name, f"{len(images)} images and {len(labels)} labels", "as many of both")
+        pixels, classes = (np.concatenate([part[which] for part in parts]) for which in (0, 1))
+        return pixels.astype(np.float32), classes.astype(np.int64), len(parts[1][0]), str(place)
+    try:
+        table, labels = sklearn.datasets.fetch_openml(_OPENML[name], version=1, return_X_y=True, as_frame=False)
+    except OSError as error:
+        where = f"the folder {name} in {FOLDER_VARIABLE}, or a network to fetch it from OpenML ({error})"
+        raise refusal("data", f"{name}, which is not here", where) from None
+    pixels = table.reshape(-1, 28, 28).astype(np.float32)
+    return pixels, labels.astype(np.int64), _LARGE_TEST, f"OpenML {_OPENML[name]}"
+
+
+def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """Read a gzipped idx file of bytes."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except FileNotFoundError:
+        raise refusal("data", f"no file {path}", "the official idx files") from None
+    except (OSError, EOFError) as error:
+        raise refusal("data", f"{path}, which cannot be read ({error})", "a gzipped idx file") from None
+    head = 4 + 4 * axes
+    shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
+    if content[:4] != bytes((0, 0, 8, axes)) or len(content) != head + int(np.prod(shape)):
+        raise refusal("data", f"{path} of another kind", f"an idx file of bytes with {axes} axes")
+    return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)

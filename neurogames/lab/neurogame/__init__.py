@@ -1,0 +1,1 @@
+"""The NEUROGAME study: coalition filters, their controls, and what their maps explain."""

@@ -1,0 +1,203 @@
+"""One repetition of the pruning study: what is trained, pruned and measured for one seed.
+
+The controls have the same budget of epochs as the corrected rule, and the same course of the learning rate. "from
+scratch" trains a small network of the shape that the rule found from its first step. "magnitude", "Taylor" and
+"random" train the whole network for half of the epochs, keep as many units as the rule did, and train those for the
+other half.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from neurogames.bridge.participation.gates import insert_gates
+from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.stacked_modules import StackedModules
+from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
+from neurogames.bridge.pruning.prune import Pruned, prune
+from neurogames.bridge.pruning.work import multiply_adds
+from neurogames.engine.schedules import Schedule, piecewise
+from neurogames.lab.data.images import Images, load_images
+from neurogames.lab.pruning.settings import PAPER_CONFIGURATIONS, PruningSettings, draw_weights, untrained
+
+CONTROLS = ("from scratch", "magnitude", "Taylor", "random")
+METHODS = ("equilibrium", *CONTROLS)
+ABSENT = 0.01
+"""Share below which the paper removes a unit."""
+
+
+def measure_paper(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+    """Train the paper's four configurations from one start and follow them epoch by epoch.
+
+    Returns:
+        ``paper_accuracy`` on test rows, ``paper_units`` taking part, ``paper_loss``, ``paper_residual`` and
+        ``paper_unsettled``, all over (configuration, paper_epoch).
+    """
+    plan = PruningSettings(**settings)
+    images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
+    accuracy: list[Tensor] = []
+
+    def look(_: int, networks: StackedModules) -> None:
+        accuracy.append(_scores(networks, images)[0])
+
+    ridge, price = zip(*PAPER_CONFIGURATIONS.values(), strict=True)
+    trained = train_participation(
+        draw_weights(untrained(plan, images.shape, images.n_classes, plan.hidden), rng),
+        images.inputs,
+        images.targets,
+        rule="paper",
+        ridge=ridge,
+        price=price,
+        epochs=plan.paper_epochs,
+        batch_size=plan.batch_size,
+        learning_rate=plan.paper_learning_rate,
+        rng=rng,
+        on_epoch=look,
+    )
+    parts = {
+        "accuracy": torch.stack(accuracy).numpy(),
+        "units": (trained.participation >= ABSENT).sum(axis=2),
+        "loss": trained.loss,
+        "residual": trained.residual,
+        "unsettled": trained.unsettled,
+    }
+    dims = ("configuration", "paper_epoch")
+    return xr.Dataset(
+        {f"paper_{name}": (dims, np.asarray(values).T) for name, values in parts.items()},
+        {"configuration": list(PAPER_CONFIGURATIONS), "paper_epoch": np.arange(1, plan.paper_epochs + 1)},
+    )
+
+
+def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+    """Train the corrected rule over the path of prices, and every control at each of its sizes.
+
+    Returns:
+        ``accuracy``, ``test_loss``, ``units`` and ``multiply_adds`` over (method, price); ``layer_units`` of the rule
+        over (price, layer); over price the ``residual`` of its end by its certificate, the share ``unsettled`` by the
+        running estimate, and ``worth_over_price``, the least exact worth of a unit; and the same of the dense network.
+    """
+    plan = PruningSettings(**settings)
+    images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
+    start = draw_weights(untrained(plan, images.shape, images.n_classes, plan.hidden), rng)
+    trained = train_participation(
+        start,
+        images.inputs,
+        images.targets,
+        price=(0.0, *plan.prices),
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate=falling_rate(plan),
+        check_rows=plan.game_rows,
+        rng=rng,
+    )
+    half = plan.epochs // 2
+    dense = train_plainly(start, images, plan, half, falling_rate(plan, end=half / plan.epochs), rng)
+    data = images.inputs[: plan.game_rows], images.targets[: plan.game_rows]
+    orders = {
+        "magnitude": magnitude_importance(dense),
+        "Taylor": taylor_importance(dense, nn.functional.cross_entropy, data),
+        "random": torch.rand(sum(plan.hidden), generator=rng).numpy(),
+    }
+    found = [_pruned(*pair, images) for pair in zip(trained.models[1:], trained.profile[1:], strict=True)]
+    rows: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
+    for small in found:
+        rows["equilibrium"].append(_measured(small.model, images))
+        shape = tuple(len(kept) for kept in small.kept.values())
+        scratch = draw_weights(untrained(plan, images.shape, images.n_classes, shape), rng)
+        rows["from scratch"].append(
+            _measured(train_plainly(scratch, images, plan, plan.epochs, falling_rate(plan), rng), images)
+        )
+        for name, importance in orders.items():
+            whole = _pruned(dense, _best(importance, sum(shape), plan.hidden), images).model
+            rate = falling_rate(plan, start=half / plan.epochs)
+            rows[name].append(_measured(train_plainly(whole, images, plan, plan.epochs - half, rate, rng), images))
+    result = xr.Dataset(
+        {
+            name: (("method", "price"), [[one[name] for one in rows[method]] for method in METHODS])
+            for name in rows["equilibrium"][0]
+        },
+        {"method": list(METHODS), "price": list(plan.prices)},
+    )
+    certificates = [checked for checked in trained.certificate if checked is not None]
+    worth = [np.nanmin(checked.worth, initial=np.inf) for checked in certificates]
+    layers = [[len(kept) for kept in small.kept.values()] for small in found]
+    whole = _measured(trained.models[0], images)
+    return result.assign(
+        layer_units=(("price", "layer"), layers),
+        residual=("price", [checked.residual for checked in certificates]),
+        unsettled=("price", trained.unsettled[-1, 1:]),
+        worth_over_price=("price", np.array(worth) / np.array(plan.prices)),
+        dense_accuracy=whole["accuracy"],
+        dense_units=whole["units"],
+        dense_multiply_adds=whole["multiply_adds"],
+    )
+
+
+def falling_rate(plan: PruningSettings, *, start: float = 0.0, end: float = 1.0) -> Schedule:
+    """Return the part of the study's learning rate between two shares of training.
+
+    >>> rate = falling_rate(PruningSettings(learning_rate=1.0), start=0.5)
+    >>> [round(float(rate(x)), 3) for x in (0.0, 0.2, 1.0)]
+    [1.0, 1.0, 0.01]
+    """
+    whole = piecewise([(0.0, plan.learning_rate), (0.6, plan.learning_rate), (1.0, plan.learning_rate / 100)])
+    corner = [0.6] if start < 0.6 < end else []
+    return piecewise([((x - start) / (end - start), float(whole(x))) for x in (start, *corner, end)])
+
+
+def train_plainly(
+    model: nn.Module, images: Images, plan: PruningSettings, epochs: int, rate: Schedule, rng: torch.Generator
+) -> nn.Module:
+    """Train a copy of a network without a price."""
+    trained = train_participation(
+        model,
+        images.inputs,
+        images.targets,
+        epochs=epochs,
+        batch_size=plan.batch_size,
+        learning_rate=rate,
+        rng=rng,
+    )
+    return trained.models[0]
+
+
+def _pruned(model: nn.Module, profile: np.ndarray, images: Images) -> Pruned:
+    return prune(model, profile, images.inputs[:32])
+
+
+def _best(importance: np.ndarray, count: int, sizes: tuple[int, ...]) -> np.ndarray:
+    """A profile that keeps the most important units, and one of each layer whatever it is worth."""
+    ranked = importance.copy()
+    for layer in np.split(np.arange(len(ranked)), np.cumsum(sizes)[:-1]):
+        ranked[layer[importance[layer].argmax()]] = np.inf
+    profile = np.zeros(len(ranked))
+    profile[np.argsort(-ranked, kind="stable")[:count]] = 1.0
+    return profile
+
+
+@torch.no_grad()
+def _measured(model: nn.Module, images: Images) -> dict[str, float]:
+    """What a network is worth, and what it costs."""
+    model.eval()
+    outputs = torch.cat([model(rows) for rows in images.test_inputs.split(2000)])
+    gates = insert_gates(copy.deepcopy(model))
+    return {
+        "accuracy": float((outputs.argmax(dim=1) == images.test_targets).double().mean()),
+        "test_loss": float(nn.functional.cross_entropy(outputs, images.test_targets)),
+        "units": float(gates.n_players),
+        "multiply_adds": float(multiply_adds(model, images.test_inputs[:1])),
+    }
+
+
+@torch.no_grad()
+def _scores(networks: StackedModules, images: Images) -> Tensor:
+    """(1, runs) accuracy on the test rows."""
+    outputs = torch.cat([networks(rows) for rows in images.test_inputs.split(2000)], dim=1)
+    return (outputs.argmax(dim=2) == images.test_targets).double().mean(dim=1).unsqueeze(0)

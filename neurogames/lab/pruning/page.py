@@ -1,0 +1,182 @@
+"""The report of the pruning study: one page that can be read offline, made from ``results.nc`` alone."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from neurogames.games.arguments import refusal
+from neurogames.lab.page import DrawnFigure, Page, ShownTable, write_page
+from neurogames.lab.pruning import analysis, plots
+from neurogames.lab.pruning.verdicts import pruning_verdicts
+from neurogames.lab.store import read_dataset
+
+READING = (
+    "How to read this: an interval that contains zero claims nothing. Every method had the same number of epochs: the "
+    "corrected rule and the networks from scratch all of them; magnitude, Taylor and random half for the whole network "
+    "and half for what was kept of it. They keep as many units as the rule did with the same seed, and share them out "
+    "over the layers as their own order says, so multiply-adds differ a little. Random pruning that is trained on is a "
+    "control that is hard to beat. No run looks at the test rows while it trains. An equilibrium says that no "
+    "unit gains by leaving alone; it does not say that no other set of units is better."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PruningFindings:
+    """What the report of a pruning study rests on.
+
+    Attributes:
+        page: the path of ``report.html``.
+        tables: the tables of the page, by name.
+        verdicts: see :func:`neurogames.lab.pruning.verdicts.pruning_verdicts`.
+    """
+
+    page: Path
+    tables: dict[str, pd.DataFrame]
+    verdicts: list[str]
+
+
+def write_pruning_page(folder: str | Path) -> PruningFindings:
+    """Write ``report.html``, the figures (PNG, SVG) and the tables (CSV) beside the results of a pruning study.
+
+    Args:
+        folder: a folder in which a pruning study has left its ``results.nc``.
+
+    Returns:
+        The path of the page and what it says.
+
+    Raises:
+        ValueError: there is no ``results.nc``, or it is none of a pruning study.
+    """
+    folder = Path(folder).resolve()
+    results = read_dataset(folder / "results.nc")
+    if results.attrs.get("study") != "pruning":
+        raise refusal("folder", str(folder), "a folder with the results of a pruning study")
+    settings = results.attrs["settings"]
+    rng = np.random.default_rng([settings["first_seed"], 1])
+    differences = analysis.difference_table(results, rng=rng)
+    sentences = pruning_verdicts(results, differences, rng=rng)
+    tables = _tables(results, differences)
+    page = Page(
+        title=f"Pruning as a game on {settings['data'].replace('_', '-')}: who earns its place",
+        subtitle=_subtitle(results),
+        verdicts=sentences,
+        reading=READING,
+        notes=_notes(results),
+        figures=_figures(results),
+        tables=tables,
+        rerun=shlex.join(
+            ["neurogames", "prune", settings["data"], "--again", folder.name, "--out", f"{folder.name}-again"]
+        ),
+        settings=settings,
+        versions=results.attrs["versions"],
+    )
+    return PruningFindings(write_page(page, folder), {table.name: table.frame for table in tables}, sentences)
+
+
+def _subtitle(results: xr.Dataset) -> str:
+    settings = results.attrs["settings"]
+    layers = "-".join(map(str, settings["hidden"]))
+    return (
+        f"{settings['architecture'].upper()} with {layers} units, {results.sizes['seed']} seeds; the corrected rule at "
+        f"{results.sizes['price']} fees with four controls of {settings['epochs']} epochs each; the paper's four "
+        f"configurations over {settings['paper_epochs']} epochs; the game of the network trained plainly."
+    )
+
+
+def _notes(results: xr.Dataset) -> list[str]:
+    notes = [
+        "Seconds were measured while other processes may have been running.",
+        f"Worths and games are measured on the first {results.attrs['settings']['game_rows']:,} training rows.",
+    ]
+    if analysis.published(results):
+        notes.append(
+            "The paper names neither its optimiser nor its rate for the weights; the rerun takes Adam at "
+            f"{results.attrs['settings']['paper_learning_rate']:g}."
+        )
+    return notes
+
+
+def _figures(results: xr.Dataset) -> list[DrawnFigure]:
+    stop, last = analysis.stopping_epoch(results), int(results["paper_epoch"][-1])
+    shown = " Hollow: the paper's four points as published." if analysis.published(results) else ""
+    drawn = [
+        (
+            "accuracy-units",
+            plots.plot_accuracy(results, "units"),
+            "Test accuracy against the number of units kept. Lines are medians over seeds, small marks the seeds, the "
+            "horizontal line the whole network trained without a price. Crosses are the paper's runs, "
+            f"upright where the paper stops (epoch {stop}), slanting at epoch {last}, at 1 if none is left.{shown}",
+        ),
+        (
+            "accuracy-work",
+            plots.plot_accuracy(results, "multiply_adds"),
+            "Test accuracy against the multiply-adds of one picture, which is what a smaller network saves.",
+        ),
+        (
+            "paper",
+            plots.plot_paper(results),
+            "The paper's configurations, epoch by epoch: medians over seeds, bands from least to greatest. The dotted "
+            "line is where the paper stops. In an equilibrium the residual is 0.",
+        ),
+        (
+            "predictions",
+            plots.plot_predictions(results),
+            "Predicted against real rise of the loss of the plainly trained network when random units are removed, on "
+            "the rows of the game: by the second-order game, with exact worths of single units and the same "
+            "interactions, by second-order worths added up, and by slopes. On the line a prediction is exact; the "
+            "darker a dot, the more units are removed. Axes are linear near zero.",
+        ),
+    ]
+    return [DrawnFigure(*parts) for parts in drawn]
+
+
+def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
+    return [
+        ShownTable(
+            name="methods",
+            title="Accuracy at every fee",
+            caption="Medians over seeds; accuracy in %, with the least and greatest over seeds. 'dense' is the whole "
+            "network trained without a price.",
+            frame=analysis.method_table(results),
+        ),
+        ShownTable(
+            name="differences",
+            title="Equilibrium minus opponent",
+            caption="Percentage points of accuracy, paired by seed, with a t interval of 95 %; 'p' is the sign-flip "
+            "test. 'all' is the mean over fees. No correction is made for the number of rows.",
+            frame=differences,
+        ),
+        ShownTable(
+            name="paper",
+            title="The paper's configurations",
+            caption="Medians over seeds where the paper stops and at the end. 'unsettled' is the percentage of units "
+            "whose best response is more than 0.01 away.",
+            frame=analysis.paper_table(results),
+        ),
+        ShownTable(
+            name="equilibrium",
+            title="Is the end of the corrected rule an equilibrium?",
+            caption="'least_worth' is the least exact worth of a unit over the fee: from 1 on nobody gains by leaving. "
+            "'residual' (greatest over seeds) is that of the certificate, which asks for partial shares too.",
+            frame=analysis.equilibrium_table(results),
+        ),
+        ShownTable(
+            name="game",
+            title="The game of the plainly trained network",
+            caption="A row per seed, at the price of the median unit.",
+            frame=analysis.game_table(results),
+        ),
+        ShownTable(
+            name="ranking",
+            title="Does the game rank real losses?",
+            caption="Spearman correlation of predicted with real rise of the loss over random profiles: median over "
+            "seeds, least, greatest; on test rows; and predicted over real (median). 'share removed' only counts.",
+            frame=analysis.prediction_table(results),
+        ),
+    ]

@@ -1,0 +1,132 @@
+"""Everything the pruning study depends on, and the networks it trains."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurogames.games.arguments import number, refusal, whole
+from neurogames.lab.data.images import IMAGE_NAMES
+
+PAPER_CONFIGURATIONS = {
+    "Very High Beta": (0.1, 0.0),
+    "Extreme Beta": (0.5, 0.0),
+    "L1 Sparsity Strong": (0.001, 0.1),
+    "L1+L2 Combined": (0.05, 0.05),
+}
+"""Ridge beta and price gamma of the four configurations of arXiv 2512.22106, table 1."""
+
+
+@dataclass(frozen=True)
+class PruningSettings:
+    """Settings of one pruning study.
+
+    Args:
+        data: "mnist", "fashion_mnist" or "digits".
+        architecture: "mlp", Linear layers of ``hidden`` units; or "cnn", two 3 x 3 convolutions of ``hidden[:2]``
+            filters with BatchNorm and pooling, and Linear layers of the rest.
+        hidden: units of each hidden layer.
+        prices: increasing fees of the corrected rule, in units of the loss.
+        seeds: number of independent repetitions (first weights, order of the rows), at least 2.
+        first_seed: seed of the first repetition; the others follow.
+        epochs: passes over the rows, for the corrected rule and each of its controls alike.
+        paper_epochs: passes for the paper's configurations; it stopped at 20.
+        batch_size: rows of a mini-batch.
+        learning_rate: Adam's rate at the start of the corrected rule and its controls; it falls linearly to a
+            hundredth over the last 40 % of the steps.
+        paper_learning_rate: Adam's rate for the paper's configurations, kept constant.
+        rows: training rows used; all if ``None``.
+        game_rows: training rows on which games are measured.
+        profiles: random profiles on which the predicted loss is set against the real one.
+    """
+
+    data: str = "mnist"
+    architecture: str = "mlp"
+    hidden: tuple[int, ...] = (512, 256)
+    prices: tuple[float, ...] = (3e-5, 3e-4, 2e-3, 1.2e-2, 4e-2, 0.12, 0.18, 0.25)
+    seeds: int = 3
+    first_seed: int = 0
+    epochs: int = 20
+    paper_epochs: int = 60
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    paper_learning_rate: float = 1e-3
+    rows: int | None = None
+    game_rows: int = 5000
+    profiles: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        if self.data not in IMAGE_NAMES:
+            raise refusal("data", self.data, f"one of {', '.join(IMAGE_NAMES)}")
+        if self.architecture not in ("mlp", "cnn"):
+            raise refusal("architecture", self.architecture, "'mlp' or 'cnn'")
+        least = 1 if self.architecture == "mlp" else 3
+        if len(self.hidden) < least:
+            raise refusal("hidden", self.hidden, f"at least {least} layers of units")
+        for units in self.hidden:
+            whole("hidden", units, least=1)
+        for price in self.prices:
+            number("prices", price, "a fee > 0", lambda value: value > 0)
+        if len(self.prices) < 2 or not all(low < high for low, high in pairwise(self.prices)):
+            raise refusal("prices", self.prices, "two or more increasing fees")
+        whole("seeds", self.seeds, least=2)
+        whole("first_seed", self.first_seed, least=0)
+        whole("epochs", self.epochs, least=2)
+        for name in ("paper_epochs", "batch_size", "game_rows"):
+            whole(name, getattr(self, name), least=1)
+        whole("profiles", self.profiles, least=3)
+        for name in ("learning_rate", "paper_learning_rate"):
+            number(name, getattr(self, name), "a number > 0", lambda value: value > 0)
+        if self.rows is not None:
+            whole("rows", self.rows, least=self.batch_size)
+
+    def quick(self) -> PruningSettings:
+        """Return a smaller copy for a first look: digits, a small network, two seeds.
+
+        >>> PruningSettings().quick().data
+        'digits'
+        """
+        hidden = (64, 32) if self.architecture == "mlp" else (8, 8, 16)
+        small = {"data": "digits", "hidden": hidden, "prices": (1e-3, 1e-2, 1e-1), "batch_size": 32, "rows": None}
+        return replace(self, **small, seeds=2, epochs=20, paper_epochs=40, game_rows=1000, profiles=30)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values that TOML can hold; what is ``None`` is left out."""
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in plain.items() if value is not None}
+
+
+def untrained(
+    settings: PruningSettings, shape: tuple[int, int], n_classes: int, hidden: tuple[int, ...]
+) -> nn.Sequential:
+    """Build the study's architecture with other numbers of units; pictures are (rows, 1, height, width)."""
+    height, width = shape
+    layers: list[nn.Module] = []
+    channels, rest = 1, hidden
+    if settings.architecture == "cnn":
+        for filters in hidden[:2]:
+            layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(2)]
+            channels, height, width = filters, height // 2, width // 2
+        rest = hidden[2:]
+    layers.append(nn.Flatten())
+    widths = (channels * height * width, *rest)
+    for entering, leaving in pairwise(widths):
+        layers += [nn.Linear(entering, leaving), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+
+
+@torch.no_grad()
+def draw_weights(model: nn.Module, rng: torch.Generator) -> nn.Module:
+    """Draw the weights of Linear and Conv layers anew by torch's usual law, from a generator; return the model."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            bound = max(1, module.weight[0].numel()) ** -0.5
+            module.weight.uniform_(-bound, bound, generator=rng)
+            if module.bias is not None:
+                module.bias.uniform_(-bound, bound, generator=rng)
+    return model

@@ -1,0 +1,76 @@
+"""The certificate of joint training, against a search over every share by running the network."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from neurogames.bridge.participation.certificate import fee_certificate
+from neurogames.bridge.participation.gates import insert_gates
+
+
+def linear_network(seed=0):
+    """Linear up to its squared error, so that the loss is a parabola in every gate."""
+    rng = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 5), nn.Identity(), nn.Linear(5, 2))
+    with torch.no_grad():
+        for value in model.parameters():
+            value.copy_(torch.randn(value.shape, generator=rng))
+    return model.double(), (torch.randn(40, 3, generator=rng).double(), torch.randn(40, 2, generator=rng).double())
+
+
+@pytest.mark.parametrize("price", [0.0, 0.3, 2.0, 50.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_moves_are_best_responses_found_by_search(seed, price):
+    model, data = linear_network(seed)
+    profile = np.array([1.0, 0.5, 0.0, 1.0, 0.25])
+    found = fee_certificate(model, profile, price, functional.mse_loss, data)
+    gates = insert_gates(model)
+    grid = np.linspace(0, 1, 401)
+
+    def loss(shares):
+        gates.assign(shares)
+        with torch.no_grad():
+            return float(functional.mse_loss(model(data[0]), data[1]))
+
+    base = loss(profile)
+    gains = []
+    for unit in np.flatnonzero(profile):
+        payoffs = []
+        for share in grid:
+            shares = profile.copy()
+            shares[unit] = share
+            payoffs.append(-loss(shares) - price * (share > 0))
+        assert found.worth[unit] == pytest.approx(-payoffs[0] - base, abs=1e-9)
+        assert profile[unit] + found.move[unit] == pytest.approx(grid[int(np.argmax(payoffs))], abs=0.006)
+        gains.append(payoffs[0] - (-base - price))
+    assert found.regret == pytest.approx(max(0.0, *gains), abs=1e-9)
+    assert np.isnan(found.worth[2])
+    assert found.move[2] == 0
+    assert found.residual == np.abs(found.move).max()
+
+
+def test_the_model_is_left_as_it_is():
+    model, data = linear_network()
+    before = [value.clone() for value in model.state_dict().values()]
+    fee_certificate(model, np.ones(5), 0.1, functional.mse_loss, data)
+    assert all(torch.equal(old, new) for old, new in zip(before, model.state_dict().values(), strict=True))
+    assert model.training
+
+
+def test_a_collapsed_network_has_nobody_to_regret():
+    model, data = linear_network()
+    found = fee_certificate(model, np.zeros(5), 0.1, functional.mse_loss, data)
+    assert found.regret == 0
+    assert found.residual == 0
+
+
+@pytest.mark.parametrize(
+    ("profile", "price", "named"),
+    [(np.ones(4), 0.1, "profile"), (np.full(5, 2.0), 0.1, "profile"), (np.ones(5), -1, "price")],
+)
+def test_wrong_arguments_are_named(profile, price, named):
+    model, data = linear_network()
+    with pytest.raises(ValueError, match=f"^{named}: got"):
+        fee_certificate(model, profile, price, functional.mse_loss, data)

@@ -1,0 +1,96 @@
+"""A study goes all the way, goes on where it stopped, and says what its results say."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+
+from neurogames.lab.pruning import study as pruning_study
+from neurogames.lab.pruning.page import write_pruning_page
+from neurogames.lab.pruning.settings import PruningSettings
+from neurogames.lab.pruning.study import PruningStudy, read_pruning_settings, run_pruning
+from neurogames.lab.store import read_dataset
+from tests.lab.pruning.test_game import TINY
+
+TIMED = ["game_extraction_seconds", "game_solution_seconds"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> PruningStudy:
+    """A finished study; not to be written to."""
+    return run_pruning(TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
+
+
+def test_a_study_leaves_results_report_figures_and_tables(finished):
+    names = {path.name for path in finished.folder.iterdir()}
+    assert {"results.nc", "report.html", "settings.toml", "prices", "paper", "game"} <= names
+    assert {f"{name}.csv" for name in finished.tables} <= names
+    assert {"accuracy-units.png", "accuracy-work.svg", "paper.png", "predictions.svg"} <= names
+    assert read_dataset(finished.folder / "results.nc").identical(finished.results)
+    assert finished.results.sizes["seed"] == 2
+
+
+def test_the_page_says_every_verdict_and_can_be_written_again(finished, tmp_path):
+    page = (finished.folder / "report.html").read_bytes()
+    assert page.decode().count("<li>") == len(finished.verdicts)
+    assert "neurogames prune digits --again tiny --out tiny-again" in page.decode()
+    copied = tmp_path / "tiny"
+    copied.mkdir()
+    shutil.copy(finished.folder / "results.nc", copied)
+    again = write_pruning_page(copied)
+    assert again.page.read_bytes() == page
+    assert again.verdicts == finished.verdicts
+
+
+def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "tiny"
+    shutil.copytree(finished.folder, folder)
+    (lost,) = (folder / "game" / "cells").glob("seed=1-*.nc")
+    lost.unlink()
+    (folder / "results.nc").unlink()
+    monkeypatch.setattr(pruning_study, "PARTS", {**pruning_study.PARTS})
+    stages = []
+    again = run_pruning(TINY, folder, workers=1, progress=lambda *words: stages.append(words))
+    assert again.results.drop_vars(TIMED).identical(finished.results.drop_vars(TIMED))
+    times = {path: path.stat().st_mtime_ns for path in folder.glob("*/cells/*.nc")}
+    assert times[lost] == max(times.values())
+    assert ("prices", 2, 2) in stages
+    assert stages[-1] == ("done", 1, 1)
+
+
+def test_other_settings_need_another_folder(finished):
+    with pytest.raises(ValueError, match="epochs"):
+        run_pruning(dataclasses.replace(TINY, epochs=3), finished.folder, workers=1)
+
+
+def test_wrong_settings_are_refused_before_any_work(tmp_path):
+    with pytest.raises(ValueError, match="batch_size: got 4096"):
+        run_pruning(dataclasses.replace(TINY, rows=None, batch_size=4096), tmp_path / "new", workers=1)
+    assert not (tmp_path / "new").exists()
+
+
+def test_settings_come_back_from_the_folder(finished, tmp_path):
+    assert read_pruning_settings(finished.folder) == TINY
+    (tmp_path / "settings.toml").write_text("[settings]\nkeep_probs = [0.5]\n")
+    with pytest.raises(ValueError, match="keep_probs"):
+        read_pruning_settings(tmp_path)
+
+
+def test_a_folder_of_something_else_has_no_pruning_page(comparison):
+    with pytest.raises(ValueError, match="a pruning study"):
+        write_pruning_page(comparison.folder)
+
+
+def test_a_convolutional_network_goes_all_the_way_too(tmp_path):
+    settings = dataclasses.replace(TINY, architecture="cnn", hidden=(2, 3, 4), epochs=2, paper_epochs=1, profiles=3)
+    study = run_pruning(settings, tmp_path / "cnn", workers=1)
+    assert study.results.sizes["layer"] == 3
+    assert (study.results["units"] <= 9).all()
+
+
+def test_the_quick_study_is_small():
+    quick = PruningSettings().quick()
+    assert quick.data == "digits"
+    assert sum(quick.hidden) < 200
