@@ -15,34 +15,25 @@ neurogames-runs/...). A second start goes on where the first one stopped.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from neurogames.lab.neurogame.settings import NeurogameSettings
-from neurogames.lab.neurogame.study import run_neurogame
-
-LARGE = {"rows": 5000, "test_rows": 5000, "epochs": 20}
-STUDIES = {
-    "digits": NeurogameSettings(),
-    "mnist": NeurogameSettings(data="mnist", **LARGE),
-    "fashion_mnist": NeurogameSettings(data="fashion_mnist", **LARGE),
-}
+from neurogames.lab.terminal import ends_plainly, run_named
 
 
-def main(name: str, folder: Path | None) -> None:
-    """Run one study, and print its sentences and tables."""
-    study = run_neurogame(
-        STUDIES[name], folder, progress=lambda stage, done, total: print(f"{stage} {done}/{total}", file=sys.stderr)
-    )
-    for sentence in study.verdicts:
-        print(f"- {sentence}")
+@ends_plainly
+def main(
+    data: Annotated[str, typer.Argument(help="digits, mnist or fashion_mnist.")] = "digits",
+    folder: Annotated[Path | None, typer.Argument(help="Where to write; an unfinished study there is resumed.")] = None,
+) -> None:
+    """Run the study of one data set, and print its sentences and tables."""
+    study = run_named("neurogame", NeurogameSettings.for_data(data), folder)
     for title, table in study.tables.items():
         print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4g}'.format)}")
-    print(f"\n{study.folder / 'report.html'}")
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1] if len(sys.argv) > 1 else "digits"
-    if asked not in STUDIES:
-        sys.exit(f"study: got {asked!r}, expected one of {', '.join(STUDIES)}")
-    main(asked, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    typer.run(main)

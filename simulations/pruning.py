@@ -16,40 +16,25 @@ on where the first one stopped.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from neurogames.lab.pruning.settings import PruningSettings
-from neurogames.lab.pruning.study import run_pruning
-
-STUDIES = {
-    "mnist": PruningSettings(),
-    "fashion_mnist": PruningSettings(
-        data="fashion_mnist",
-        architecture="cnn",
-        hidden=(8, 16, 32),
-        prices=(1e-3, 4e-3, 1.5e-2, 6e-2, 0.2),
-        rows=5000,
-        batch_size=32,
-    ),
-    "digits": PruningSettings().quick(),
-}
+from neurogames.lab.terminal import ends_plainly, run_named
 
 
-def main(name: str, folder: Path | None) -> None:
-    """Run one study, and print its sentences and tables."""
-    study = run_pruning(
-        STUDIES[name], folder, progress=lambda stage, done, total: print(f"{stage} {done}/{total}", file=sys.stderr)
-    )
-    for sentence in study.verdicts:
-        print(f"- {sentence}")
+@ends_plainly
+def main(
+    data: Annotated[str, typer.Argument(help="digits, mnist or fashion_mnist.")] = "mnist",
+    folder: Annotated[Path | None, typer.Argument(help="Where to write; an unfinished study there is resumed.")] = None,
+) -> None:
+    """Run the study of one data set, and print its sentences and tables."""
+    study = run_named("pruning", PruningSettings.for_data(data), folder)
     for title, table in study.tables.items():
         print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4g}'.format)}")
-    print(f"\n{study.folder / 'report.html'}")
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1] if len(sys.argv) > 1 else "mnist"
-    if asked not in STUDIES:
-        sys.exit(f"study: got {asked!r}, expected one of {', '.join(STUDIES)}")
-    main(asked, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    typer.run(main)

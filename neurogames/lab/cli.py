@@ -87,12 +87,7 @@ def compare(
     given = {name: value for name, value in options.items() if value not in (None, [])}
     chosen = Settings.from_dict({**base.to_dict(), **given})
     folder = default_folder(chosen) if out is None else out
-    with progress_bar() as bar:
-        line = bar.add_task("reading data", total=None)
-
-        def advance(stage: str, done: int, total: int) -> None:
-            bar.update(line, description=stage, completed=done, total=total)
-
+    with progress_bar() as advance:
         # Starting another process takes longer than all the training of a first look.
         workers = 1 if quick and workers is None else workers
         comparison = run(chosen, folder, workers=workers, progress=advance)

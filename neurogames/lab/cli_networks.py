@@ -15,13 +15,12 @@ from typer import Argument, Option
 
 from neurogames.games.arguments import refusal
 from neurogames.lab.studies import named_study
-from neurogames.lab.terminal import ends_plainly, progress_bar, say
+from neurogames.lab.terminal import ends_plainly, run_named, say
 
 if TYPE_CHECKING:
     from neurogames.lab.pruning.saved import SavedPruning
     from neurogames.lab.pruning.settings import PruningSettings
 
-CNN_HIDDEN = (16, 32, 64)
 QUICK_ROWS = 2000
 _LISTED = 12
 _FAR = 3.0
@@ -58,7 +57,7 @@ def prune(
     if target in IMAGE_NAMES:
         _refuse_given(target, {"data": data, "below": below})
         given = {"prices": tuple(sorted(set(price or []))), "rows": rows} | for_study
-        _run_study("pruning", _pruning_settings(target, given), out, workers)
+        run_named("pruning", _pruning_settings(target, given), out, workers)
         return
     if not Path(target).expanduser().exists():
         raise refusal("target", target, f"one of {', '.join(IMAGE_NAMES)}, or the file of a saved model")
@@ -73,41 +72,38 @@ def prune(
 @ends_plainly
 def study(
     name: Annotated[str, Argument(help="Name of the study, such as pruning.")],
+    data: Annotated[str | None, Option(help="digits, mnist or fashion_mnist, with the settings that suit it.")] = None,
+    again: Annotated[Path | None, Option(help="Folder of a run whose settings to take.")] = None,
     quick: Annotated[bool, Option("--quick", help="A first look.")] = False,
     out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
     workers: Annotated[int | None, Option(help="Processes side by side; every core if not given.")] = None,
 ) -> None:
-    """Run a named study with its default settings, and write a report."""
-    settings = named_study(name).load()[0]()
-    _run_study(name, settings.quick() if quick else settings, out, workers)
+    """Run a named study, and write a report."""
+    kind = named_study(name).load()[0]
+    if data is not None and again is not None:
+        raise refusal("data", data, "nothing, as --again says which data")
+    if again is not None:
+        from neurogames.lab.study import settings_of_run
 
-
-def _run_study(name: str, settings: Any, out: Path | None, workers: int | None) -> None:
-    """Run a study with a progress bar, and say what came out."""
-    run = named_study(name).load()[1]
-    with progress_bar() as bar:
-        line = bar.add_task("reading data", total=None)
-
-        def advance(stage: str, done: int, total: int) -> None:
-            bar.update(line, description=stage, completed=done, total=total)
-
-        finished = run(settings, out, workers=workers, progress=advance)
-    for sentence in finished.verdicts:
-        say(f"• {sentence}")
-    say(f"\nReport: {finished.folder / 'report.html'}")
+        settings = settings_of_run(again, kind)
+    else:
+        settings = kind() if data is None else kind.for_data(data)
+    run_named(name, settings.quick() if quick else settings, out, workers)
 
 
 def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
     """Settings of a pruning study: the defaults or those of a run, made quick if asked, and what is given."""
-    from neurogames.lab.pruning.settings import PruningSettings
-    from neurogames.lab.pruning.study import read_pruning_settings
+    from neurogames.lab.pruning.settings import HIDDEN, PruningSettings
+    from neurogames.lab.study import settings_of_run
 
-    base = PruningSettings() if given["again"] is None else read_pruning_settings(given["again"])
+    base = (
+        PruningSettings.for_data(data)
+        if given["again"] is None
+        else dataclasses.replace(settings_of_run(given["again"], PruningSettings), data=data)
+    )
     architecture = given["architecture"]
     if architecture not in (None, base.architecture):
-        hidden = CNN_HIDDEN if architecture == "cnn" else PruningSettings().hidden
-        base = dataclasses.replace(base, architecture=architecture, hidden=hidden)
-    base = dataclasses.replace(base, data=data)
+        base = dataclasses.replace(base, architecture=architecture, hidden=HIDDEN.get(architecture, base.hidden))
     if given["quick"]:
         base = dataclasses.replace(base.quick(), data=data, rows=None if data == "digits" else QUICK_ROWS)
     names = ("seeds", "epochs", "paper_epochs", "prices", "rows")

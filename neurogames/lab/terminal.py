@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from neurogames.lab.studies import named_study
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neurogames.lab.study import FinishedStudy
 
 
 def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,12 +43,30 @@ def say(text: str) -> None:
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def progress_bar() -> Progress:
-    """Return a bar on stderr, to be entered by ``with``."""
-    return Progress(
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr, and give the function that moves it: ``advance(stage, done, total)``."""
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
+    with bar:
+        line = bar.add_task("reading data", total=None)
+
+        def advance(stage: str, done: int, total: int) -> None:
+            bar.update(line, description=stage, completed=done, total=total)
+
+        yield advance
+
+
+def run_named(name: str, settings: Any, out: Path | None, workers: int | None = None) -> FinishedStudy:
+    """Run a study of ``studies`` with a progress bar, and say what came out."""
+    with progress_bar() as advance:
+        finished: FinishedStudy = named_study(name).load()[1](settings, out, workers=workers, progress=advance)
+    for sentence in finished.verdicts:
+        say(f"• {sentence}")
+    say(f"\nReport: {finished.folder / 'report.html'}")
+    return finished

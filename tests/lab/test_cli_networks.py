@@ -50,6 +50,10 @@ def model(tmp_path: Path) -> Path:
         ("prune digits --price 0.1", "prices: got (0.1,)"),
         ("prune digits --again nowhere", "nowhere"),
         ("study nothing", "study: got 'nothing'"),
+        ("study pruning --data cats", "data: got 'cats'"),
+        ("study neurogame --data cats", "data: got 'cats'"),
+        ("study neurogame --again nowhere", "nowhere"),
+        ("study neurogame --data digits --again nowhere", "data: got 'digits'"),
         ("report nowhere", "nowhere"),
     ],
 )
@@ -86,7 +90,7 @@ def test_a_study_runs_reports_and_runs_again(tmp_path: Path) -> None:
     (first / "report.html").unlink()
     assert _run("report", str(first)).exit_code == 0
     assert (first / "report.html").read_bytes() == page
-    again = _run("prune", "digits", "--again", str(first), "--out", str(second), "--workers", "1")
+    again = _run("study", "pruning", "--again", str(first), "--out", str(second), "--workers", "1")
     assert again.exit_code == 0, again.stderr
     timed = ["game_extraction_seconds", "game_solution_seconds"]
     results = [read_dataset(folder / "results.nc").drop_vars(timed) for folder in (first, second)]

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +23,8 @@ from neurogames.lab.comparison.simulation import simulate_composition
 from neurogames.lab.data.datasets import load_dataset
 from neurogames.lab.data.preparation import prepare
 from neurogames.lab.store import open_run, read_dataset, versions, write_dataset
+from neurogames.lab.study import Progress
 from neurogames.lab.sweep import sweep
-
-Progress = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neurogames.games.arguments import refusal
 from neurogames.lab.neurogame import analysis, plots
 from neurogames.lab.neurogame.verdicts import neurogame_verdicts
-from neurogames.lab.page import DrawnFigure, Page, ShownTable, write_page
-from neurogames.lab.store import read_dataset
+from neurogames.lab.page import DrawnFigure, Page, ShownTable
+from neurogames.lab.study import Findings, publish, study_results
 
 READING = (
     "How to read this: an interval that contains zero claims nothing. Energy, payoff and threshold are not published "
@@ -29,22 +27,7 @@ READING = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class NeurogameFindings:
-    """What the report of a NEUROGAME study rests on.
-
-    Attributes:
-        page: the path of ``report.html``.
-        tables: the tables of the page, by name.
-        verdicts: see :func:`neurogames.lab.neurogame.verdicts.neurogame_verdicts`.
-    """
-
-    page: Path
-    tables: dict[str, pd.DataFrame]
-    verdicts: list[str]
-
-
-def write_neurogame_page(folder: str | Path) -> NeurogameFindings:
+def write_neurogame_page(folder: str | Path) -> Findings:
     """Write ``report.html``, the figures (PNG, SVG) and the tables (CSV) beside the results of a NEUROGAME study.
 
     Args:
@@ -57,28 +40,24 @@ def write_neurogame_page(folder: str | Path) -> NeurogameFindings:
         ValueError: there is no ``results.nc``, or it is none of a NEUROGAME study.
     """
     folder = Path(folder).resolve()
-    results = read_dataset(folder / "results.nc")
-    if results.attrs.get("study") != "neurogame":
-        raise refusal("folder", str(folder), "a folder with the results of a NEUROGAME study")
+    results = study_results(folder, "neurogame")
     settings = results.attrs["settings"]
     rng = np.random.default_rng([settings["first_seed"], 2])
     differences = analysis.difference_table(results, rng=rng)
     maps = analysis.map_differences(results, rng=rng)
-    sentences = neurogame_verdicts(results, differences, maps)
-    tables = _tables(results, differences, maps)
     page = Page(
         title=f"NEUROGAME on {settings['data'].replace('_', '-')}: do strong coalitions help?",
         subtitle=_subtitle(results),
-        verdicts=sentences,
+        verdicts=neurogame_verdicts(results, differences, maps),
         reading=READING,
         notes=["Seconds were measured while other processes may have been running."],
         figures=_figures(results),
-        tables=tables,
-        rerun=shlex.join(["python", "simulations/neurogame.py", settings["data"], f"{folder.name}-again"]),
+        tables=_tables(results, differences, maps),
+        rerun=shlex.join(["neurogames", "study", "neurogame", "--again", folder.name, "--out", f"{folder.name}-again"]),
         settings=settings,
         versions=results.attrs["versions"],
     )
-    return NeurogameFindings(write_page(page, folder), {table.name: table.frame for table in tables}, sentences)
+    return publish(page, folder)
 
 
 def _subtitle(results: xr.Dataset) -> str:

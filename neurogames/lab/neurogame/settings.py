@@ -115,6 +115,15 @@ class NeurogameSettings:
         """
         return cls(**plain | {"variants": tuple(tuple(variant) for variant in plain["variants"])})
 
+    @classmethod
+    def for_data(cls, data: str) -> NeurogameSettings:
+        """Return what suits a data set: all digits, or 5,000 rows of a larger one.
+
+        >>> NeurogameSettings.for_data("mnist").rows
+        5000
+        """
+        return cls(data) if data == "digits" else cls(data, rows=5000, test_rows=5000, epochs=20)
+
 
 def variant_name(variant: Variant) -> str:
     """Name a filter; g is left out where it rises from 0 to 1."""

@@ -1,45 +1,14 @@
-"""The NEUROGAME study: coalition filters, their controls, and whether their Shapley values explain anything.
-
-It is a sweep over seeds; each repetition trains every arm one after the other. Whatever is finished stays; the same
-call goes on where another one stopped.
-"""
+"""The NEUROGAME study: coalition filters, their controls, and whether their Shapley values explain anything."""
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-import xarray as xr
-
-from neurogames.games.arguments import refusal, whole
+from neurogames.games.arguments import refusal
 from neurogames.lab.neurogame.measure import measure_neurogame, study_images
 from neurogames.lab.neurogame.page import write_neurogame_page
 from neurogames.lab.neurogame.settings import NeurogameSettings
-from neurogames.lab.store import open_run, versions, write_dataset
-from neurogames.lab.sweep import sweep
-
-Progress = Callable[[str, int, int], object]
-
-
-@dataclass(frozen=True, eq=False)
-class NeurogameStudy:
-    """A finished NEUROGAME study.
-
-    Attributes:
-        folder: where ``results.nc``, ``report.html``, ``settings.toml``, figures and tables lie.
-        results: every number, labelled.
-        tables: the tables of the report, by name.
-        verdicts: what can be said, in sentences.
-    """
-
-    folder: Path
-    results: xr.Dataset
-    tables: dict[str, pd.DataFrame]
-    verdicts: list[str]
+from neurogames.lab.study import FinishedStudy, Progress, run_parts
 
 
 def run_neurogame(
@@ -48,7 +17,7 @@ def run_neurogame(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> NeurogameStudy:
+) -> FinishedStudy:
     """Train and measure every arm, and write a folder with results and report.
 
     A second call with the same settings and folder computes what is missing; but for measured seconds, the result
@@ -56,7 +25,7 @@ def run_neurogame(
 
     Args:
         settings: what to study; the defaults take the digits of scikit-learn.
-        folder: where to write; :func:`default_folder` if not given.
+        folder: where to write; "neurogames-runs/neurogame-DATA" if not given.
         workers: processes that train side by side, one thread each; every core if not given.
         progress: called as ``progress(stage, done, total)``.
 
@@ -69,8 +38,6 @@ def run_neurogame(
         RuntimeError: if a repetition fails; those finished before stay.
     """
     settings = NeurogameSettings() if settings is None else settings
-    folder = default_folder(settings) if folder is None else Path(folder)
-    workers = (os.cpu_count() or 1) if workers is None else whole("workers", workers, least=1)
     images = study_images(settings)
     for name, least, rows in (
         ("batch_size", settings.batch_size, len(images.inputs)),
@@ -81,30 +48,5 @@ def run_neurogame(
     for window, *_ in settings.variants:
         if window > min(images.shape):
             raise refusal("variants", f"windows of {window} x {window}", f"windows within {images.shape} pictures")
-    run = open_run(folder, settings.to_dict())
-    cells = [{"seed": seed} for seed in range(settings.first_seed, settings.first_seed + settings.seeds)]
-    stage = functools.partial(_tell, progress, "training")
-    stage(0, len(cells))
-    measure = functools.partial(measure_neurogame, settings=settings.to_dict())
-    results = sweep(measure, cells, run.folder, workers=min(workers, len(cells)), progress=stage)
-    results.attrs = {"study": "neurogame", "settings": settings.to_dict(), "versions": versions()}
-    _tell(progress, "writing", 0, 1)
-    write_dataset(results, run.folder / "results.nc")
-    findings = write_neurogame_page(run.folder)
-    _tell(progress, "done", 1, 1)
-    return NeurogameStudy(run.folder, results, findings.tables, findings.verdicts)
-
-
-def default_folder(settings: NeurogameSettings) -> Path:
-    """Return the folder that a study of these data goes to when none is named.
-
-    >>> default_folder(NeurogameSettings()).as_posix()
-    'neurogames-runs/neurogame-digits'
-    """
-    return Path("neurogames-runs") / f"neurogame-{settings.data}"
-
-
-def _tell(progress: Progress | None, stage: str, done: int, total: int, *_: object) -> None:
-    """Report where the work stands, to whoever asked."""
-    if progress is not None:
-        progress(stage, done, total)
+    parts = {"training": measure_neurogame}
+    return run_parts("neurogame", settings, folder, parts, write_neurogame_page, workers=workers, progress=progress)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neurogames.games.arguments import refusal
-from neurogames.lab.page import DrawnFigure, Page, ShownTable, write_page
+from neurogames.lab.page import DrawnFigure, Page, ShownTable
 from neurogames.lab.pruning import analysis, plots
 from neurogames.lab.pruning.verdicts import pruning_verdicts
-from neurogames.lab.store import read_dataset
+from neurogames.lab.study import Findings, publish, study_results
 
 READING = (
     "How to read this: an interval that contains zero claims nothing. Every method had the same number of epochs: the "
@@ -26,22 +24,7 @@ READING = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class PruningFindings:
-    """What the report of a pruning study rests on.
-
-    Attributes:
-        page: the path of ``report.html``.
-        tables: the tables of the page, by name.
-        verdicts: see :func:`neurogames.lab.pruning.verdicts.pruning_verdicts`.
-    """
-
-    page: Path
-    tables: dict[str, pd.DataFrame]
-    verdicts: list[str]
-
-
-def write_pruning_page(folder: str | Path) -> PruningFindings:
+def write_pruning_page(folder: str | Path) -> Findings:
     """Write ``report.html``, the figures (PNG, SVG) and the tables (CSV) beside the results of a pruning study.
 
     Args:
@@ -54,29 +37,23 @@ def write_pruning_page(folder: str | Path) -> PruningFindings:
         ValueError: there is no ``results.nc``, or it is none of a pruning study.
     """
     folder = Path(folder).resolve()
-    results = read_dataset(folder / "results.nc")
-    if results.attrs.get("study") != "pruning":
-        raise refusal("folder", str(folder), "a folder with the results of a pruning study")
+    results = study_results(folder, "pruning")
     settings = results.attrs["settings"]
     rng = np.random.default_rng([settings["first_seed"], 1])
     differences = analysis.difference_table(results, rng=rng)
-    sentences = pruning_verdicts(results, differences, rng=rng)
-    tables = _tables(results, differences)
     page = Page(
         title=f"Pruning as a game on {settings['data'].replace('_', '-')}: who earns its place",
         subtitle=_subtitle(results),
-        verdicts=sentences,
+        verdicts=pruning_verdicts(results, differences, rng=rng),
         reading=READING,
         notes=_notes(results),
         figures=_figures(results),
-        tables=tables,
-        rerun=shlex.join(
-            ["neurogames", "prune", settings["data"], "--again", folder.name, "--out", f"{folder.name}-again"]
-        ),
+        tables=_tables(results, differences),
+        rerun=shlex.join(["neurogames", "study", "pruning", "--again", folder.name, "--out", f"{folder.name}-again"]),
         settings=settings,
         versions=results.attrs["versions"],
     )
-    return PruningFindings(write_page(page, folder), {table.name: table.frame for table in tables}, sentences)
+    return publish(page, folder)
 
 
 def _subtitle(results: xr.Dataset) -> str:

@@ -20,6 +20,9 @@ PAPER_CONFIGURATIONS = {
 }
 """Ridge beta and price gamma of the four configurations of arXiv 2512.22106, table 1."""
 
+HIDDEN = {"mlp": (512, 256), "cnn": (8, 16, 32)}
+"""Units of the hidden layers of each architecture, if nothing else is asked for."""
+
 
 @dataclass(frozen=True)
 class PruningSettings:
@@ -46,7 +49,7 @@ class PruningSettings:
 
     data: str = "mnist"
     architecture: str = "mlp"
-    hidden: tuple[int, ...] = (512, 256)
+    hidden: tuple[int, ...] = HIDDEN["mlp"]
     prices: tuple[float, ...] = (3e-5, 3e-4, 2e-3, 1.2e-2, 4e-2, 0.12, 0.18, 0.25)
     seeds: int = 3
     first_seed: int = 0
@@ -63,7 +66,7 @@ class PruningSettings:
         """Refuse what is out of range."""
         if self.data not in IMAGE_NAMES:
             raise refusal("data", self.data, f"one of {', '.join(IMAGE_NAMES)}")
-        if self.architecture not in ("mlp", "cnn"):
+        if self.architecture not in HIDDEN:
             raise refusal("architecture", self.architecture, "'mlp' or 'cnn'")
         least = 1 if self.architecture == "mlp" else 3
         if len(self.hidden) < least:
@@ -99,6 +102,29 @@ class PruningSettings:
         """Return the settings as plain values that TOML can hold; what is ``None`` is left out."""
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
         return {key: value for key, value in plain.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> PruningSettings:
+        """Read what :meth:`to_dict` returned.
+
+        >>> PruningSettings.from_dict(PruningSettings(seeds=4).to_dict()) == PruningSettings(seeds=4)
+        True
+        """
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+
+    @classmethod
+    def for_data(cls, data: str) -> PruningSettings:
+        """Return what suits a data set: a convolutional network and few rows for Fashion-MNIST, little for digits.
+
+        >>> PruningSettings.for_data("fashion_mnist").architecture
+        'cnn'
+        """
+        if data == "digits":
+            return cls().quick()
+        if data == "fashion_mnist":
+            prices = (1e-3, 4e-3, 1.5e-2, 6e-2, 0.2)
+            return cls(data, "cnn", HIDDEN["cnn"], prices, rows=5000, batch_size=32)
+        return cls(data)
 
 
 def untrained(

@@ -9,20 +9,21 @@ import pytest
 
 from neurogames.lab.neurogame.page import write_neurogame_page
 from neurogames.lab.neurogame.settings import NeurogameSettings
-from neurogames.lab.neurogame.study import NeurogameStudy, run_neurogame
+from neurogames.lab.neurogame.study import run_neurogame
 from neurogames.lab.store import read_dataset
+from neurogames.lab.study import FinishedStudy
 from tests.lab.neurogame.test_measure import TINY
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> NeurogameStudy:
+def finished(tmp_path_factory) -> FinishedStudy:
     """A finished study; not to be written to."""
     return run_neurogame(TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
 
 
 def test_a_study_leaves_results_report_figures_and_tables(finished):
     names = {path.name for path in finished.folder.iterdir()}
-    assert {"results.nc", "report.html", "settings.toml", "cells"} <= names
+    assert {"results.nc", "report.html", "settings.toml", "training"} <= names
     assert {f"{name}.csv" for name in finished.tables} <= names
     assert {f"{name}.{kind}" for name in ("accuracy", "losses", "examples", "maps") for kind in ("png", "svg")} <= names
     assert read_dataset(finished.folder / "results.nc").identical(finished.results)
@@ -30,6 +31,7 @@ def test_a_study_leaves_results_report_figures_and_tables(finished):
 
 def test_the_page_says_every_verdict_and_can_be_written_again(finished, tmp_path):
     page = (finished.folder / "report.html").read_bytes()
+    assert "neurogames study neurogame --again tiny --out tiny-again" in page.decode()
     assert page.decode().count("<li>") >= len(finished.verdicts)
     copied = tmp_path / "tiny"
     copied.mkdir()
@@ -42,8 +44,8 @@ def test_the_page_says_every_verdict_and_can_be_written_again(finished, tmp_path
 def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
     folder = tmp_path / "tiny"
     shutil.copytree(finished.folder, folder)
-    (lost,) = (folder / "cells").glob("seed=1-*.nc")
-    (kept,) = (folder / "cells").glob("seed=0-*.nc")
+    (lost,) = (folder / "training" / "cells").glob("seed=1-*.nc")
+    (kept,) = (folder / "training" / "cells").glob("seed=0-*.nc")
     before = kept.stat().st_mtime_ns
     lost.unlink()
     stages = []
@@ -69,7 +71,7 @@ def test_wrong_settings_are_refused_before_any_work(changed, expected, tmp_path)
 
 
 def test_a_folder_of_something_else_has_no_page(comparison):
-    with pytest.raises(ValueError, match="a NEUROGAME study"):
+    with pytest.raises(ValueError, match="a neurogame study"):
         write_neurogame_page(comparison.folder)
 
 

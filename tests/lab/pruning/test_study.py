@@ -7,18 +7,18 @@ import shutil
 
 import pytest
 
-from neurogames.lab.pruning import study as pruning_study
 from neurogames.lab.pruning.page import write_pruning_page
 from neurogames.lab.pruning.settings import PruningSettings
-from neurogames.lab.pruning.study import PruningStudy, read_pruning_settings, run_pruning
+from neurogames.lab.pruning.study import run_pruning
 from neurogames.lab.store import read_dataset
+from neurogames.lab.study import FinishedStudy, settings_of_run
 from tests.lab.pruning.test_game import TINY
 
 TIMED = ["game_extraction_seconds", "game_solution_seconds"]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> PruningStudy:
+def finished(tmp_path_factory) -> FinishedStudy:
     """A finished study; not to be written to."""
     return run_pruning(TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
 
@@ -35,7 +35,7 @@ def test_a_study_leaves_results_report_figures_and_tables(finished):
 def test_the_page_says_every_verdict_and_can_be_written_again(finished, tmp_path):
     page = (finished.folder / "report.html").read_bytes()
     assert page.decode().count("<li>") == len(finished.verdicts)
-    assert "neurogames prune digits --again tiny --out tiny-again" in page.decode()
+    assert "neurogames study pruning --again tiny --out tiny-again" in page.decode()
     copied = tmp_path / "tiny"
     copied.mkdir()
     shutil.copy(finished.folder / "results.nc", copied)
@@ -44,13 +44,12 @@ def test_the_page_says_every_verdict_and_can_be_written_again(finished, tmp_path
     assert again.verdicts == finished.verdicts
 
 
-def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path, monkeypatch):
+def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
     folder = tmp_path / "tiny"
     shutil.copytree(finished.folder, folder)
     (lost,) = (folder / "game" / "cells").glob("seed=1-*.nc")
     lost.unlink()
     (folder / "results.nc").unlink()
-    monkeypatch.setattr(pruning_study, "PARTS", {**pruning_study.PARTS})
     stages = []
     again = run_pruning(TINY, folder, workers=1, progress=lambda *words: stages.append(words))
     assert again.results.drop_vars(TIMED).identical(finished.results.drop_vars(TIMED))
@@ -72,10 +71,10 @@ def test_wrong_settings_are_refused_before_any_work(tmp_path):
 
 
 def test_settings_come_back_from_the_folder(finished, tmp_path):
-    assert read_pruning_settings(finished.folder) == TINY
+    assert settings_of_run(finished.folder, PruningSettings) == TINY
     (tmp_path / "settings.toml").write_text("[settings]\nkeep_probs = [0.5]\n")
     with pytest.raises(ValueError, match="keep_probs"):
-        read_pruning_settings(tmp_path)
+        settings_of_run(tmp_path, PruningSettings)
 
 
 def test_a_folder_of_something_else_has_no_pruning_page(comparison):
