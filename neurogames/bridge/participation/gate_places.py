@@ -92,7 +92,7 @@ def gate_places(model: nn.Module, units: Unit | Sequence[Unit], modules: Sequenc
     graph = _graph(model)
     if modules is None:
         final = _outputs(graph, named) if graph is not None else _last(named, inside)
-        chosen = [name for name in possible if name not in final]
+        chosen = [name for name in possible if name and name not in final]  # "" is the model, whose units are outputs
     else:
         chosen = _chosen(model, modules, possible, named, kinds)
     if not chosen:

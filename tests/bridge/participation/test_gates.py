@@ -363,6 +363,12 @@ def test_refusals_leave_the_model_untouched(wrong):
     assert_same_state(before, state(model))
 
 
+@pytest.mark.parametrize("model", [nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 3))], ids=["alone", "in a chain"])
+def test_a_model_of_one_layer_has_outputs_and_no_players(model):
+    with pytest.raises(ValueError, match="without hidden neurons"):
+        insert_gates(model)
+
+
 def test_a_gated_model_is_refused_and_keeps_its_gates():
     model, _ = case("mlp")
     gates = insert_gates(model, modules=["0"])
