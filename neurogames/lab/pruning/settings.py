@@ -50,7 +50,7 @@ class PruningSettings:
     data: str = "mnist"
     architecture: str = "mlp"
     hidden: tuple[int, ...] = HIDDEN["mlp"]
-    prices: tuple[float, ...] = (3e-5, 3e-4, 2e-3, 1.2e-2, 4e-2, 0.12, 0.18, 0.25)
+    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 8e-2, 0.1)
     seeds: int = 3
     first_seed: int = 0
     epochs: int = 20
@@ -123,7 +123,7 @@ class PruningSettings:
             return cls().quick()
         if data == "fashion_mnist":
             prices = (1e-3, 4e-3, 1.5e-2, 6e-2, 0.2)
-            return cls(data, "cnn", HIDDEN["cnn"], prices, rows=5000, batch_size=32)
+            return cls(data, "cnn", HIDDEN["cnn"], prices, rows=4000, batch_size=32)
         return cls(data)
 
 
