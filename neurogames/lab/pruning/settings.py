@@ -122,7 +122,7 @@ class PruningSettings:
         if data == "digits":
             return cls().quick()
         if data == "fashion_mnist":
-            prices = (1e-3, 4e-3, 1.5e-2, 6e-2, 0.2)
+            prices = (2e-3, 1e-2, 4e-2, 0.15)
             return cls(data, "cnn", HIDDEN["cnn"], prices, rows=4000, batch_size=32)
         return cls(data)
 
