@@ -91,7 +91,7 @@ def plot_examples(results: xr.Dataset) -> Figure:
     pictures = one.sizes["picture"]
     outlines = one["example"].sel(panel="picture")
     middle = 0.5 * float(outlines.min() + outlines.max())
-    figure = Figure(figsize=(8.6, 1.7 * pictures + 0.6))
+    figure = Figure(figsize=(8.6, 1.45 * pictures + 0.5))
     axes = figure.subplots(pictures, len(PANELS), squeeze=False)
     for column, (panel, (title, colours)) in enumerate(PANELS.items()):
         for row in range(pictures):
@@ -105,7 +105,7 @@ def plot_examples(results: xr.Dataset) -> Figure:
             axis.spines[:].set_visible(False)
             if panel != "picture":
                 axis.contour(outlines.isel(picture=row), [middle], colors="white", linewidths=0.9)
-                bar = figure.colorbar(drawn, ax=axis, shrink=0.85, pad=0.03)
+                bar = figure.colorbar(drawn, cax=axis.inset_axes((1.04, 0.0, 0.07, 1.0)))
                 bar.ax.tick_params(labelsize=6.5, length=2)
                 bar.outline.set_visible(False)
                 bar.locator = MaxNLocator(4, integer=panel == "strong")
