@@ -1,3 +1,5 @@
+from .association import correlate as correlate
+from .association import verdict as verdict
 from .comparison.analysis import against_controls as against_controls
 from .comparison.analysis import correlations as correlations
 from .comparison.compare import Comparison as Comparison
@@ -19,8 +21,6 @@ from .neurogame.study import run_neurogame as run_neurogame
 from .pruning.settings import PruningSettings as PruningSettings
 from .pruning.study import run_pruning as run_pruning
 from .statistics import aggregate_units as aggregate_units
-from .statistics import correlate as correlate
 from .statistics import paired_difference as paired_difference
-from .statistics import verdict as verdict
 from .store import read_dataset as read_dataset
 from .sweep import sweep as sweep

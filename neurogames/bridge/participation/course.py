@@ -26,7 +26,8 @@ from neurogames.games.arguments import number, refusal
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 _COUNT_EVERY = 4
-_FIRST_EXIT, _FULL_PRICE, _LAST_EXIT, _FIRST_SHARE = 0.05, 0.6, 0.65, 1e-3
+_FIRST_EXIT, _FULL_PRICE, _LAST_EXIT, _FIRST_SHARE = 0.05, 0.45, 0.5, 1e-3
+_MOST_LEAVE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +61,12 @@ class ParticipationTraining:
 
 
 def rising_price(price: float) -> Schedule:
-    """Return the price path that lets units leave one after another: small first, ``price`` from 60 % of training on.
+    """Return the price path that lets units leave one after another: small first, ``price`` from 45 % of training on.
 
-    price(x) = 0 before x = 0.05, then price * 1e-3^((1 - u)^2) with u = (x - 0.05) / 0.55, the rise flat at its end.
+    price(x) = 0 before x = 0.05, then price * 1e-3^((1 - u)^2) with u = (x - 0.05) / 0.4, the rise flat at its end.
 
-    >>> [round(float(rising_price(2.0)(x)), 3) for x in (0.0, 0.05, 0.3, 0.6, 1.0)]
-    [0.0, 0.002, 0.256, 2.0, 2.0]
+    >>> [round(float(rising_price(2.0)(x)), 3) for x in (0.0, 0.05, 0.25, 0.45, 1.0)]
+    [0.0, 0.002, 0.356, 2.0, 2.0]
     """
     return partial(_rising, price=number("price", price, "a price >= 0", lambda value: value >= 0))
 
@@ -188,11 +189,23 @@ class Course:
 
     @torch.no_grad()
     def decide(self, done: float) -> None:
-        """Take out, for good, the units whose worth is below the price."""
-        if self.costs is None and _FIRST_EXIT <= done < _LAST_EXIT:
-            price = self.price_at(done)
-            for layer, curvature in zip(self.layers, self.curvature, strict=True):
-                layer.mul_(curvature.value / 2 >= price)
+        """Let the units leave, for good, whose worth is least and below the price: the least first, few at a time.
+
+        Units that stand in for each other are each worth little while the others stay. Leaving one after another they
+        are worth more in the end; all at once they would leave together.
+        """
+        if self.costs is not None or not _FIRST_EXIT <= done < _LAST_EXIT:
+            return
+        taking_part = torch.cat(self.layers, dim=1) > 0
+        worth = torch.cat([curvature.value for curvature in self.curvature], dim=1) / 2
+        worth = worth.masked_fill(~taking_part, torch.inf)
+        places = worth.argsort(dim=1, stable=True).argsort(dim=1)
+        most = (taking_part.sum(dim=1, keepdim=True) * _MOST_LEAVE).floor().clamp(min=1)
+        stays = (worth >= self.price_at(done)) | (places >= most)
+        for layer, keeps in zip(
+            self.layers, stays.split([layer.shape[1] for layer in self.layers], dim=1), strict=True
+        ):
+            layer.mul_(keeps)
 
     def _factors(self) -> list[tuple[Tensor, list[Tensor]]]:
         """Each gated layer with the parts of theta (runs, units, d): incoming weights, and bias."""

@@ -57,7 +57,8 @@ def train_participation(
         rule: "equilibrium" (units pay a fee and leave when it exceeds their worth) or "paper" (arXiv 2512.22106 as
             printed); see ``rules``.
         price: "equilibrium": the fee in units of the loss; a number p means ``rising_price(p)``, a schedule is taken
-            as it is. Units may leave between 5 and 65 % of training; the rest is for those who stay. "paper": gamma.
+            as it is. Units may leave between 5 and 50 % of training, the least worth first and at most a
+            tenth of them at one of 200 decisions; the other half is for those who stay. "paper": gamma.
             One for all, or one per run; price 0 without ridge is plain training.
         ridge: "paper" only: beta >= 0, one for all or one per run.
         competition: "paper" only: eta, one for all or one per run.

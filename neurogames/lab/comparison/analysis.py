@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from neurogames.lab.association import claimed_sign, correlate, verdict
 from neurogames.lab.comparison.settings import TRAININGS
-from neurogames.lab.statistics import Interval, claimed_sign, correlate, paired_difference, verdict
+from neurogames.lab.statistics import Interval, paired_difference
 
 MAIN_METRIC = {"regression": "mse", "classification": "accuracy"}
 OPPONENTS = ("plain backpropagation", "fewer epochs", "smaller steps", "equal clean error")

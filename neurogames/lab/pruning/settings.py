@@ -50,7 +50,7 @@ class PruningSettings:
     data: str = "mnist"
     architecture: str = "mlp"
     hidden: tuple[int, ...] = HIDDEN["mlp"]
-    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 8e-2, 0.1)
+    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 0.1, 0.12)
     seeds: int = 3
     first_seed: int = 0
     epochs: int = 20

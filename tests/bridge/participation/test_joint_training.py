@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from neurogames.bridge.participation import joint_training as participation_training
-from neurogames.bridge.participation.course import rising_price
+from neurogames.bridge.participation.course import Course, Run, rising_price
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
 from neurogames.bridge.participation.rules import PaperCosts, RunningCurvature, fee_residual
@@ -178,6 +178,20 @@ def test_what_is_returned_is_what_was_trained():
         assert not any(name.endswith("participation") for name, _ in model.named_parameters())
 
 
+def test_the_least_worth_leave_first_and_a_tenth_at_a_time():
+    model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
+    course = Course.opened([Run(model, 1.0, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3)
+    worth = torch.randperm(30, generator=generator()).float()
+    for curvature, values in zip(course.curvature, worth.split([20, 10]), strict=True):
+        curvature.add(2 * values.unsqueeze(0) / 29)
+    for left in (27, 25, 23, 21):
+        course.decide(0.49)
+        shares = torch.cat(course.layers, dim=1).squeeze(0)
+        assert torch.equal(shares > 0, worth >= 30 - left)
+    course.decide(0.5)
+    assert torch.equal(torch.cat(course.layers, dim=1).squeeze(0), shares)
+
+
 def test_callers_models_stay_as_they_are():
     inputs, targets = task()
     model = network().train()
@@ -200,11 +214,11 @@ def test_batchnorm_keeps_its_running_means_for_each_run(stacked):
         nn.ReLU(),
         nn.Linear(8, 3),
     )
-    options = {"epochs": 2, "batch_size": 32}
+    options = {"epochs": 10, "batch_size": 32}
     together = train_participation(model, inputs, targets, price=[0.0, 9.0], rng=generator(3), **options)
     alone = train_participation(model, inputs, targets, price=0.0, rng=generator(3), **options)
     assert torch.allclose(together.models[0][1].running_mean, alone.models[0][1].running_mean, atol=1e-5)
-    assert int(together.models[0][1].num_batches_tracked) == 8
+    assert int(together.models[0][1].num_batches_tracked) == 40
     assert together.profile[1].sum() == 0
 
 
