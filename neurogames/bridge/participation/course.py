@@ -202,9 +202,8 @@ class Course:
         places = worth.argsort(dim=1, stable=True).argsort(dim=1)
         most = (taking_part.sum(dim=1, keepdim=True) * _MOST_LEAVE).floor().clamp(min=1)
         stays = (worth >= self.price_at(done)) | (places >= most)
-        for layer, keeps in zip(
-            self.layers, stays.split([layer.shape[1] for layer in self.layers], dim=1), strict=True
-        ):
+        sizes = [layer.shape[1] for layer in self.layers]
+        for layer, keeps in zip(self.layers, stays.split(sizes, dim=1), strict=True):
             layer.mul_(keeps)
 
     def _factors(self) -> list[tuple[Tensor, list[Tensor]]]:
