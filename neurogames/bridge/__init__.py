@@ -4,9 +4,10 @@ from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame, 
 from neurogames.bridge.coalitions.pathways import banzhaf_pathways
 from neurogames.bridge.coalitions.removal import RemovalCurve, removal_curve, removal_orders
 from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
+from neurogames.bridge.ensembles.attached_feedback import attach_gradient_dropout
 from neurogames.bridge.ensembles.composition import ablation_composition, primitive_composition, quantile_groups
 from neurogames.bridge.ensembles.ensemble import Trained, train_ensemble
-from neurogames.bridge.ensembles.feedback import GradientDropout, attach_gradient_dropout
+from neurogames.bridge.ensembles.feedback import GradientDropout
 from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
 from neurogames.bridge.ensembles.robustness import (
     CLASSIFICATION_METRICS,

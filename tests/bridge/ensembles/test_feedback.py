@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.ensembles.feedback import GradientDropout, attach_gradient_dropout
+from neurogames.bridge.ensembles.attached_feedback import attach_gradient_dropout
+from neurogames.bridge.ensembles.feedback import GradientDropout
 
 
 def generator(seed: int = 0) -> torch.Generator:
