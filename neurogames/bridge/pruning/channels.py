@@ -69,6 +69,18 @@ class Flow:
     steps: list[Step] = field(default_factory=list)
     output: Any = None
 
+    def block(self, labels: Tensor, why: str) -> None:
+        """Let channels stay; the first reason counts."""
+        for label in members(labels):
+            self.blocked.setdefault(label, why)
+
+    def couple(self, left: Tensor, right: Tensor, why: str) -> None:
+        """Let channels that meet stay or leave together; what meets an entry of no channel stays."""
+        pairs = torch.stack(torch.broadcast_tensors(left, right), -1).reshape(-1, 2)
+        pairs = pairs[pairs[:, 0] != pairs[:, 1]].unique(dim=0)
+        self.block(pairs[(pairs == 0).any(1)], why)
+        self.coupled.append(pairs[(pairs != 0).all(1)])
+
     def groups(self) -> NDArray[np.int64]:
         """Number of the group of coupled channels to which each label belongs."""
         size = 1 + max((int(labels.max()) for labels in self.rows.values() if len(labels)), default=0)
