@@ -122,8 +122,8 @@ class PruningSettings:
         if data == "digits":
             return cls().quick()
         if data == "fashion_mnist":
-            prices = (2e-3, 1e-2, 4e-2, 0.15)
-            return cls(data, "cnn", HIDDEN["cnn"], prices, rows=4000, batch_size=32)
+            prices = (1e-2, 4e-2, 0.15)
+            return cls(data, "cnn", HIDDEN["cnn"], prices, rows=3000, batch_size=32)
         return cls(data)
 
 
