@@ -12,28 +12,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import logging
-import os
 import re
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import threadpoolctl
 import torch
 import xarray as xr
 
 from neurogames.games.arguments import refusal, whole
+from neurogames.lab.grid import Cell, checked_grid, combined
 from neurogames.lab.store import plain_value, read_dataset, remove_leftovers, versions, write_dataset
+from neurogames.lab.workers import finish, heard_interrupt
 
-Cell = Mapping[str, Any]
 Measure = Callable[..., xr.Dataset]
 Progress = Callable[[int, int, dict[str, Any]], object]
 
@@ -80,7 +75,7 @@ def sweep(
     ...     sweep(double, [{"number": 3}, {"number": 1}], folder)["twice"].to_series().to_dict()
     {1: 2, 3: 6}
     """
-    plain, values = _checked_grid(cells)
+    plain, values = checked_grid(cells)
     whole("workers", workers, least=1)
     whole("threads", threads, least=1)
     if not callable(measure):
@@ -101,12 +96,12 @@ def sweep(
         _tell(progress, done, len(plain), plain[index])
     missing = [index for index in range(len(plain)) if index not in results]
     jobs = ((measure, identity, plain[index], paths[index], threads, index) for index in missing)
-    with _heard_interrupt() as check, contextlib.closing(_finish(jobs, workers)) as finishing:
+    with heard_interrupt() as check, contextlib.closing(finish(_measure_cell, jobs, workers)) as finishing:
         for index in finishing:
             results[index] = read_dataset(paths[index])
             _tell(progress, len(results), len(plain), plain[index])
             check()
-    return _combined([results[index] for index in range(len(plain))], plain, values)
+    return combined([results[index] for index in range(len(plain))], plain, values)
 
 
 def describe(measure: Measure) -> dict[str, Any]:
@@ -139,53 +134,6 @@ def cell_file(cell: Cell) -> str:
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.nc"
 
 
-# Cells.
-
-
-def _checked_grid(cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], dict[str, list[Any]]]:
-    """Cells in plain types, and the sorted values of each key, if they fill a grid."""
-    for cell in cells:
-        if not isinstance(cell, Mapping):
-            raise refusal("cells", cell, "a mapping of settings")
-    plain = [{str(key): _plain_setting(key, value) for key, value in cell.items()} for cell in cells]
-    if not plain or not plain[0]:
-        raise refusal("cells", f"{len(plain)} cells", "at least one cell with at least one setting")
-    keys = list(plain[0])
-    for cell in plain:
-        if set(cell) != set(keys):
-            raise refusal("cells", f"a cell with {', '.join(cell)}", f"the settings {', '.join(keys)} in every cell")
-    values: dict[str, list[Any]] = {}
-    for key in keys:
-        kinds = {_kind(cell[key]) for cell in plain}
-        if len(kinds) > 1:
-            raise refusal(f"cells: {key}", f"{' and '.join(sorted(kinds))} mixed", "values of one kind")
-        values[key] = sorted({cell[key] for cell in plain})
-    different = {tuple(cell[key] for key in keys) for cell in plain}
-    size = int(np.prod([len(choices) for choices in values.values()]))
-    if len(different) < len(plain):
-        raise refusal("cells", f"{len(plain)} cells, {len(different)} of them different", "each cell once")
-    if size != len(plain):
-        shape = " x ".join(f"{len(choices)} {key}" for key, choices in values.items())
-        raise refusal("cells", f"{len(plain)} cells", f"the whole grid of {size} cells ({shape})")
-    return [{key: cell[key] for key in keys} for cell in plain], values
-
-
-def _plain_setting(key: object, value: Any) -> Any:
-    """One setting of a cell in a plain type."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if not isinstance(value, (str, bool, int, float)) or (isinstance(value, float) and not np.isfinite(value)):
-        raise refusal(f"cells: {key}", value, "a text, a boolean, or a finite number")
-    return value
-
-
-def _kind(value: object) -> str:
-    """Kind of a setting, for the rule that a dimension has one."""
-    if isinstance(value, str):
-        return "texts"
-    return "booleans" if isinstance(value, bool) else "numbers"
-
-
 def _finished(path: Path, cell: dict[str, Any]) -> xr.Dataset | None:
     """The result on disk, or None if there is none that can be used."""
     if not path.exists():
@@ -213,65 +161,6 @@ def _plain_or_kind(value: object) -> Any:
 def _named(cell: Cell) -> str:
     """A cell in words."""
     return ", ".join(f"{key}={value}" for key, value in cell.items())
-
-
-# Work.
-
-
-def _finish(jobs: Iterator[tuple[Any, ...]], workers: int) -> Generator[int, None, None]:
-    """Do the jobs and yield the number of each as it is done; closing it, or an error, stops the workers."""
-    if workers == 1:
-        for job in jobs:
-            yield _measure_cell(*job)
-        return
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    done = parallel(joblib.delayed(_measure_in_worker)(os.getpid(), *job) for job in jobs)
-    try:
-        # Not "yield from": that would close joblib's generator before the warnings below are silenced.
-        for index in done:  # noqa: UP028
-            yield index
-    finally:
-        with warnings.catch_warnings():
-            # joblib warns that it stops the workers, which is what is wanted here.
-            warnings.simplefilter("ignore")
-            done.close()
-
-
-@contextlib.contextmanager
-def _heard_interrupt() -> Iterator[Callable[[], None]]:
-    """Lend a check that raises once Ctrl-C was pressed, even if its KeyboardInterrupt got lost.
-
-    Python drops an exception that is raised while a destructor runs, and the readers of files have destructors.
-    """
-    noted: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        noted.append(number)
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if noted:
-            raise KeyboardInterrupt
-
-    in_main = threading.current_thread() is threading.main_thread()
-    usual = in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if usual:
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield check
-    except Exception:
-        check()
-        raise
-    finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _measure_in_worker(starter: int, *job: Any) -> int:
-    """Measure one cell in a worker process, which leaves Ctrl-C to the process that started it."""
-    if os.getpid() != starter and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _measure_cell(*job)
 
 
 def _measure_cell(
@@ -307,37 +196,3 @@ def _tell(progress: Progress | None, done: int, total: int, cell: dict[str, Any]
     """Report one finished cell."""
     if progress is not None:
         progress(done, total, dict(cell))
-
-
-# Results.
-
-
-def _combined(results: list[xr.Dataset], cells: list[dict[str, Any]], values: dict[str, list[Any]]) -> xr.Dataset:
-    """All cells as one data set, its leading dimensions sorted."""
-    by_cell = {tuple(cell.values()): result for cell, result in zip(cells, results, strict=True)}
-    shape = [len(choices) for choices in values.values()]
-    grid = np.empty(len(results), dtype=object)
-    for place, combination in enumerate(itertools.product(*values.values())):
-        grid[place] = by_cell[combination]
-    dimensions = list(values)
-    try:
-        whole_grid = xr.combine_nested(
-            grid.reshape(shape).tolist(),
-            concat_dim=dimensions,
-            compat="equals",
-            data_vars="all",
-            coords="different",
-            join="exact",
-            combine_attrs="drop_conflicts",
-        )
-    except ValueError as error:
-        why = str(error).splitlines()[0]
-        raise refusal(
-            "measure", f"results that differ in shape or labels ({why})", "results alike in all cells"
-        ) from None
-    rest = [dimension for dimension in whole_grid.dims if dimension not in values]
-    whole_grid = whole_grid.transpose(*dimensions, *rest)
-    whole_grid.attrs.pop("cell", None)
-    known = [json.loads(text) for text in sorted({json.dumps(result.attrs["versions"]) for result in grid})]
-    whole_grid.attrs["versions"] = known[0] if len(known) == 1 else known
-    return whole_grid

@@ -1,0 +1,82 @@
+"""Jobs done by any number of processes, and Ctrl-C, which stops them all and is never lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, TypeVar
+
+import joblib
+
+Gain = TypeVar("Gain")
+
+
+def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: int) -> Generator[Gain, None, None]:
+    """Do jobs and yield what each gives, in the order in which they are done.
+
+    Closing the generator, or an error in a job, stops the workers.
+
+    Args:
+        act: function at the top level of a module.
+        jobs: its arguments, job by job; taken as workers become free.
+        workers: number of processes; 1 works in this process.
+
+    >>> list(finish(max, [(1, 2), (4, 3)], workers=1))
+    [2, 4]
+    """
+    if workers == 1:
+        for job in jobs:
+            yield act(*job)
+        return
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    gained = parallel(joblib.delayed(_act_in_worker)(os.getpid(), act, *job) for job in jobs)
+    try:
+        # Not "yield from": that would close joblib's generator before the warnings below are silenced.
+        for result in gained:  # noqa: UP028
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            # joblib warns that it stops the workers, which is what is wanted here.
+            warnings.simplefilter("ignore")
+            gained.close()
+
+
+@contextlib.contextmanager
+def heard_interrupt() -> Iterator[Callable[[], None]]:
+    """Lend a check that raises once Ctrl-C was pressed, even if its KeyboardInterrupt got lost.
+
+    Python drops an exception that is raised while a destructor runs, and the readers of files have destructors.
+    """
+    noted: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        noted.append(number)
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    in_main = threading.current_thread() is threading.main_thread()
+    usual = in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    except Exception:
+        check()
+        raise
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:
+    """Do one job in a worker process, which leaves Ctrl-C to the process that started it."""
+    if os.getpid() != starter and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return act(*job)
