@@ -18,7 +18,8 @@ from typer import Option
 from neurogames.lab.cli_analyze import analyze
 from neurogames.lab.cli_networks import prune, study
 from neurogames.lab.comparison.settings import Settings
-from neurogames.lab.store import SETTINGS_FILE, read_dataset, read_settings, write_dataset
+from neurogames.lab.runs import SETTINGS_FILE, read_settings
+from neurogames.lab.store import read_dataset, write_dataset
 from neurogames.lab.studies import named_study
 from neurogames.lab.terminal import ends_plainly, progress_bar, say
 

@@ -1,9 +1,8 @@
-"""Results on disk: netCDF files that appear whole or not at all, and the folder of one run.
+"""Results on disk: netCDF files that appear whole or not at all.
 
 A file is written under a temporary name in its own folder, flushed to the disk, and renamed: whoever is killed leaves
-the old file or the new one. A run is a folder with a ``settings.toml`` that says what it holds; the same settings open
-it again, other settings are refused. Nothing is ever unpickled: arrays are HDF5 with a checksum, attributes are text
-and numbers, and richer attributes are JSON behind the mark ``json:``.
+the old file or the new one. Nothing is ever unpickled: arrays are HDF5 with a checksum, attributes are text and
+numbers, and richer attributes are JSON behind the mark ``json:``.
 """
 
 from __future__ import annotations
@@ -16,97 +15,25 @@ import platform
 import signal
 import threading
 import time
-import tomllib
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
-import tomli_w
 import xarray as xr
 
 from neurogames.games.arguments import refusal
 
-SETTINGS_FILE = "settings.toml"
 RECORDED = ("neurogames", "numpy", "scipy", "torch", "numba", "scikit-learn", "pandas", "xarray", "h5netcdf")
+TEMPORARY = ".partial"
+"""How the name of a file ends that is not whole yet."""
 LEFTOVER_SECONDS = 60.0
 """A temporary file is written within seconds: a younger one may belong to a run that is alive."""
 
 _MARK = "json:"
-_TEMPORARY = ".partial"
-
-
-@dataclass(frozen=True)
-class Run:
-    """The folder of one run and the settings it was started with.
-
-    Attributes:
-        folder: where everything of the run lies.
-        settings: plain settings, as read back from ``settings.toml``.
-    """
-
-    folder: Path
-    settings: dict[str, Any]
-
-
-def open_run(folder: str | Path, settings: Mapping[str, Any]) -> Run:
-    """Start a run in an empty or new folder, or open the folder of the same run again.
-
-    Args:
-        folder: made if it is not there.
-        settings: nested mapping of texts, numbers, booleans, lists and paths; entries that are None are left out.
-
-    Returns:
-        The run.
-
-    Raises:
-        ValueError: if the folder holds a run with other settings (the first differing one is named), or files that
-            are not of any run.
-
-    >>> import tempfile
-    >>> place = tempfile.mkdtemp()
-    >>> open_run(place, {"data": "wine", "keep_probs": [0.5, 1.0]}).settings
-    {'data': 'wine', 'keep_probs': [0.5, 1.0]}
-    >>> open_run(place, {"data": "iris", "keep_probs": [0.5, 1.0]})  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ValueError: data: got 'iris', expected 'wine', the setting of the run in ...
-    """
-    folder = Path(folder).expanduser()
-    plain = tomllib.loads(tomli_w.dumps(_plain_table("settings", settings)))
-    if folder.exists() and not folder.is_dir():
-        raise refusal("folder", str(folder), "a folder, new, empty, or of the same run")
-    if not (folder / SETTINGS_FILE).exists():
-        _refuse_foreign_files(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        text = tomli_w.dumps({"settings": plain, "versions": versions()})
-        with _whole_file(folder / SETTINGS_FILE) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return Run(folder=folder, settings=plain)
-    known = read_settings(folder)
-    for key, got, expected in _differences(plain, known):
-        raise ValueError(f"{key}: got {got}, expected {expected}, the setting of the run in {folder}")
-    return Run(folder=folder, settings=known)
-
-
-def read_settings(folder: str | Path) -> dict[str, Any]:
-    """Read the settings of the run in a folder.
-
-    Raises:
-        ValueError: if the folder holds no run.
-    """
-    path = Path(folder) / SETTINGS_FILE
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
-        raise refusal("folder", why, f"the folder of a run, with a readable {SETTINGS_FILE}") from None
-    if not isinstance(table.get("settings"), dict):
-        raise refusal("folder", f"{path} without a table [settings]", f"the {SETTINGS_FILE} of a run")
-    return table["settings"]
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
@@ -133,7 +60,7 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
         plain[name].encoding = {}
         if variable.dtype.kind in "biuf" and variable.ndim and variable.size:
             encoding[name] = {"fletcher32": True}
-    with _undisturbed(), _whole_file(Path(path)) as temporary:
+    with _undisturbed(), whole_file(Path(path)) as temporary:
         plain.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
 
 
@@ -170,13 +97,53 @@ def versions() -> dict[str, str]:
     return found
 
 
+def plain_value(name: object, value: Any) -> Any:
+    """A value in plain Python types (numpy numbers, tuples, arrays and paths are turned), or a refusal.
+
+    >>> plain_value("levels", np.array([0.5, 1.0])), plain_value("folder", Path("runs"))
+    ([0.5, 1.0], 'runs')
+    """
+    if isinstance(value, (np.generic, np.ndarray)):
+        return plain_value(name, value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(f"{name}.{key}", item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_value(name, item) for item in value]
+    raise refusal(str(name), value, "texts, numbers, booleans, None, or lists and mappings of these")
+
+
 def remove_leftovers(folder: str | Path) -> None:
     """Remove the temporary files that killed writers left in a folder more than a minute ago."""
-    for path in Path(folder).glob(f".*{_TEMPORARY}"):
+    for path in Path(folder).glob(f".*{TEMPORARY}"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                 path.unlink()
                 logging.getLogger(__name__).info("removed the leftover %s", path)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Lend a temporary name in the same folder; flush and rename it at the end, remove it after an error."""
+    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        # The rename itself is on the disk only once the folder is.
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -199,27 +166,6 @@ def _undisturbed() -> Iterator[None]:
             usual(*noted[0])
 
 
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """Lend a temporary name in the same folder; flush and rename it at the end, remove it after an error."""
-    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}{_TEMPORARY}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        # The rename itself is on the disk only once the folder is.
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _encoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     """Attributes as netCDF can hold them: texts and numbers as they are, the rest as marked JSON."""
     result: dict[str, Any] = {}
@@ -240,69 +186,3 @@ def _decoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
         marked = isinstance(value, str) and value.startswith(_MARK)
         result[str(name)] = json.loads(value[len(_MARK) :]) if marked else value
     return result
-
-
-def plain_value(name: object, value: Any) -> Any:
-    """A value in plain Python types (numpy numbers, tuples, arrays and paths are turned), or a refusal.
-
-    >>> plain_value("levels", np.array([0.5, 1.0])), plain_value("folder", Path("runs"))
-    ([0.5, 1.0], 'runs')
-    """
-    if isinstance(value, (np.generic, np.ndarray)):
-        return plain_value(name, value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain_value(f"{name}.{key}", item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_value(name, item) for item in value]
-    raise refusal(str(name), value, "texts, numbers, booleans, None, or lists and mappings of these")
-
-
-def _plain_table(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as TOML can hold them: plain values, without those that are None."""
-    plain = plain_value(name, settings)
-    if not isinstance(plain, dict):
-        raise refusal(name, settings, "a mapping of settings")
-    return _without_none(name, plain)
-
-
-def _without_none(name: str, value: Any) -> Any:
-    """TOML has no None: an entry that is None is an entry that is not there; in a list it has no meaning."""
-    if isinstance(value, dict):
-        return {key: _without_none(f"{name}.{key}", item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        if None in value:
-            raise refusal(name, value, "a list without None")
-        return [_without_none(name, item) for item in value]
-    return value
-
-
-def _differences(got: object, expected: object, key: str = "") -> Iterator[tuple[str, str, str]]:
-    """Settings in which two tables differ, by dotted name, in order."""
-    if isinstance(got, dict) and isinstance(expected, dict):
-        for name in [*expected, *(name for name in got if name not in expected)]:
-            place = f"{key}.{name}" if key else name
-            if name not in got:
-                yield place, "nothing", repr(expected[name])
-            elif name not in expected:
-                yield place, repr(got[name]), "nothing"
-            else:
-                yield from _differences(got[name], expected[name], place)
-    elif repr(got) != repr(expected) and (got != expected or isinstance(got, bool) != isinstance(expected, bool)):
-        yield key, repr(got), repr(expected)
-
-
-def _refuse_foreign_files(folder: Path) -> None:
-    """Refuse a folder without settings that holds anything but what a killed start leaves."""
-    if folder.exists():
-        foreign = sorted(path.name for path in folder.iterdir() if not path.name.endswith(_TEMPORARY))
-        if foreign:
-            count = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-            raise refusal(
-                "folder",
-                f"{folder} with {foreign[0]}{count} and no {SETTINGS_FILE}",
-                "a folder new, empty, or of the same run",
-            )

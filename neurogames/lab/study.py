@@ -18,7 +18,8 @@ import xarray as xr
 
 from neurogames.games.arguments import refusal, whole
 from neurogames.lab.page import Page, write_page
-from neurogames.lab.store import open_run, read_dataset, read_settings, versions, write_dataset
+from neurogames.lab.runs import open_run, read_settings
+from neurogames.lab.store import read_dataset, versions, write_dataset
 from neurogames.lab.sweep import Measure, sweep
 
 Progress = Callable[[str, int, int], object]

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from neurogames.lab import studies
 from neurogames.lab.cli import app
 from neurogames.lab.models import load_model, save_model
-from neurogames.lab.store import read_dataset, read_settings
+from neurogames.lab.runs import read_settings
+from neurogames.lab.store import read_dataset
 
 TINY = shlex.split("--quick --epochs 2 --paper-epochs 1 --rows 200 --price 0.3 --price 0.1 --workers 1")
 

@@ -22,7 +22,8 @@ from neurogames.lab.comparison.settings import Settings
 from neurogames.lab.comparison.simulation import simulate_composition
 from neurogames.lab.data.datasets import load_dataset
 from neurogames.lab.data.preparation import prepare
-from neurogames.lab.store import open_run, read_dataset, versions, write_dataset
+from neurogames.lab.runs import open_run
+from neurogames.lab.store import read_dataset, versions, write_dataset
 from neurogames.lab.study import Progress
 from neurogames.lab.sweep import sweep
 
