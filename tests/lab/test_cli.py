@@ -128,7 +128,7 @@ def test_datasets_lists_the_default() -> None:
 
 def test_simulate_and_datasets_do_without_torch() -> None:
     code = (
-        "import sys; import neurogames.lab.cli; from neurogames.lab import datasets, simulation; "
+        "import sys; import neurogames.lab.cli, neurogames.lab.data.datasets, neurogames.lab.comparison.simulation; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
