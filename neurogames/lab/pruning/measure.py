@@ -31,6 +31,7 @@ CONTROLS = ("from scratch", "magnitude", "Taylor", "random")
 METHODS = ("equilibrium", *CONTROLS)
 ABSENT = 0.01
 """Share below which the paper removes a unit."""
+_FALLS_FROM = 0.5
 
 
 def measure_paper(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
@@ -144,11 +145,11 @@ def falling_rate(plan: PruningSettings, *, start: float = 0.0, end: float = 1.0)
     """Return the part of the study's learning rate between two shares of training.
 
     >>> rate = falling_rate(PruningSettings(learning_rate=1.0), start=0.5)
-    >>> [round(float(rate(x)), 3) for x in (0.0, 0.2, 1.0)]
-    [1.0, 1.0, 0.01]
+    >>> [round(float(rate(x)), 3) for x in (0.0, 0.5, 1.0)]
+    [1.0, 0.505, 0.01]
     """
-    whole = piecewise([(0.0, plan.learning_rate), (0.6, plan.learning_rate), (1.0, plan.learning_rate / 100)])
-    corner = [0.6] if start < 0.6 < end else []
+    whole = piecewise([(0.0, plan.learning_rate), (_FALLS_FROM, plan.learning_rate), (1.0, plan.learning_rate / 100)])
+    corner = [_FALLS_FROM] if start < _FALLS_FROM < end else []
     return piecewise([((x - start) / (end - start), float(whole(x))) for x in (start, *corner, end)])
 
 

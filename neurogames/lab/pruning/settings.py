@@ -40,7 +40,7 @@ class PruningSettings:
         paper_epochs: passes for the paper's configurations; it stopped at 20.
         batch_size: rows of a mini-batch.
         learning_rate: Adam's rate at the start of the corrected rule and its controls; it falls linearly to a
-            hundredth over the last 40 % of the steps.
+            hundredth over the second half of the steps.
         paper_learning_rate: Adam's rate for the paper's configurations, kept constant.
         rows: training rows used; all if ``None``.
         game_rows: training rows on which games are measured.
@@ -50,13 +50,13 @@ class PruningSettings:
     data: str = "mnist"
     architecture: str = "mlp"
     hidden: tuple[int, ...] = HIDDEN["mlp"]
-    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 0.1, 0.12)
+    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 0.08, 0.09, 0.1)
     seeds: int = 3
     first_seed: int = 0
     epochs: int = 20
     paper_epochs: int = 60
     batch_size: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     paper_learning_rate: float = 1e-3
     rows: int | None = None
     game_rows: int = 5000
