@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from neurogames.bridge.participation.certificate import FeeCertificate, fee_certificate
 from neurogames.bridge.participation.gate_hooks import GatedProjection
 from neurogames.bridge.participation.gates import Gates, insert_gates
-from neurogames.bridge.participation.rules import PaperCosts, RunningCurvature, fee_residual
+from neurogames.bridge.participation.rules import IncomingWeights, PaperCosts, RunningCurvature, fee_residual
 from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
 from neurogames.engine.schedules import Parameter, Schedule
 from neurogames.games.arguments import number, refusal
@@ -144,17 +145,19 @@ class Course:
         self, inputs: Tensor, targets: Tensor, *, training: bool, exchanged: dict[str, Tensor] | None = None
     ) -> Tensor:
         """(runs,) mean losses."""
-        outputs = self.stack(inputs, training=training, exchanged=exchanged)
         if self.stack.runs == 1:
-            return self.loss(outputs[0], targets).unsqueeze(0)
+            return self.loss(self.stack.only(inputs, training=training, exchanged=exchanged), targets).unsqueeze(0)
+        outputs = self.stack(inputs, training=training, exchanged=exchanged)
         return torch.func.vmap(self.loss, in_dims=(0, None))(outputs, targets)
 
     def step(self, inputs: Tensor, targets: Tensor, done: float, step: int, participation_rate: float) -> Tensor:
         """One step of the weights, and of the paper's gates; the losses (runs,) before it."""
         for parameter in self.stack.parameters.values():
             parameter.grad = None
-        if self.costs is not None:
-            exchanged = {}
+        exchanged: dict[str, Tensor] = {}
+        if self.costs is not None:  # before the loss, which reads the same weights while they are in the cache
+            shares = torch.cat(self._shares, dim=1)
+            drain = self.costs.drain(shares, self._incoming)
         elif step % _COUNT_EVERY == 0:
             exchanged = self._gates_by_row(len(inputs))
         else:  # the gates do not move by slopes, so that these are asked for only now and then
@@ -164,9 +167,10 @@ class Course:
         self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
         with torch.no_grad():
             if self.costs is not None:
-                moves = [self.costs.force(layer.grad, layer, theta) for layer, theta in self._factors()]
-                for layer, force in zip(self.layers, moves, strict=True):
-                    layer.add_(force, alpha=participation_rate).clamp_(0, 1)
+                slopes = torch.cat([layer.grad for layer in self.layers], dim=1)
+                shares.add_(slopes.sub_(drain), alpha=participation_rate).clamp_(0, 1)
+                for layer, part in zip(self.layers, shares.split(self.gates.sizes, dim=1), strict=True):
+                    layer.copy_(part)
             elif step % _COUNT_EVERY == 0:
                 self._count(exchanged, len(inputs))
         self.optimiser.step()
@@ -206,15 +210,21 @@ class Course:
         for layer, keeps in zip(self.layers, stays.split(sizes, dim=1), strict=True):
             layer.mul_(keeps)
 
-    def _factors(self) -> list[tuple[Tensor, list[Tensor]]]:
-        """Each gated layer with the parts of theta (runs, units, d): incoming weights, and bias."""
-        pairs = []
-        for name, layer in zip(self.gates.modules, self.layers, strict=True):
-            found = [self.stack.parameters.get(f"{name}.{part}") for part in ("weight", "bias")]
-            pairs.append(
-                (layer, [part.flatten(2) if part.ndim > 2 else part.unsqueeze(2) for part in found if part is not None])
-            )
-        return pairs
+    @functools.cached_property
+    def _shares(self) -> list[Tensor]:
+        """The gates of each layer, out of sight of autograd."""
+        return [layer.detach() for layer in self.layers]
+
+    @functools.cached_property
+    def _incoming(self) -> IncomingWeights:
+        """Views of the weights and biases that lead to the gated units."""
+        held = self.stack.parameters
+        weights = [held[f"{name}.weight"].detach() for name in self.gates.modules]
+        biases = [
+            held[f"{name}.bias"].detach() if f"{name}.bias" in held else torch.zeros_like(layer)
+            for name, layer in zip(self.gates.modules, self._shares, strict=True)
+        ]
+        return IncomingWeights(tuple(weight.view(*weight.shape[:2], -1) for weight in weights), tuple(biases))
 
     def note(self, loss: Tensor, inputs: Tensor, targets: Tensor, done: float) -> None:
         """Write down how the runs stand after an epoch of mean loss (runs,)."""
@@ -230,8 +240,8 @@ class Course:
         slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), self.layers)
         with torch.no_grad():
             if self.costs is not None:
-                pairs = zip(slopes, self._factors(), strict=True)
-                moves = torch.cat([self.costs.residual(slope, *pair) for slope, pair in pairs], dim=1)
+                shares = torch.cat(self._shares, dim=1)
+                moves = self.costs.residual(torch.cat(slopes, dim=1), shares, self._incoming)
                 return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)
             price, parts = self.price_at(done), zip(slopes, self.curvature, self.layers, strict=True)
             moves = torch.cat([fee_residual(slope, h.value, layer, price) for slope, h, layer in parts], dim=1)

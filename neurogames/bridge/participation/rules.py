@@ -28,13 +28,40 @@ This is an exact potential game: -L - price #{i: s_i > 0} rises by what the move
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 _MEMORY = 0.96
+
+
+@dataclass(frozen=True, eq=False)
+class IncomingWeights:
+    """theta_i of all units of some layers.
+
+    Attributes:
+        weights: per layer (runs, units, d).
+        biases: per layer (runs, units), zeros where it has none.
+    """
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+    def squares(self) -> Tensor:
+        """(runs, n) |theta_i|^2, n units in all."""
+        norms = torch.cat([torch.linalg.vector_norm(weight, dim=2) for weight in self.weights], dim=1)
+        return norms.square() + torch.cat(self.biases, dim=1).square()
+
+    def pull(self, shares: Tensor) -> Tensor:
+        """(runs, n) sum over all j of the layer of s_j <theta_i, theta_j>, through v = sum_j s_j theta_j."""
+        parts = shares.split([bias.shape[1] for bias in self.biases], dim=1)
+        found = []
+        for part, weight, bias in zip(parts, self.weights, self.biases, strict=True):
+            along = (weight @ (part.unsqueeze(1) @ weight).mT).squeeze(2)
+            found.append(along + bias * (part * bias).sum(dim=1, keepdim=True))
+        return torch.cat(found, dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,37 +72,36 @@ class PaperCosts:
     price: Tensor
     competition: Tensor
 
-    def force(self, slope: Tensor, shares: Tensor, factors: Sequence[Tensor]) -> Tensor:
-        """dU_i/ds_i of one layer.
+    def drain(self, shares: Tensor, incoming: IncomingWeights) -> Tensor:
+        """What the costs take from dU_i/ds_i, (runs, n).
 
         Args:
-            slope: (runs, units) dL/ds_i.
-            shares: (runs, units) s_i.
-            factors: parts (runs, units, d) of theta_i, such as weights and biases.
+            shares: (runs, n) s_i.
+            incoming: theta_i.
         """
-        squares = _squares(factors)
-        force = slope - self.price - 2 * self.ridge * squares * shares
-        if self.competition.any():
-            force = force - self.competition * (_pull(shares, factors) - shares * squares)
-        return force
+        squares = incoming.squares()
+        drain = torch.addcmul(self.price, self.ridge * shares, squares, value=2)
+        if self._competes:
+            drain = drain + self.competition * (incoming.pull(shares) - shares * squares)
+        return drain
 
-    def residual(self, slope: Tensor, shares: Tensor, factors: Sequence[Tensor]) -> Tensor:
-        """abs(BR_i(s) - s_i) of one layer, (runs, units); an indifferent unit stays where it is."""
-        curvature = 2 * self.ridge * _squares(factors)
-        free = self.force(slope, shares, factors) + curvature * shares
+    @functools.cached_property
+    def _competes(self) -> bool:
+        return bool(self.competition.any())
+
+    def residual(self, slope: Tensor, shares: Tensor, incoming: IncomingWeights) -> Tensor:
+        """abs(BR_i(s) - s_i), (runs, n); an indifferent unit stays where it is.
+
+        Args:
+            slope: (runs, n) dL/ds_i.
+            shares: (runs, n) s_i.
+            incoming: theta_i.
+        """
+        curvature = 2 * self.ridge * incoming.squares()
+        free = slope - self.drain(shares, incoming) + curvature * shares
         bent = (free / curvature.clamp(min=torch.finfo(free.dtype).tiny)).clamp(0, 1)
         straight = torch.where(free == 0, shares, (free > 0).to(shares))
         return (torch.where(curvature > 0, bent, straight) - shares).abs()
-
-
-def _squares(factors: Sequence[Tensor]) -> Tensor:
-    """(runs, units) |theta_i|^2."""
-    return torch.stack([torch.linalg.vector_norm(part, dim=2).square() for part in factors]).sum(dim=0)
-
-
-def _pull(shares: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """(runs, units) sum over all j of s_j <theta_i, theta_j>, through v = sum_j s_j theta_j."""
-    return torch.stack([(part @ (shares.unsqueeze(1) @ part).mT).squeeze(2) for part in factors]).sum(dim=0)
 
 
 class RunningCurvature:

@@ -49,13 +49,10 @@ class StackedModules:
             training: whether dropout drops and BatchNorm uses the batch.
             exchanged: tensors (runs, ...) to use instead of parameters of these names.
         """
-        if self.template.training != training:
-            self.template.train(training)
-        values = {**self.parameters, **self.buffers, **(exchanged or {})}
         if self.runs == 1:  # the same numbers without what vmap costs
-            with self._bound(values):
-                alone: Tensor = self.template(inputs)
-            return alone.unsqueeze(0)
+            return self.only(inputs, training=training, exchanged=exchanged).unsqueeze(0)
+        self.template.train(training)
+        values = {**self.parameters, **self.buffers, **(exchanged or {})}
 
         def one(values: dict[str, Tensor], rows: Tensor) -> Tensor:
             result: Tensor = torch.func.functional_call(self.template, values, (rows,))
@@ -64,6 +61,14 @@ class StackedModules:
         batched = torch.func.vmap(one, in_dims=(0, None), randomness="different")
         with _unfused_attention():
             outputs: Tensor = batched(values, inputs)
+        return outputs
+
+    def only(self, inputs: Tensor, *, training: bool = False, exchanged: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Outputs (rows, ...) of a stack of one module; arguments as for the whole stack."""
+        if self.template.training != training:
+            self.template.train(training)
+        with self._bound({**self.parameters, **self.buffers, **(exchanged or {})}):
+            outputs: Tensor = self.template(inputs)
         return outputs
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from neurogames.bridge.participation import joint_training as participation_trai
 from neurogames.bridge.participation.course import Course, Run, rising_price
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.rules import PaperCosts, RunningCurvature, fee_residual
+from neurogames.bridge.participation.rules import IncomingWeights, PaperCosts, RunningCurvature, fee_residual
 from neurogames.bridge.participation.stacked_modules import stack_modules
 from neurogames.games.participation import ParticipationGame
 
@@ -249,10 +249,9 @@ def test_the_papers_residual_is_that_of_the_participation_game(seed):
     theta, slope, shares = rng.normal(size=(4, 3)), rng.normal(size=4), rng.random(4)
     ridge, price, competition = rng.random(3)
     game = ParticipationGame(slope, theta, ridge, price, competition)
-    one = [torch.tensor([[value]]) for value in (ridge, price, competition)]
-    costs = PaperCosts(*one)
+    costs = PaperCosts(*(torch.tensor([[value]]) for value in (ridge, price, competition)))
     slopes, places, factors = (torch.from_numpy(value).unsqueeze(0) for value in (slope, shares, theta))
-    ours = costs.residual(slopes, places, [factors[:, :, :2], factors[:, :, 2:]])
+    ours = costs.residual(slopes, places, IncomingWeights((factors[:, :, :2],), (factors[:, :, 2],)))
     assert np.allclose(ours[0], np.abs(game.best_response(shares) - shares))
 
 
