@@ -91,6 +91,7 @@ from .engine import rationalizable_box as rationalizable_box
 from .engine import replicator as replicator
 from .engine import replicator_velocity as replicator_velocity
 from .engine import shapley as shapley
+from .engine import shapley_by_parts as shapley_by_parts
 from .engine import shapley_by_permutations as shapley_by_permutations
 from .engine import shapley_by_strata as shapley_by_strata
 from .engine import shapley_until as shapley_until
@@ -117,6 +118,7 @@ from .games import Labels as Labels
 from .games import LinearGood as LinearGood
 from .games import LinearQuadraticGame as LinearQuadraticGame
 from .games import LinearQuadraticStage as LinearQuadraticStage
+from .games import MeanCoalitionGame as MeanCoalitionGame
 from .games import NetworkPublicGoodsGame as NetworkPublicGoodsGame
 from .games import NormalFormGame as NormalFormGame
 from .games import OpenGame as OpenGame

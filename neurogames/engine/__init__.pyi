@@ -23,6 +23,7 @@ from .coalitions.value_sampling import shapley_by_strata as shapley_by_strata
 from .coalitions.values import banzhaf as banzhaf
 from .coalitions.values import interactions as interactions
 from .coalitions.values import shapley as shapley
+from .coalitions.values_by_parts import shapley_by_parts as shapley_by_parts
 from .dynamic.bandits import BanditState as BanditState
 from .dynamic.bandits import Exp3PlusPlus as Exp3PlusPlus
 from .dynamic.riccati import LinearQuadraticSolution as LinearQuadraticSolution

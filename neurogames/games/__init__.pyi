@@ -1,6 +1,7 @@
 from .base import TwoActionGame as TwoActionGame
 from .coalition import CoalitionGame as CoalitionGame
 from .coalition import FunctionCoalitionGame as FunctionCoalitionGame
+from .coalition import MeanCoalitionGame as MeanCoalitionGame
 from .coalition import TabularCoalitionGame as TabularCoalitionGame
 from .coalition import UnanimityGame as UnanimityGame
 from .coalition_families import AirportGame as AirportGame

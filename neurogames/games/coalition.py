@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,20 @@ class CoalitionGame(Protocol):
         ...
 
 
+@runtime_checkable
+class MeanCoalitionGame(CoalitionGame, Protocol):
+    """A game that is the mean of many games of the same players, its parts: v(S) = (1/R) sum_r v_r(S)."""
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts R."""
+        ...
+
+    def worths_along(self, orders: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Worths (R, n + 1) in each part of the first 0, 1, ..., n players of its own order (R, n)."""
+        ...
+
+
 def coalition_array(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
     """Return coalitions as booleans (..., n), or refuse them.
 
@@ -45,6 +59,20 @@ def coalition_array(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
     if result.dtype != np.bool_ or result.ndim == 0 or result.shape[-1] != n_players:
         raise refusal("coalitions", f"{result.dtype} of shape {result.shape}", f"booleans of shape (..., {n_players})")
     return result
+
+
+def orders_array(orders: ArrayLike, n_parts: int, n_players: int) -> NDArray[np.intp]:
+    """Return orders of all players (n_parts, n_players), or refuse them.
+
+    >>> orders_array([[2, 0, 1]], 1, 3)
+    array([[2, 0, 1]])
+    """
+    result = np.asarray(orders)
+    shape, players = (n_parts, n_players), np.arange(n_players)
+    if result.shape != shape or result.dtype.kind not in "iu" or (np.sort(result, axis=1) != players).any():
+        got = f"{result.dtype} of shape {result.shape}"
+        raise refusal("orders", got, f"integers {shape}, in each row every player 0..{n_players - 1} once")
+    return result.astype(np.intp, copy=False)
 
 
 @dataclass(frozen=True)

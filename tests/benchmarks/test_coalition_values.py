@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import time
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from torch import nn
 
 from neurogames.bridge.coalitions.coalition_values import coalition_game
 from neurogames.engine.coalitions.confident_values import shapley_until, split_half
+from neurogames.engine.coalitions.value_estimates import regress_values
 from neurogames.engine.coalitions.value_sampling import shapley_by_permutations
 from neurogames.engine.coalitions.values import shapley
 from tests.benchmarks.timing import medians
@@ -151,22 +154,37 @@ def test_memory_of_a_layer_of_256_channels_and_1000_rows(side):
 @pytest.mark.parametrize("hidden", [(UNITS,), (UNITS, UNITS)], ids=["output next", "another hidden layer next"])
 @pytest.mark.parametrize("worth", ["accuracy", "loss"])
 def test_error_of_values_within_20000_calls(hidden, worth):
-    """Relative error |phi - reference| / |reference| against 200,000 calls."""
+    """Relative error |phi - reference| / |reference| against 200,000 calls; a call is one coalition for every row."""
     torch.set_num_threads(1)
     model, data = digits_network(*hidden)
     game = coalition_game(model, "1", data, worth=worth)
     reference = shapley(game, 200_000, rng=np.random.default_rng(99))
     size = np.linalg.norm(reference.values)
     print(f"\n  {worth}, hidden {hidden}: the reference's own error is {np.linalg.norm(reference.stderr) / size:.4f}")
-    for label, method in (("regression", shapley), ("permutations", shapley_by_permutations)):
+    shared = regress_values(game, 200_000, rng=np.random.default_rng(98), index="Shapley")
+    apart, told = (np.linalg.norm(part) / size for part in (shared.values - reference.values, shared.stderr))
+    print(f"  the regression with 200,000 coalitions for all rows is {apart:.4f} away, its own error is {told:.4f}")
+    ways = {
+        "own orders for each row": shapley,
+        "regression": partial(regress_values, index="Shapley"),
+        "permutations": shapley_by_permutations,
+    }
+    for label, method in ways.items():
+        start = time.thread_time()
         found = {
             budget: [method(game, budget, rng=np.random.default_rng(seed)) for seed in range(3)] for budget in BUDGETS
         }
+        seconds = (time.thread_time() - start) / sum(3 * budget for budget in BUDGETS)
         errors = {
             b: np.median([np.linalg.norm(one.values - reference.values) / size for one in f]) for b, f in found.items()
         }
         told = np.hypot(np.linalg.norm(found[BUDGETS[-1]][0].stderr), np.linalg.norm(reference.stderr)) / size
-        print(f"  {label:<14}" + ", ".join(f"{budget}: {error:.4f}" for budget, error in errors.items()))
+        print(
+            f"  {label:<24}"
+            + ", ".join(f"{budget}: {error:.4f}" for budget, error in errors.items())
+            + f"; {1 / seconds:,.0f} calls a second"
+        )
+        assert method is not shapley or errors[20_000] < 0.05
         assert 0.7 * told < errors[BUDGETS[-1]] < 1.4 * told  # errors are as large as the standard errors say
     halves = split_half(game, 20000, top=10, rng=np.random.default_rng(0))
     print(f"  halves of 20000: rank correlation {halves.rank_correlation:.3f}, same of the top 10 {halves.overlap:.2f}")

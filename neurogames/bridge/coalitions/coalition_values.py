@@ -23,14 +23,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.coalitions.masked_network import Absent, masked_network, mean_over_rows
-from neurogames.bridge.coalitions.masked_runs import MaskedNetwork
+from neurogames.bridge.coalitions.masked_network import Absent, along_orders, masked_network, mean_over_rows
+from neurogames.bridge.coalitions.masked_runs import MaskedNetwork, Whole
 from neurogames.bridge.coalitions.right_answers import right_answers
 from neurogames.games.arguments import refusal
-from neurogames.games.coalition import FunctionCoalitionGame, coalition_array
+from neurogames.games.coalition import FunctionCoalitionGame, coalition_array, orders_array
 
 Worth = Literal["accuracy", "loss", "logit"] | Callable[[Tensor, Tensor], Tensor]
-Score = Callable[[Tensor, Tensor], Tensor]  # outputs (rows, m, ...), targets (rows, ...) -> (m,) sums over rows
+Score = Callable[[Tensor, Tensor], Tensor]  # outputs (rows, m, ...), targets (rows, ...) -> (m, rows) worths
 
 MEMORY = 512 * 2**20
 
@@ -72,11 +72,33 @@ class NetworkCoalitionGame:
             return np.zeros(members.shape[:-1])
         score = _score(self.worth, self.targets)
         worths = mean_over_rows(
-            self.network, rows, lambda outputs, part: score(outputs, self.targets[part]), self.memory
+            self.network,
+            rows,
+            lambda outputs, part: score(outputs, self.targets[part]).sum(dim=1, dtype=torch.float64),
+            self.memory,
         )
-        if not np.isfinite(worths).all():
-            raise refusal("worth", f"{np.count_nonzero(~np.isfinite(worths))} worths not finite", "finite worths")
-        return worths.reshape(members.shape[:-1])
+        return _finite(worths).reshape(members.shape[:-1])
+
+    @property
+    def n_parts(self) -> int:
+        """Number of games whose mean this is: one for each row; 1 if rows cannot be told apart."""
+        return 1 if isinstance(self.network, Whole) else self.network.n_rows
+
+    def worths_along(self, orders: ArrayLike) -> NDArray[np.float64]:
+        """Worths (n_parts, n + 1) of the first 0, 1, ..., n units of each part's own order (n_parts, n).
+
+        Raises:
+            ValueError: if orders are no orders of all units, one for each part, or if a worth is not finite.
+        """
+        given = orders_array(orders, self.n_parts, self.n_players)
+        if isinstance(self.network, Whole):
+            return self.value(np.argsort(given[0]) < np.arange(self.n_players + 1)[:, None])[None]
+        score = _score(self.worth, self.targets)
+        return _finite(
+            along_orders(
+                self.network, given, lambda outputs, part: score(outputs, self.targets[part]).double(), self.memory
+            )
+        )
 
     def grounded(self) -> FunctionCoalitionGame:
         """The game v(S) - v(empty), as questions about the core need it; values of players are the same."""
@@ -173,12 +195,19 @@ def check_worth(worth: Worth, outputs: Tensor, targets: Tensor) -> None:
         raise refusal("targets", f"ids {int(targets.min())} to {int(targets.max())}", f"ids in [0, {classes - 1}]")
 
 
+def _finite(worths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The worths, or a refusal."""
+    if not np.isfinite(worths).all():
+        raise refusal("worth", f"{np.count_nonzero(~np.isfinite(worths))} worths not finite", "finite worths")
+    return worths
+
+
 def _score(worth: Worth, targets: Tensor) -> Score:
-    """Sums of a worth over rows."""
+    """A worth, row by row."""
     if callable(worth):
         return lambda outputs, part: _by_function(worth, outputs, part)
     if worth == "accuracy":
-        return lambda outputs, part: right_answers(outputs, part)
+        return right_answers
     if targets.is_floating_point():
         return _minus_squares
     return _minus_cross_entropy if worth == "loss" else _right_logits
@@ -187,16 +216,16 @@ def _score(worth: Worth, targets: Tensor) -> Score:
 def _by_function(worth: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
     sets = outputs.shape[1]
     worths = worth(outputs.flatten(0, 1), targets.repeat_interleave(sets, dim=0))
-    return worths.unflatten(0, (-1, sets)).sum(dim=0, dtype=torch.float64)
+    return worths.unflatten(0, (-1, sets)).T
 
 
 def _right_logits(outputs: Tensor, targets: Tensor) -> Tensor:
-    return _of_right_class(outputs.permute(1, 2, 0), targets).sum(dim=1, dtype=torch.float64)
+    return _of_right_class(outputs.permute(1, 2, 0), targets)
 
 
 def _minus_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     scores = outputs.permute(1, 2, 0).contiguous()  # reducing over a short last axis is several times slower
-    return (_of_right_class(scores, targets) - scores.logsumexp(dim=1)).sum(dim=1, dtype=torch.float64)
+    return _of_right_class(scores, targets) - scores.logsumexp(dim=1)
 
 
 def _of_right_class(scores: Tensor, targets: Tensor) -> Tensor:
@@ -207,4 +236,4 @@ def _of_right_class(scores: Tensor, targets: Tensor) -> Tensor:
 def _minus_squares(outputs: Tensor, targets: Tensor) -> Tensor:
     expected = targets.reshape(len(targets), 1, *outputs.shape[2:]).to(outputs.dtype)
     squares = (outputs - expected).square().reshape(*outputs.shape[:2], -1)
-    return -squares.mean(dim=2).sum(dim=0, dtype=torch.float64)
+    return -squares.mean(dim=2).T

@@ -122,6 +122,36 @@ def mean_over_rows(
     return (total / network.n_rows).cpu().numpy()
 
 
+@torch.no_grad()
+def along_orders(
+    network: Stacked | Folded, orders: NDArray[np.intp], score: Callable[[Tensor, slice], Tensor], memory: int
+) -> NDArray[np.float64]:
+    """Scores of every row as the units take their places in an order of its own.
+
+    Args:
+        network: the network.
+        orders: (rows, n) an order of the units for each row.
+        score: maps outputs (some rows, some, ...) and the slice of rows to scores (some, some rows) float64.
+        memory: bytes for what comes and goes with a part of the rows.
+
+    Returns:
+        (rows, n + 1) scores with the first 0, 1, ..., n units.
+    """
+    work = memory if network.device.type != "cpu" else min(memory, _CACHE_BYTES)
+    sizes = network.n_units + 1
+    each = network.row_bytes + network.order_bytes
+    step, few = max(1, work // (each * sizes)), max(1, work // each)
+    given = torch.from_numpy(orders)
+    scores = np.empty((network.n_rows, sizes))
+    for first in range(0, network.n_rows, step):
+        rows = slice(first, min(first + step, network.n_rows))
+        own = given[rows].to(network.device)
+        for least in range(0, sizes, few):
+            part = slice(least, min(least + few, sizes))
+            scores[rows, part] = score(network.along(own, rows, part), rows).T.cpu().numpy()
+    return scores
+
+
 def _donors(absent: str, rows: int, rng: np.random.Generator | None) -> Tensor | None:
     """For each row another one, uniformly; None where no rows are drawn."""
     if absent != "sample":

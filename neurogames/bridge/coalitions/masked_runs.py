@@ -69,6 +69,21 @@ class Stacked:
         stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
         return _rest(self.after, self.also, stacked, rows)
 
+    @property
+    def order_bytes(self) -> int:
+        """Bytes needed on top for each row and number of units along an order."""
+        return 0
+
+    @torch.no_grad()
+    def along(self, orders: Tensor, rows: slice, sizes: slice) -> Tensor:
+        """Outputs (rows, some, ...) with the first units, so many as ``sizes`` says, of each row's order (rows, n)."""
+        numbers = torch.arange(sizes.start, sizes.stop, device=orders.device)
+        members = orders.argsort(dim=1).unsqueeze(1) < numbers.unsqueeze(1)  # (rows, some, n)
+        columns = _spread(members.flatten(0, 1), self.values.shape[1]).unflatten(0, members.shape[:2])
+        mask = columns.reshape(*columns.shape, *(1,) * (self.values.ndim - 2))
+        stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
+        return _rest(self.after, self.also, stacked, rows)
+
 
 @dataclass(frozen=True, eq=False)
 class Folded:
@@ -95,6 +110,31 @@ class Folded:
             return (masked @ difference).unflatten(0, (len(members), -1)).add_(base.T).permute(2, 0, 1)
         product = (difference.T @ masked.T).unflatten(1, (len(members), -1)).add_(base.unsqueeze(1))
         return _rest(self.after, self.also, product, rows)
+
+    @property
+    def order_bytes(self) -> int:
+        """Bytes needed on top for each row and number of units along an order."""
+        return 3 * self.weight[:, :1].nbytes
+
+    @torch.no_grad()
+    def along(self, orders: Tensor, rows: slice, sizes: slice) -> Tensor:
+        """Outputs (rows, some, ...) with the first units, so many as ``sizes`` says, of each row's order (rows, n).
+
+        A unit that joins adds its part to what the Linear makes of those before it, so that nothing is masked.
+        """
+        places, difference = orders.flatten(), self.difference[:, rows]
+        if len(difference) == self.n_units:
+            parts = self.weight.T.contiguous().index_select(0, places)
+            parts *= difference.T.gather(1, orders).reshape(-1, 1)
+        else:  # the columns of a unit are added up first
+            by_unit = difference.unflatten(0, (self.n_units, -1)).mT @ self.weight.T.unflatten(0, (self.n_units, -1))
+            row = torch.arange(len(orders), device=orders.device).repeat_interleave(self.n_units)
+            parts = by_unit.flatten(0, 1).index_select(0, places * len(orders) + row)
+        sums = parts.new_empty(len(orders), self.n_units + 1, parts.shape[1])
+        sums[:, 0] = _of(self.base, rows)
+        sums[:, 1:] = parts.unflatten(0, orders.shape)
+        product = sums.cumsum_(dim=1)[:, sizes]
+        return product if len(self.after.graph.nodes) == 2 else _rest(self.after, self.also, product, rows)
 
 
 @dataclass(frozen=True, eq=False)

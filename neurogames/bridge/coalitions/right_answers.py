@@ -1,4 +1,4 @@
-"""Counting right answers of many networks at once.
+"""Which answers of many networks at once are right.
 
 The answer to a row is the class with the largest score, the first one where several tie (as ``torch.argmax`` has it).
 Reducing over a short last axis is slow on a CPU, slower than the product that made the scores; here the rows are the
@@ -14,30 +14,31 @@ from torch import Tensor
 
 
 def right_answers(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Number of rows that each network answers rightly.
+    """Whether each network answers each row rightly.
 
     Args:
         outputs: (rows, networks, classes) scores.
         labels: (rows,) class ids.
 
     Returns:
-        (networks,) counts, float64.
+        (networks, rows) booleans.
 
     >>> outputs = torch.tensor([[[0.0, 1.0], [2.0, 1.0]], [[1.0, 1.0], [0.0, 3.0]]])
     >>> right_answers(outputs, torch.tensor([1, 0]))
-    tensor([2., 0.], dtype=torch.float64)
+    tensor([[ True,  True],
+            [False, False]])
     """
     if outputs.device.type != "cpu" or outputs.dtype not in (torch.float32, torch.float64):
-        return (outputs.argmax(dim=-1) == labels[:, None]).sum(dim=0).double()
+        return labels == outputs.argmax(dim=-1).T
     scores = outputs.permute(1, 2, 0).contiguous().numpy()
-    counts = np.zeros(len(scores))
-    _count(scores, labels.numpy(), counts)
-    return torch.from_numpy(counts)
+    right = np.empty((len(scores), len(labels)), dtype=np.bool_)
+    _compare(scores, labels.numpy(), right)
+    return torch.from_numpy(right)
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(scores, labels, counts):
-    """Add up right answers; scores (networks, classes, rows)."""
+def _compare(scores, labels, right):
+    """Write down which answers are right; scores (networks, classes, rows)."""
     best = np.empty(scores.shape[2], scores.dtype)
     answer = np.empty(scores.shape[2], np.int32)
     for network in range(scores.shape[0]):
@@ -48,7 +49,5 @@ def _count(scores, labels, counts):
             for row in range(best.size):
                 answer[row] = this if column[row] > best[row] else answer[row]
                 best[row] = column[row] if column[row] > best[row] else best[row]
-        right = 0
         for row in range(best.size):
-            right += answer[row] == labels[row]
-        counts[network] = right
+            right[network, row] = answer[row] == labels[row]

@@ -1,6 +1,6 @@
 """Shapley values with as many coalitions as it takes to be sure, and how stable the order of players is.
 
-The regression of ``values.shapley`` is repeated in stages of growing, independent draws; estimates are averaged by
+The estimate of ``values.shapley`` is repeated in stages of growing, independent draws; estimates are averaged by
 what they cost, phi = sum_k B_k phi_k / sum_k B_k. After each stage an interval of normal theory is looked at. Looking
 several times would void its confidence, so that stage k = 1, 2, ... only uses (1 - confidence) 6 / (pi^2 k^2) of the
 chance of error; these parts add up to the whole. In ``top`` each of the n intervals gets 1/n of that again: the set of
@@ -94,7 +94,7 @@ def shapley_until(
         else:
             missing = _overlap(values, norm.isf(error / (2 * n)) * stderr, int(top or 1))
             goal = f"top {top} settled"
-        how = f"odd regression in {stage} stage{'s' * (stage > 1)}"
+        how = f"{stage} stage{'s' * (stage > 1)}, the last of {found.method}"
         if missing <= 1:
             return Values(values, stderr, spent, "Shapley", f"{how}: {goal}")
         if max_budget - spent < least:

@@ -200,6 +200,42 @@ def test_worths_are_those_of_the_whole_network_with_replaced_units(name, absent,
             assert values[k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (worth, k)
 
 
+@pytest.mark.parametrize("absent", ["zero", "mean", "sample"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_worths_along_orders_are_those_of_each_row(name, absent, monkeypatch):
+    monkeypatch.setattr(masked_module, "_CACHE_BYTES", 3000)  # several blocks of rows, and of units that have joined
+    model, layer, inputs, targets, machinery = network(name)
+    donors = torch.from_numpy((np.arange(23) + np.random.default_rng(3).integers(1, 23, size=23)) % 23)
+    for worth in SLOW_WORTHS:
+        game = coalition_game(
+            model, layer, (inputs, targets), worth=worth, absent=absent, rng=np.random.default_rng(3), memory=2000
+        )
+        n = game.n_players
+        orders = np.random.default_rng(4).permuted(np.tile(np.arange(n), (game.n_parts, 1)), axis=1)
+        found = game.worths_along(orders)
+        if machinery is Whole:
+            prefixes = np.array([np.isin(np.arange(n), orders[0, :k]) for k in range(n + 1)])
+            np.testing.assert_array_equal(found, game.value(prefixes)[None])
+            continue
+        assert found.shape == (23, n + 1)
+        for row in (0, 11, 22):
+            for k in range(n + 1):
+                member = torch.from_numpy(np.isin(np.arange(n), orders[row, :k]))
+                outputs = slow_outputs(model, layer, inputs, member, absent, donors)[row : row + 1]
+                expected = float(SLOW_WORTHS[worth](outputs, targets[row : row + 1]))
+                assert found[row, k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (worth, row, k)
+
+
+def test_values_by_rows_and_by_regression_are_of_one_game():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
+    game = coalition_game(model, "1", (torch.randn(200, 6), torch.randint(3, (200,))), worth="loss")
+    exact, found = shapley(game).values, shapley(game, 400, rng=np.random.default_rng(0))
+    assert found.method == "24 pairs of orders for each of 200 parts"
+    assert (np.abs(found.values - exact) < 4 * found.stderr + 1e-6).all()
+    assert np.linalg.norm(found.values - exact) < 0.05 * np.linalg.norm(exact)
+
+
 def test_pooling_that_would_run_over_units_is_not_passed():
     model = nn.Sequential(nn.Linear(4, 6), nn.MaxPool1d(2), nn.Linear(3, 2))  # (rows, units): pools pairs of units
     inputs, targets = torch.randn(8, 4), torch.randint(2, (8,))

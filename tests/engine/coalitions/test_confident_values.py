@@ -99,7 +99,7 @@ def test_a_linear_game_needs_one_stage():
     weights = np.arange(200.0)
     game = FunctionCoalitionGame(200, lambda coalitions: coalitions @ weights)
     found = shapley_until(game, top=10, max_budget=10_000, rng=np.random.default_rng(0))
-    assert found.method == "odd regression in 1 stage: top 10 settled"
+    assert found.method == "1 stage, the last of odd regression of order 1: top 10 settled"
     np.testing.assert_allclose(found.values, weights, atol=1e-8)
 
 
