@@ -8,6 +8,9 @@ the layer's units, it is not subtracted, and values of players add up to v(all) 
     "loss"      minus the mean loss: cross-entropy for class ids, squared error for floating targets
     "logit"     mean output of the right class
 
+As a mean, v is made of one game for each row, and an estimate need not ask all rows for the same coalitions
+(``neurogames.engine.coalitions.values_by_parts``): a budget is then counted for each row.
+
 The game remembers everything by copies and is then a fixed function: the same coalition is always worth the same, up
 to rounding (how many coalitions are asked for together decides how products are summed).
 """
