@@ -91,6 +91,7 @@ class Course:
     units: str | Sequence[str]
     stack: StackedModules
     layers: tuple[Tensor, ...]
+    shares: Tensor  # (runs, n) what the layers are views of
     curvature: tuple[RunningCurvature, ...]
     costs: PaperCosts | None
     prices: tuple[Schedule, ...]
@@ -108,6 +109,9 @@ class Course:
         gates = [insert_gates(model, units) for model in gated]
         stack = stack_modules(gated)
         layers = tuple(stack.parameters[name] for name in gates[0].parameter_names)
+        shares = torch.cat([layer.detach() for layer in layers], dim=1)
+        for layer, part in zip(layers, shares.split(gates[0].sizes, dim=1), strict=True):
+            layer.data = part  # the gates of all layers are one tensor, so that one operation moves them all
         held = {id(layer) for layer in layers}
         weights = [value for value in stack.parameters.values() if id(value) not in held]
         column = partial(torch.tensor, dtype=layers[0].dtype, device=layers[0].device)
@@ -127,6 +131,7 @@ class Course:
             units=units,
             stack=stack,
             layers=layers,
+            shares=shares,
             curvature=tuple(RunningCurvature(layer) for layer in layers),
             costs=costs,
             prices=tuple(_as_schedule(run.price, rule) for run in runs),
@@ -156,8 +161,7 @@ class Course:
             parameter.grad = None
         exchanged: dict[str, Tensor] = {}
         if self.costs is not None:  # before the loss, which reads the same weights while they are in the cache
-            shares = torch.cat(self._shares, dim=1)
-            drain = self.costs.drain(shares, self._incoming)
+            drain = self.costs.drain(self.shares, self._incoming)
         elif step % _COUNT_EVERY == 0:
             exchanged = self._gates_by_row(len(inputs))
         else:  # the gates do not move by slopes, so that these are asked for only now and then
@@ -168,9 +172,7 @@ class Course:
         with torch.no_grad():
             if self.costs is not None:
                 slopes = torch.cat([layer.grad for layer in self.layers], dim=1)
-                shares.add_(slopes.sub_(drain), alpha=participation_rate).clamp_(0, 1)
-                for layer, part in zip(self.layers, shares.split(self.gates.sizes, dim=1), strict=True):
-                    layer.copy_(part)
+                self.shares.add_(slopes.sub_(drain), alpha=participation_rate).clamp_(0, 1)
             elif step % _COUNT_EVERY == 0:
                 self._count(exchanged, len(inputs))
         self.optimiser.step()
@@ -200,20 +202,13 @@ class Course:
         """
         if self.costs is not None or not _FIRST_EXIT <= done < _LAST_EXIT:
             return
-        taking_part = torch.cat(self.layers, dim=1) > 0
+        taking_part = self.shares > 0
         worth = torch.cat([curvature.value for curvature in self.curvature], dim=1) / 2
         worth = worth.masked_fill(~taking_part, torch.inf)
         places = worth.argsort(dim=1, stable=True).argsort(dim=1)
         most = (taking_part.sum(dim=1, keepdim=True) * _MOST_LEAVE).floor().clamp(min=1)
         stays = (worth >= self.price_at(done)) | (places >= most)
-        sizes = [layer.shape[1] for layer in self.layers]
-        for layer, keeps in zip(self.layers, stays.split(sizes, dim=1), strict=True):
-            layer.mul_(keeps)
-
-    @functools.cached_property
-    def _shares(self) -> list[Tensor]:
-        """The gates of each layer, out of sight of autograd."""
-        return [layer.detach() for layer in self.layers]
+        self.shares.mul_(stays)
 
     @functools.cached_property
     def _incoming(self) -> IncomingWeights:
@@ -222,17 +217,22 @@ class Course:
         weights = [held[f"{name}.weight"].detach() for name in self.gates.modules]
         biases = [
             held[f"{name}.bias"].detach() if f"{name}.bias" in held else torch.zeros_like(layer)
-            for name, layer in zip(self.gates.modules, self._shares, strict=True)
+            for name, layer in zip(self.gates.modules, self.layers, strict=True)
         ]
         return IncomingWeights(tuple(weight.view(*weight.shape[:2], -1) for weight in weights), tuple(biases))
 
     def note(self, loss: Tensor, inputs: Tensor, targets: Tensor, done: float) -> None:
         """Write down how the runs stand after an epoch of mean loss (runs,)."""
         residual, unsettled = self.check(inputs, targets, done)
-        shares = torch.cat([layer.detach().clone() for layer in self.layers], dim=1)
         price = self.price_at(done).squeeze(1)
         self.history.append(
-            {"participation": shares, "loss": loss, "price": price, "residual": residual, "unsettled": unsettled}
+            {
+                "participation": self.shares.clone(),
+                "loss": loss,
+                "price": price,
+                "residual": residual,
+                "unsettled": unsettled,
+            }
         )
 
     def check(self, inputs: Tensor, targets: Tensor, done: float) -> tuple[Tensor, Tensor]:
@@ -240,12 +240,11 @@ class Course:
         slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), self.layers)
         with torch.no_grad():
             if self.costs is not None:
-                shares = torch.cat(self._shares, dim=1)
-                moves = self.costs.residual(torch.cat(slopes, dim=1), shares, self._incoming)
+                moves = self.costs.residual(torch.cat(slopes, dim=1), self.shares, self._incoming)
                 return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)
             price, parts = self.price_at(done), zip(slopes, self.curvature, self.layers, strict=True)
             moves = torch.cat([fee_residual(slope, h.value, layer, price) for slope, h, layer in parts], dim=1)
-            taking_part = torch.cat(self.layers, dim=1).sum(dim=1).clamp(min=1)
+            taking_part = self.shares.sum(dim=1).clamp(min=1)
             return moves.amax(dim=1), (moves == 1).sum(dim=1) / taking_part
 
     def closed(self, inputs: Tensor, targets: Tensor, tolerance: float) -> ParticipationTraining:
