@@ -75,12 +75,7 @@ def test_a_file_of_ones_own_goes_all_the_way_and_can_be_run_again(table: Path, t
 def test_an_interrupted_run_ends_with_130_and_one_line(tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["compare", *TINY, "--epochs", "400", "--seeds", "40", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "neurogames", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
-    )
+    process = subprocess.Popen([sys.executable, "-m", "neurogames", *words], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -101,12 +101,7 @@ def test_a_study_runs_reports_and_runs_again(tmp_path: Path) -> None:
 def test_an_interrupted_study_ends_with_130_and_keeps_what_is_finished(tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["prune", "digits", *TINY, "--seeds", "40", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "neurogames", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
-    )
+    process = subprocess.Popen([sys.executable, "-m", "neurogames", *words], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("*/cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
