@@ -23,7 +23,11 @@ from neurogames.games.coalition import MeanCoalitionGame
 
 
 def least_budget(n_players: int) -> int:
-    """Fewest coalitions that pay for two pairs of orders, with the empty one and that of all players."""
+    """Fewest coalitions that pay for two pairs of orders, with the empty one and that of all players.
+
+    >>> least_budget(64)
+    254
+    """
     return 2 + 4 * (n_players - 1)
 
 
@@ -40,6 +44,18 @@ def shapley_by_parts(game: MeanCoalitionGame, budget: int, *, rng: np.random.Gen
 
     Raises:
         ValueError: if the budget does not pay for two pairs of orders.
+
+    >>> class Quotas:  # part r pays 1 to coalitions of more than r of the five players
+    ...     n_players, n_parts = 5, 4
+    ...
+    ...     def value(self, coalitions):
+    ...         return np.minimum(coalitions.sum(axis=-1), 4) / 4
+    ...
+    ...     def worths_along(self, orders):
+    ...         return 1.0 * (np.arange(6) > np.arange(4)[:, None])
+    >>> found = shapley_by_parts(Quotas(), 50, rng=np.random.default_rng(0))
+    >>> round(float(found.values.sum()), 12), found.budget, found.method
+    (1.0, 50, '6 pairs of orders for each of 4 parts')
 
     Reference: I. Covert, S. Lundberg and S.-I. Lee, Understanding global feature contributions with additive
     importance measures (2020), algorithm 1, draws a row for every order; here every row has as many.
