@@ -64,10 +64,7 @@ class Stacked:
     @torch.no_grad()
     def outputs(self, members: Tensor, rows: slice) -> Tensor:
         """Outputs (rows, m, ...) of m sets of units (m, n)."""
-        columns = _spread(members, self.values.shape[1])
-        mask = columns.reshape(1, *columns.shape, *(1,) * (self.values.ndim - 2))
-        stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
-        return _rest(self.after, self.also, stacked, rows)
+        return self._masked(members.unsqueeze(0), rows)
 
     @property
     def order_bytes(self) -> int:
@@ -78,8 +75,11 @@ class Stacked:
     def along(self, orders: Tensor, rows: slice, sizes: slice) -> Tensor:
         """Outputs (rows, some, ...) with the first units, so many as ``sizes`` says, of each row's order (rows, n)."""
         numbers = torch.arange(sizes.start, sizes.stop, device=orders.device)
-        members = orders.argsort(dim=1).unsqueeze(1) < numbers.unsqueeze(1)  # (rows, some, n)
-        columns = _spread(members.flatten(0, 1), self.values.shape[1]).unflatten(0, members.shape[:2])
+        return self._masked(orders.argsort(dim=1).unsqueeze(1) < numbers.unsqueeze(1), rows)
+
+    def _masked(self, members: Tensor, rows: slice) -> Tensor:
+        """Outputs (rows, m, ...) of m sets of units for each row, or of the same for all, (rows or 1, m, n)."""
+        columns = _spread(members, self.values.shape[1])
         mask = columns.reshape(*columns.shape, *(1,) * (self.values.ndim - 2))
         stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
         return _rest(self.after, self.also, stacked, rows)
@@ -178,8 +178,9 @@ class Whole:
 
 
 def _spread(members: Tensor, columns: int) -> Tensor:
-    """Sets (m, units) as sets (m, columns), each unit owning as many neighbours."""
-    return members if members.shape[1] == columns else members.repeat_interleave(columns // members.shape[1], dim=1)
+    """Sets (..., units) as sets (..., columns), each unit owning as many neighbours."""
+    units = members.shape[-1]
+    return members if units == columns else members.repeat_interleave(columns // units, dim=-1)
 
 
 def _rest(after: fx.GraphModule, also: tuple[tuple[Any, bool], ...], stacked: Tensor, rows: slice) -> Tensor:
