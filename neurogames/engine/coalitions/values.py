@@ -30,7 +30,8 @@ from neurogames.engine.coalitions.values_by_parts import least_budget, shapley_b
 from neurogames.games.arguments import refusal, whole
 from neurogames.games.coalition import CoalitionGame, MeanCoalitionGame
 
-# Over 64 hidden units the regression is surer for fewer rows than that, by its use of every worth for every player.
+# With 64 hidden units as players the regression, which uses every worth for every player, was surer up to 50 rows for
+# accuracy and up to 2 for the loss; from 540 on own orders were, by factors of 2 and 8.
 _MANY_PARTS = 100
 
 
