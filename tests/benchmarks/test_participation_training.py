@@ -2,12 +2,15 @@
 
 import copy
 import functools
+import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge.participation.course import Course, Run
 from neurogames.bridge.participation.joint_training import train_participation
 from tests.benchmarks.timing import medians
 
@@ -64,3 +67,43 @@ def test_a_step_with_participation_beside_a_plain_one():
     for name, seconds in step.items():
         print(f"  {name:30} {seconds * 1e3:8.2f} ms a step {seconds / step['plain']:6.2f}")
     assert jointly("equilibrium", 1).profile.shape == (1, 768)
+
+
+@pytest.mark.benchmark
+def test_single_steps_in_turns():
+    """Processor time of one step each in turns, 600 times: what else the machine does falls on all alike."""
+    torch.set_num_threads(1)
+    rng = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(ROWS, 784, generator=rng), torch.randint(10, (ROWS,), generator=rng)
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    plain = copy.deepcopy(model)
+    optimiser = torch.optim.Adam(plain.parameters(), lr=1e-3, fused=True)
+    costs = {"equilibrium": (0.01, 0.0), "paper": (0.05, 0.05)}
+    courses = {
+        rule: Course.opened(
+            [Run(model, price, ridge, 0.0)], functional.cross_entropy, rule, ("neurons", "filters"), 1e-3
+        )
+        for rule, (price, ridge) in costs.items()
+    }
+
+    def plain_step(rows, labels, number):
+        optimiser.zero_grad()
+        functional.cross_entropy(plain(rows), labels).backward()
+        optimiser.step()
+
+    steps = {"plain": plain_step} | {
+        rule: functools.partial(lambda course, rows, labels, number: course.step(rows, labels, 0.3, number, 1e-3), one)
+        for rule, one in courses.items()
+    }
+    seconds = {name: [] for name in steps}
+    batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
+    for number in range(600):
+        rows, labels = batches[number % len(batches)]
+        for name, step in steps.items():
+            start = time.thread_time()
+            step(rows, labels, number)
+            seconds[name].append(time.thread_time() - start)
+    for name in steps:
+        middle, mean = (f(seconds[name]) / f(seconds["plain"]) for f in (np.median, np.mean))
+        print(f"  {name:12} {middle:6.3f} by medians {mean:6.3f} by means")
+    assert all(course.shares.isfinite().all() for course in courses.values())
