@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neurogames.bridge.participation.gate_places import Unit
 from neurogames.bridge.participation.gated_loss import gated_loss
 from neurogames.bridge.participation.gates import insert_gates
+from neurogames.bridge.participation.rules import CROWDING
 from neurogames.games.arguments import number
 
 
@@ -22,12 +23,14 @@ class FeeCertificate:
 
     Attributes:
         worth: (n,) L(s_i = 0) - L(s), exact, for units that take part; NaN for those that have left.
+        fee: (n,) what taking part costs each unit; NaN for those that have left.
         move: (n,) BR_i(s) - s_i; -s_i where leaving is best. The place of a unit that stays is read off the parabola
             through its exact loss at 0, its exact loss and its exact slope.
-        regret: the most that a unit could gain by leaving, max_i (price - worth_i), at least 0, in units of the loss.
+        regret: the most that a unit could gain by leaving, max_i (fee_i - worth_i), at least 0, in units of the loss.
     """
 
     worth: NDArray[np.float64]
+    fee: NDArray[np.float64]
     move: NDArray[np.float64]
     regret: float
 
@@ -44,22 +47,27 @@ def fee_certificate(
     loss: Callable[[Tensor, Tensor], Tensor],
     data: tuple[Tensor, Tensor],
     *,
+    crowding: float = CROWDING,
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
 ) -> FeeCertificate:
-    """Check a profile of the game U_i = -L(s) - price 1[s_i > 0], in which whoever has left stays away.
+    """Check a profile of the game U_i = -L(s) - fee_i 1[s_i > 0], in which whoever has left stays away.
+
+    The fee of the units of layer l is price (x_l / x)^crowding, with x_l the share of its units and x the share of all
+    units that take part.
 
     It uses nothing of the training but the network, and costs one pass over the rows for each unit that takes part.
 
     Args:
         model: any module without gates; left as it is.
         profile: (n,) shares in [0, 1], in the order of ``insert_gates(model, units)``.
-        price: the fee >= 0, in units of the loss.
+        price: the fee >= 0 of a unit in a layer as full as the network as a whole, in units of the loss.
         loss: (outputs, targets) -> mean loss.
         data: inputs (rows, ...) and targets (rows, ...).
+        crowding: how much more the units of fuller layers pay, >= 0; 0: all pay the price.
         units: what is gated.
 
     Returns:
-        Worths, moves and regret.
+        Worths, fees, moves and regret.
 
     Raises:
         ValueError: if the profile does not fit the model, or the data do not.
@@ -74,6 +82,7 @@ def fee_certificate(
     (array([1., 0.]), array([ 0., -1.]), 0.5)
     """
     price = number("price", price, "a fee >= 0", lambda value: value >= 0)
+    crowding = number("crowding", crowding, "a number >= 0", lambda value: value >= 0)
     gated_model = copy.deepcopy(model)
     gates = insert_gates(gated_model, units)
     gates.assign(profile)
@@ -87,6 +96,8 @@ def fee_certificate(
         )
     shares, slope = gates.profile(), np.concatenate([part.numpy() for part in slopes])
     present = shares > 0
+    fullness = np.bincount(gates.blocks, present) / gates.sizes
+    fee = price * (fullness / max(present.mean(), 1e-12))[gates.blocks] ** crowding
     # L(x) = L(s) + g (x - s) + h (x - s)^2 / 2 through x = 0 gives h = 2 (worth + g s) / s^2.
     size = np.where(present, shares, 1.0)
     curvature = 2 * (worth + slope * size) / size**2
@@ -94,10 +105,10 @@ def fee_certificate(
     place = np.where(slope > 0, 0.0, np.where(slope < 0, 1.0, shares))  # where the parabola has no bottom: an end
     place[bent] = np.clip(size[bent] - slope[bent] / curvature[bent], 0.0, 1.0)
     gain = np.maximum(slope * (size - place) - curvature * (size - place) ** 2 / 2, 0.0)
-    leaves = worth + gain < price
+    leaves = worth + gain < fee
     move = np.where(present, np.where(leaves, -shares, place - shares), 0.0)
-    regret = max(0.0, float((price - worth)[present].max(initial=0.0)))
-    return FeeCertificate(np.where(present, worth, np.nan), move, regret)
+    regret = max(0.0, float((fee - worth)[present].max(initial=0.0)))
+    return FeeCertificate(np.where(present, worth, np.nan), np.where(present, fee, np.nan), move, regret)
 
 
 def _worths(

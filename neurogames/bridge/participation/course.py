@@ -20,7 +20,13 @@ from torch import Tensor, nn
 from neurogames.bridge.participation.certificate import FeeCertificate, fee_certificate
 from neurogames.bridge.participation.gate_hooks import GatedProjection
 from neurogames.bridge.participation.gates import Gates, insert_gates
-from neurogames.bridge.participation.rules import IncomingWeights, PaperCosts, RunningCurvature, fee_residual
+from neurogames.bridge.participation.rules import (
+    IncomingWeights,
+    PaperCosts,
+    RunningCurvature,
+    crowded_fees,
+    fee_residual,
+)
 from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
 from neurogames.engine.schedules import Parameter, Schedule
 from neurogames.games.arguments import number, refusal
@@ -92,9 +98,10 @@ class Course:
     stack: StackedModules
     layers: tuple[Tensor, ...]
     shares: Tensor  # (runs, n) what the layers are views of
-    curvature: tuple[RunningCurvature, ...]
+    curvature: RunningCurvature
     costs: PaperCosts | None
     prices: tuple[Schedule, ...]
+    crowding: float
     rate: Schedule
     optimiser: torch.optim.Adam
     loss: Loss
@@ -102,7 +109,13 @@ class Course:
 
     @classmethod
     def opened(
-        cls, runs: Sequence[Run], loss: Loss, rule: str, units: str | Sequence[str], learning_rate: Parameter
+        cls,
+        runs: Sequence[Run],
+        loss: Loss,
+        rule: str,
+        units: str | Sequence[str],
+        learning_rate: Parameter,
+        crowding: float,
     ) -> Course:
         """Stack gated copies of the models."""
         gated = [copy.deepcopy(run.model) for run in runs]
@@ -132,9 +145,10 @@ class Course:
             stack=stack,
             layers=layers,
             shares=shares,
-            curvature=tuple(RunningCurvature(layer) for layer in layers),
+            curvature=RunningCurvature(shares),
             costs=costs,
             prices=tuple(_as_schedule(run.price, rule) for run in runs),
+            crowding=crowding,
             rate=learning_rate if callable(learning_rate) else partial(_steady, value=_positive(learning_rate)),
             optimiser=torch.optim.Adam(weights, lr=0.0, fused=True),
             loss=loss,
@@ -188,14 +202,16 @@ class Course:
 
     def _count(self, by_row: dict[str, Tensor], rows: int) -> None:
         """Count the slopes of a mini-batch."""
-        for name, layer, curvature in zip(self.gates.parameter_names, self.layers, self.curvature, strict=True):
+        squares = []
+        for name, layer in zip(self.gates.parameter_names, self.layers, strict=True):
             # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates the same, less surely.
             slopes = by_row[name].grad if name in by_row else layer.grad.unsqueeze(1)
-            curvature.add(torch.linalg.vector_norm(slopes, dim=1).square() * rows)
+            squares.append(torch.linalg.vector_norm(slopes, dim=1).square() * rows)
+        self.curvature.add(torch.cat(squares, dim=1))
 
     @torch.no_grad()
     def decide(self, done: float) -> None:
-        """Let the units leave, for good, whose worth is least and below the price: the least first, few at a time.
+        """Let the units leave, for good, whose worth is below their fee: the least for its fee first, few at a time.
 
         Units that stand in for each other are each worth little while the others stay. Leaving one after another they
         are worth more in the end; all at once they would leave together.
@@ -203,12 +219,15 @@ class Course:
         if self.costs is not None or not _FIRST_EXIT <= done < _LAST_EXIT:
             return
         taking_part = self.shares > 0
-        worth = torch.cat([curvature.value for curvature in self.curvature], dim=1) / 2
-        worth = worth.masked_fill(~taking_part, torch.inf)
-        places = worth.argsort(dim=1, stable=True).argsort(dim=1)
+        worth, fee = self.curvature.value / 2, self._fees(done)
+        ratio = (worth / fee).masked_fill(~taking_part, torch.inf)
+        places = ratio.argsort(dim=1, stable=True).argsort(dim=1)
         most = (taking_part.sum(dim=1, keepdim=True) * _MOST_LEAVE).floor().clamp(min=1)
-        stays = (worth >= self.price_at(done)) | (places >= most)
-        self.shares.mul_(stays)
+        self.shares.mul_((worth >= fee) | (places >= most))
+
+    def _fees(self, done: float) -> Tensor:
+        """(runs, n) what the units pay for taking part."""
+        return crowded_fees(self.price_at(done), self.shares > 0, self.gates.sizes, self.crowding)
 
     @functools.cached_property
     def _incoming(self) -> IncomingWeights:
@@ -239,11 +258,11 @@ class Course:
         """Residual and share of unsettled units, each (runs,)."""
         slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), self.layers)
         with torch.no_grad():
+            slope = torch.cat(slopes, dim=1)
             if self.costs is not None:
-                moves = self.costs.residual(torch.cat(slopes, dim=1), self.shares, self._incoming)
+                moves = self.costs.residual(slope, self.shares, self._incoming)
                 return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)
-            price, parts = self.price_at(done), zip(slopes, self.curvature, self.layers, strict=True)
-            moves = torch.cat([fee_residual(slope, h.value, layer, price) for slope, h, layer in parts], dim=1)
+            moves = fee_residual(slope, self.curvature.value, self.shares, self._fees(done))
             taking_part = self.shares.sum(dim=1).clamp(min=1)
             return moves.amax(dim=1), (moves == 1).sum(dim=1) / taking_part
 
@@ -264,7 +283,10 @@ class Course:
             certificate = None
             if self.costs is None and price > 0 and finite:
                 profile = record["participation"][-1, run]
-                certificate = fee_certificate(module, profile, price, self.loss, (inputs, targets), units=self.units)
+                data = inputs, targets
+                certificate = fee_certificate(
+                    module, profile, price, self.loss, data, crowding=self.crowding, units=self.units
+                )
             certificates.append(certificate)
             residual = record["residual"][-1, run] if certificate is None else certificate.residual
             status.append(_status(residual, tolerance) if finite else "diverged: the loss is not finite")

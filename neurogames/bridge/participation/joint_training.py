@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.participation.course import Course, Loss, ParticipationTraining, Run
+from neurogames.bridge.participation.rules import CROWDING
 from neurogames.bridge.participation.stacked_modules import same_architecture
 from neurogames.engine.schedules import Parameter
 from neurogames.games.arguments import number, refusal, whole
@@ -35,6 +36,7 @@ def train_participation(
     price: Parameter | Sequence[Parameter] = 0.0,
     ridge: float | Sequence[float] = 0.0,
     competition: float | Sequence[float] = 0.0,
+    crowding: float = CROWDING,
     units: str | Sequence[str] = ("neurons", "filters"),
     epochs: int = 20,
     batch_size: int = 128,
@@ -62,6 +64,9 @@ def train_participation(
             One for all, or one per run; price 0 without ridge is plain training.
         ridge: "paper" only: beta >= 0, one for all or one per run.
         competition: "paper" only: eta, one for all or one per run.
+        crowding: "equilibrium" only, >= 0: by what power of its layer's fullness a unit pays more than the price, or
+            less: price (x_l / x)^crowding, x_l the share of its layer and x of all units that take part; 0: all pay
+            the price.
         units: what is gated, as in :func:`neurogames.bridge.insert_gates`.
         epochs: passes over the rows; an incomplete last batch is left out, as its curvature would have another scale.
         batch_size: rows of a mini-batch.
@@ -92,10 +97,11 @@ def train_participation(
     Reference: Pruning as a Game, arXiv 2512.22106, eq. 16-18 for "paper".
     """
     runs = _checked_runs(models, price, ridge, competition, rule)
+    crowding = number("crowding", crowding, "a number >= 0", lambda value: value >= 0)
     _check_data(runs[0].model, inputs, targets, loss)
     at_once = _runs_at_once(len(runs), inputs.device)
     courses = [
-        Course.opened(runs[first : first + at_once], loss, rule, units, learning_rate)
+        Course.opened(runs[first : first + at_once], loss, rule, units, learning_rate, crowding)
         for first in range(0, len(runs), at_once)
     ]
     epochs, batch_size = whole("epochs", epochs, least=1), whole("batch_size", batch_size, least=1)

@@ -12,28 +12,35 @@ any cost makes 0 the best response of all.
 
 **Equilibrium** (ours): all share one interest, the loss, and whoever takes part pays a fee,
 
-    U_i = -L(s, theta) - price 1[s_i > 0].
+    U_i = -L(s, theta) - fee_l 1[s_i > 0],        fee_l = price (x_l / x)^crowding,
 
-The fee is counted in units of the loss. A price per unit of s_i could be escaped by s_i -> s_i / c and
-theta_i -> c theta_i, which change no network; the fee cannot. As that rescaling leaves one of the two free, gates are
-0 or 1 and theta_i carries the size. A unit leaves, for good, when what it is worth to the others is less than the fee:
-by the second-order model of the loss in its gate, at weights near rest (g_i = 0),
+with x_l the share of the units of layer l that take part, and x that of all units: whoever stands in a layer that has
+emptied less than the network pays more than the price. The fee is counted in units of the loss. A price per unit of
+s_i could be escaped by s_i -> s_i / c and theta_i -> c theta_i, which change no network; the fee cannot. As that
+rescaling leaves one of the two free, gates are 0 or 1 and theta_i carries the size. A unit leaves, for good, when what
+it is worth to the others is less than its fee: by the second-order model of the loss in its gate, at weights near rest
+(g_i = 0),
 
     worth_i = L(s_i = 0) - L(s_i = 1) = -g_i + h_i / 2 = h_i / 2,     h_i = E[(d l_r / d s_i)^2],
 
 with the empirical Fisher curvature h_i, the mean over the rows r of the squared slope of the row's own loss l_r.
 
-This is an exact potential game: -L - price #{i: s_i > 0} rises by what the mover gains.
+With crowding 0 this is an exact potential game: -L - price #{i: s_i > 0} rises by what the mover gains. Otherwise the
+fee of one layer depends on who stays in the others, and there is no such potential; that nobody gains by leaving is
+certified in both.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+CROWDING = 2.0
+"""How strongly the fee evens out the layers, if nothing else is asked for."""
 _MEMORY = 0.96
 
 
@@ -112,17 +119,37 @@ class RunningCurvature:
         self._weight = 0.0
 
     def add(self, squares: Tensor) -> None:
-        """Count one mini-batch with mean squares (runs, units)."""
+        """Count one mini-batch with mean squares (runs, n)."""
         self._sum.mul_(_MEMORY).add_(squares, alpha=1 - _MEMORY)
         self._weight = _MEMORY * self._weight + (1 - _MEMORY)
 
     @property
     def value(self) -> Tensor:
-        """(runs, units) curvatures h_i."""
+        """(runs, n) curvatures h_i."""
         return self._sum / max(self._weight, 1e-12)
 
 
-def fee_residual(slope: Tensor, curvature: Tensor, shares: Tensor, price: Tensor) -> Tensor:
+def crowded_fees(price: Tensor, taking_part: Tensor, sizes: Sequence[int], crowding: float) -> Tensor:
+    """What each unit pays for taking part, price (x_l / x)^crowding, (runs, n).
+
+    Args:
+        price: (runs, 1).
+        taking_part: (runs, n), true for units that take part.
+        sizes: units of each layer, n in all.
+        crowding: 0 for one fee for all, more for a fee that evens out the layers.
+
+    >>> stay = torch.tensor([[True, True, True, True, False, True]])
+    >>> crowded_fees(torch.tensor([[0.5]]), stay, (4, 2), 1.0)
+    tensor([[0.6000, 0.6000, 0.6000, 0.6000, 0.3000, 0.3000]])
+    """
+    present = taking_part.to(price)
+    parts = present.split(list(sizes), dim=1)
+    fullness = torch.cat([part.mean(dim=1, keepdim=True).expand_as(part) for part in parts], dim=1)
+    mean = present.mean(dim=1, keepdim=True).clamp(min=torch.finfo(price.dtype).tiny)
+    return price * (fullness / mean) ** crowding
+
+
+def fee_residual(slope: Tensor, curvature: Tensor, shares: Tensor, fee: Tensor) -> Tensor:
     """abs(BR_i(s) - s_i) of the equilibrium rule, (runs, units), under the second-order model.
 
     A unit that takes part compares leaving with its best place in (0, 1]; one that has left may not come back.
@@ -131,9 +158,9 @@ def fee_residual(slope: Tensor, curvature: Tensor, shares: Tensor, price: Tensor
         slope: (runs, units) dL/ds_i at s.
         curvature: (runs, units) h_i.
         shares: (runs, units) 0 or 1.
-        price: (runs, 1) the fee.
+        fee: (runs, units) what taking part costs.
     """
     place = (1 - slope / curvature.clamp(min=torch.finfo(slope.dtype).tiny)).clamp(0, 1)
     gain = slope * (1 - place) - 0.5 * curvature * (1 - place).square()
     worth = curvature / 2 - slope + gain
-    return torch.where(shares > 0, torch.where(worth < price, shares, 1 - place), 0.0)
+    return torch.where(shares > 0, torch.where(worth < fee, shares, 1 - place), 0.0)

@@ -142,8 +142,8 @@ def equilibrium_table(results: xr.Dataset) -> pd.DataFrame:
             {
                 "price": float(price),
                 "units": float(one["units"].sel({"method": "equilibrium"}).median()),
-                "least_worth": float(one["worth_over_price"].min()),
-                "nobody_leaves": int((one["worth_over_price"] >= 1).sum()),
+                "least_worth": float(one["worth_over_fee"].min()),
+                "nobody_leaves": int((one["worth_over_fee"] >= 1).sum()),
                 "residual": float(one["residual"].max()),
                 "settled": int((one["residual"] <= SETTLED).sum()),
                 "n": one.sizes["seed"],

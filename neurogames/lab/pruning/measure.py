@@ -82,7 +82,8 @@ def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
     Returns:
         ``accuracy``, ``test_loss``, ``units`` and ``multiply_adds`` over (method, price); ``layer_units`` of the rule
         over (price, layer); over price the ``residual`` of its end by its certificate, the share ``unsettled`` by the
-        running estimate, and ``worth_over_price``, the least exact worth of a unit; and the same of the dense network.
+        running estimate, and ``worth_over_fee``, the least ratio of exact worth to fee; and the same of the dense
+        network.
     """
     plan = PruningSettings(**settings)
     images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
@@ -92,6 +93,7 @@ def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         images.inputs,
         images.targets,
         price=(0.0, *plan.prices),
+        crowding=plan.crowding,
         epochs=plan.epochs,
         batch_size=plan.batch_size,
         learning_rate=falling_rate(plan),
@@ -127,14 +129,14 @@ def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         {"method": list(METHODS), "price": list(plan.prices)},
     )
     certificates = [checked for checked in trained.certificate if checked is not None]
-    worth = [np.nanmin(checked.worth, initial=np.inf) for checked in certificates]
+    slack = [np.nanmin(checked.worth / checked.fee, initial=np.inf) for checked in certificates]
     layers = [[len(kept) for kept in small.kept.values()] for small in found]
     whole = _measured(trained.models[0], images)
     return result.assign(
         layer_units=(("price", "layer"), layers),
         residual=("price", [checked.residual for checked in certificates]),
         unsettled=("price", trained.unsettled[-1, 1:]),
-        worth_over_price=("price", np.array(worth) / np.array(plan.prices)),
+        worth_over_fee=("price", slack),
         dense_accuracy=whole["accuracy"],
         dense_units=whole["units"],
         dense_multiply_adds=whole["multiply_adds"],

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from neurogames.bridge.participation.rules import CROWDING
 from neurogames.games.arguments import number, refusal, whole
 from neurogames.lab.data.images import IMAGE_NAMES
 
@@ -34,6 +35,7 @@ class PruningSettings:
             filters with BatchNorm and pooling, and Linear layers of the rest.
         hidden: units of each hidden layer.
         prices: increasing fees of the corrected rule, in units of the loss.
+        crowding: by what power of its layer's fullness a unit pays more, as in ``train_participation``.
         seeds: number of independent repetitions (first weights, order of the rows), at least 2.
         first_seed: seed of the first repetition; the others follow.
         epochs: passes over the rows, for the corrected rule and each of its controls alike.
@@ -50,7 +52,8 @@ class PruningSettings:
     data: str = "mnist"
     architecture: str = "mlp"
     hidden: tuple[int, ...] = HIDDEN["mlp"]
-    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 0.08, 0.09, 0.1)
+    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 0.08, 0.085, 0.09, 0.095, 0.1, 0.11)
+    crowding: float = CROWDING
     seeds: int = 3
     first_seed: int = 0
     epochs: int = 20
@@ -77,6 +80,7 @@ class PruningSettings:
             number("prices", price, "a fee > 0", lambda value: value > 0)
         if len(self.prices) < 2 or not all(low < high for low, high in pairwise(self.prices)):
             raise refusal("prices", self.prices, "two or more increasing fees")
+        number("crowding", self.crowding, "a number >= 0", lambda value: value >= 0)
         whole("seeds", self.seeds, least=2)
         whole("first_seed", self.first_seed, least=0)
         whole("epochs", self.epochs, least=2)

@@ -116,7 +116,7 @@ def certificate_sentence(results: xr.Dataset) -> str:
     table = equilibrium_table(results)
     runs, stay = int(table["n"].sum()), int(table["nobody_leaves"].sum())
     # Where no unit is left the least worth is infinite, and nobody can leave.
-    least = results["worth_over_price"].where(np.isfinite(results["worth_over_price"])).min()
+    least = results["worth_over_fee"].where(np.isfinite(results["worth_over_fee"])).min()
     worth = "" if np.isnan(least) else f": the least worth of a unit is {float(least):.2f} times the fee"
     if stay == runs:
         sentence = f"In all {runs} runs of the corrected rule nobody gains by leaving"

@@ -14,7 +14,13 @@ from neurogames.bridge.participation import joint_training as participation_trai
 from neurogames.bridge.participation.course import Course, Run, rising_price
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.rules import IncomingWeights, PaperCosts, RunningCurvature, fee_residual
+from neurogames.bridge.participation.rules import (
+    IncomingWeights,
+    PaperCosts,
+    RunningCurvature,
+    crowded_fees,
+    fee_residual,
+)
 from neurogames.bridge.participation.stacked_modules import stack_modules
 from neurogames.games.participation import ParticipationGame
 
@@ -180,16 +186,57 @@ def test_what_is_returned_is_what_was_trained():
 
 def test_the_least_worth_leave_first_and_a_tenth_at_a_time():
     model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
-    course = Course.opened([Run(model, 1.0, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3)
+    course = Course.opened([Run(model, 1.0, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, 0.0)
     worth = torch.randperm(30, generator=generator()).float()
-    for curvature, values in zip(course.curvature, worth.split([20, 10]), strict=True):
-        curvature.add(2 * values.unsqueeze(0) / 29)
+    course.curvature.add(2 * worth.unsqueeze(0) / 29)
     for left in (27, 25, 23, 21):
         course.decide(0.49)
         shares = torch.cat(course.layers, dim=1).squeeze(0)
         assert torch.equal(shares > 0, worth >= 30 - left)
     course.decide(0.5)
     assert torch.equal(torch.cat(course.layers, dim=1).squeeze(0), shares)
+
+
+def test_the_emptier_layer_keeps_its_units():
+    """Every unit is worth 1 and the price is 1.2: only where the layer is fuller than the network is the fee above."""
+    model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
+    course = Course.opened([Run(model, 1.2, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, 2.0)
+    course.curvature.add(torch.full((1, 30), 2.0))
+    course.shares[0, 20:25] = 0.0
+    for _ in range(3):
+        course.decide(0.49)
+    first, second = (int((layer > 0).sum()) for layer in course.layers)
+    assert second == 5
+    assert first == 14  # 25 - 2 - 2 - 2 units would leave 20 - 6
+
+
+@given(st.integers(0, 10_000), st.floats(0, 3))
+def test_crowded_fees_are_what_their_formula_says_unit_by_unit(seed, crowding):
+    rng = np.random.default_rng(seed)
+    sizes = tuple(rng.integers(1, 5, size=rng.integers(1, 4)).tolist())
+    stay = rng.random((2, sum(sizes))) < 0.7
+    price = rng.random((2, 1))
+    ours = crowded_fees(torch.from_numpy(price), torch.from_numpy(stay), sizes, crowding)
+    layer = np.repeat(np.arange(len(sizes)), sizes)
+    for run, unit in zip(*np.nonzero(stay), strict=True):
+        own = stay[run, layer == layer[unit]].mean()
+        expected = price[run, 0] * (own / stay[run].mean()) ** crowding
+        assert ours[run, unit].item() == pytest.approx(expected)
+    if len(sizes) == 1 or crowding == 0:
+        assert np.allclose(ours.numpy()[stay], np.broadcast_to(price, stay.shape)[stay])
+
+
+@pytest.mark.parametrize(("crowding", "potential"), [(0.0, True), (2.0, False)])
+def test_only_one_fee_for_all_is_a_potential_game(crowding, potential):
+    """Over a cycle of two movers the gains of an exact potential game add up to nothing; the loss does so anyway."""
+    stay = torch.ones(3, 6, dtype=torch.bool)
+    stay[:, 1] = False  # one of the first layer has left before
+    stay[1, 0] = stay[2, 5] = False
+    fees = crowded_fees(torch.ones(3, 1, dtype=torch.float64), stay, (4, 2), crowding)
+    first_saves, last_saves = fees[0, 0], fees[1, 5]  # the first leaves, then the last
+    first_pays, last_pays = fees[2, 0], fees[0, 5]  # the first comes back, then the last
+    cycle = float(first_saves + last_saves - first_pays - last_pays)
+    assert (abs(cycle) < 1e-12) == potential
 
 
 def test_callers_models_stay_as_they_are():
@@ -314,6 +361,7 @@ def test_a_run_that_diverges_says_so_and_the_others_go_on(stacked):
         ({"price": [0.1, 0.2], "ridge": [0.1, 0.2, 0.3], "rule": "paper"}, "price"),
         ({"price": -1.0}, "price"),
         ({"ridge": 0.1}, "ridge"),
+        ({"crowding": -1.0}, "crowding"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 10_000}, "inputs"),
         ({"rng": 3}, "rng"),

@@ -43,7 +43,7 @@ def planted_results() -> xr.Dataset:
             "layer_units": (("seed", "price", "layer"), np.tile([[8, 4], [2, 2]], (seeds, 1, 1))),
             "residual": (("seed", "price"), [[0.0, 0.2], [0.0, 0.0], [0.01, 0.0]]),
             "unsettled": (("seed", "price"), np.zeros((seeds, prices))),
-            "worth_over_price": (("seed", "price"), [[1.5, 0.9], [1.2, np.inf], [1.0, 2.0]]),
+            "worth_over_fee": (("seed", "price"), [[1.5, 0.9], [1.2, np.inf], [1.0, 2.0]]),
             "dense_accuracy": ("seed", [0.97, 0.98, 0.975]),
             "dense_units": ("seed", [30.0] * seeds),
             "dense_multiply_adds": ("seed", [3000.0] * seeds),

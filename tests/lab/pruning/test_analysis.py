@@ -69,7 +69,7 @@ def test_a_worth_below_the_fee_is_no_equilibrium(planted):
 
 
 def test_where_nobody_is_left_nobody_can_leave(planted):
-    planted["worth_over_price"] = planted["worth_over_price"] * np.inf
+    planted["worth_over_fee"] = planted["worth_over_fee"] * np.inf
     sentence = verdicts.certificate_sentence(planted)
     assert "In all 6 runs" in sentence
     assert "nan" not in sentence
