@@ -96,8 +96,8 @@ class Course:
     gates: Gates
     units: str | Sequence[str]
     stack: StackedModules
-    layers: tuple[Tensor, ...]
-    shares: Tensor  # (runs, n) what the layers are views of
+    leaves: dict[str, Tensor]  # the stack's parameters; those of a single run without their axis of runs
+    shares: Tensor  # (runs, n), of which the gates among the leaves are views
     curvature: RunningCurvature
     costs: PaperCosts | None
     prices: tuple[Schedule, ...]
@@ -121,13 +121,14 @@ class Course:
         gated = [copy.deepcopy(run.model) for run in runs]
         gates = [insert_gates(model, units) for model in gated]
         stack = stack_modules(gated)
-        layers = tuple(stack.parameters[name] for name in gates[0].parameter_names)
-        shares = torch.cat([layer.detach() for layer in layers], dim=1)
-        for layer, part in zip(layers, shares.split(gates[0].sizes, dim=1), strict=True):
-            layer.data = part  # the gates of all layers are one tensor, so that one operation moves them all
-        held = {id(layer) for layer in layers}
-        weights = [value for value in stack.parameters.values() if id(value) not in held]
-        column = partial(torch.tensor, dtype=layers[0].dtype, device=layers[0].device)
+        gate_names = gates[0].parameter_names
+        shares = torch.cat([stack.parameters[name].detach() for name in gate_names], dim=1)
+        for name, part in zip(gate_names, shares.split(gates[0].sizes, dim=1), strict=True):
+            stack.parameters[name].data = part  # the gates are one tensor, so that one operation moves them all
+        leaves = stack.parameters
+        if len(runs) == 1:  # an axis of one run would cost every parameter a view in each step
+            leaves = {name: value.detach().squeeze(0).requires_grad_() for name, value in leaves.items()}
+        column = partial(torch.tensor, dtype=shares.dtype, device=shares.device)
         costs = None
         if rule == "paper":
             for name in gates[0].modules:
@@ -143,14 +144,16 @@ class Course:
             gates=gates[0],
             units=units,
             stack=stack,
-            layers=layers,
+            leaves=leaves,
             shares=shares,
             curvature=RunningCurvature(shares),
             costs=costs,
             prices=tuple(_as_schedule(run.price, rule) for run in runs),
             crowding=crowding,
             rate=learning_rate if callable(learning_rate) else partial(_steady, value=_positive(learning_rate)),
-            optimiser=torch.optim.Adam(weights, lr=0.0, fused=True),
+            optimiser=torch.optim.Adam(
+                [value for name, value in leaves.items() if name not in gate_names], lr=0.0, fused=True
+            ),
             loss=loss,
             history=[],
         )
@@ -158,56 +161,58 @@ class Course:
     def price_at(self, done: float) -> Tensor:
         """(runs, 1) prices at a share of training."""
         values = [float(price(min(done, 1.0))) for price in self.prices]
-        return torch.tensor(values, dtype=self.layers[0].dtype, device=self.layers[0].device)[:, None]
+        return torch.tensor(values, dtype=self.shares.dtype, device=self.shares.device)[:, None]
 
     def losses(
         self, inputs: Tensor, targets: Tensor, *, training: bool, exchanged: dict[str, Tensor] | None = None
     ) -> Tensor:
-        """(runs,) mean losses."""
+        """(runs,) mean losses, with some leaves exchanged for other tensors."""
         if self.stack.runs == 1:
-            return self.loss(self.stack.only(inputs, training=training, exchanged=exchanged), targets).unsqueeze(0)
+            values = {**self.leaves, **self._only_buffers, **(exchanged or {})}
+            return self.loss(self.stack.only(inputs, values, training=training), targets).unsqueeze(0)
         outputs = self.stack(inputs, training=training, exchanged=exchanged)
         return torch.func.vmap(self.loss, in_dims=(0, None))(outputs, targets)
 
     def step(self, inputs: Tensor, targets: Tensor, done: float, step: int, participation_rate: float) -> Tensor:
         """One step of the weights, and of the paper's gates; the losses (runs,) before it."""
-        for parameter in self.stack.parameters.values():
-            parameter.grad = None
+        for leaf in self.leaves.values():
+            leaf.grad = None
         exchanged: dict[str, Tensor] = {}
         if self.costs is not None:  # before the loss, which reads the same weights while they are in the cache
             drain = self.costs.drain(self.shares, self._incoming)
         elif step % _COUNT_EVERY == 0:
             exchanged = self._gates_by_row(len(inputs))
         else:  # the gates do not move by slopes, so that these are asked for only now and then
-            exchanged = dict(zip(self.gates.parameter_names, map(Tensor.detach, self.layers), strict=True))
+            exchanged = {name: self.leaves[name].detach() for name in self.gates.parameter_names}
         losses = self.losses(inputs, targets, training=True, exchanged=exchanged)
         losses.sum().backward()
         self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
         with torch.no_grad():
             if self.costs is not None:
-                slopes = torch.cat([layer.grad for layer in self.layers], dim=1)
-                self.shares.add_(slopes.sub_(drain), alpha=participation_rate).clamp_(0, 1)
+                slopes = torch.cat([self.leaves[name].grad for name in self.gates.parameter_names], dim=-1)
+                self.shares.add_(slopes.view_as(drain).sub_(drain), alpha=participation_rate).clamp_(0, 1)
             elif step % _COUNT_EVERY == 0:
                 self._count(exchanged, len(inputs))
         self.optimiser.step()
         return losses.detach()
 
     def _gates_by_row(self, rows: int) -> dict[str, Tensor]:
-        """One gate (runs, rows, units) for each row of a batch; heads stand in a weight and cannot have that."""
-        return {
-            name: layer.detach().unsqueeze(1).expand(-1, rows, -1).requires_grad_()
-            for name, place, layer in zip(self.gates.parameter_names, self.gates.places, self.layers, strict=True)
-            if not isinstance(self.stack.template.get_submodule(place), GatedProjection)
-        }
+        """One gate (..., rows, units) for each row of a batch; heads stand in a weight and cannot have that."""
+        by_row = {}
+        for name, place in zip(self.gates.parameter_names, self.gates.places, strict=True):
+            if not isinstance(self.stack.template.get_submodule(place), GatedProjection):
+                gate = self.leaves[name].detach().unsqueeze(-2)
+                by_row[name] = gate.expand(*gate.shape[:-2], rows, -1).requires_grad_()
+        return by_row
 
     def _count(self, by_row: dict[str, Tensor], rows: int) -> None:
         """Count the slopes of a mini-batch."""
         squares = []
-        for name, layer in zip(self.gates.parameter_names, self.layers, strict=True):
+        for name in self.gates.parameter_names:
             # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates the same, less surely.
-            slopes = by_row[name].grad if name in by_row else layer.grad.unsqueeze(1)
-            squares.append(torch.linalg.vector_norm(slopes, dim=1).square() * rows)
-        self.curvature.add(torch.cat(squares, dim=1))
+            slopes = by_row[name].grad if name in by_row else self.leaves[name].grad.unsqueeze(-2)
+            squares.append(torch.linalg.vector_norm(slopes, dim=-2).square() * rows)
+        self.curvature.add(torch.cat(squares, dim=-1))
 
     @torch.no_grad()
     def decide(self, done: float) -> None:
@@ -235,10 +240,15 @@ class Course:
         held = self.stack.parameters
         weights = [held[f"{name}.weight"].detach() for name in self.gates.modules]
         biases = [
-            held[f"{name}.bias"].detach() if f"{name}.bias" in held else torch.zeros_like(layer)
-            for name, layer in zip(self.gates.modules, self.layers, strict=True)
+            held[f"{name}.bias"].detach() if f"{name}.bias" in held else torch.zeros_like(part)
+            for name, part in zip(self.gates.modules, self.shares.split(self.gates.sizes, dim=1), strict=True)
         ]
         return IncomingWeights(tuple(weight.view(*weight.shape[:2], -1) for weight in weights), tuple(biases))
+
+    @functools.cached_property
+    def _only_buffers(self) -> dict[str, Tensor]:
+        """Buffers of a single run, views of the stack's."""
+        return {name: value.squeeze(0) for name, value in self.stack.buffers.items()}
 
     def note(self, loss: Tensor, inputs: Tensor, targets: Tensor, done: float) -> None:
         """Write down how the runs stand after an epoch of mean loss (runs,)."""
@@ -256,9 +266,10 @@ class Course:
 
     def check(self, inputs: Tensor, targets: Tensor, done: float) -> tuple[Tensor, Tensor]:
         """Residual and share of unsettled units, each (runs,)."""
-        slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), self.layers)
+        gates = [self.leaves[name] for name in self.gates.parameter_names]
+        slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), gates)
         with torch.no_grad():
-            slope = torch.cat(slopes, dim=1)
+            slope = torch.cat(slopes, dim=-1).view_as(self.shares)
             if self.costs is not None:
                 moves = self.costs.residual(slope, self.shares, self._incoming)
                 return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)

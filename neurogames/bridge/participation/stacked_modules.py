@@ -49,10 +49,11 @@ class StackedModules:
             training: whether dropout drops and BatchNorm uses the batch.
             exchanged: tensors (runs, ...) to use instead of parameters of these names.
         """
-        if self.runs == 1:  # the same numbers without what vmap costs
-            return self.only(inputs, training=training, exchanged=exchanged).unsqueeze(0)
-        self.template.train(training)
         values = {**self.parameters, **self.buffers, **(exchanged or {})}
+        if self.runs == 1:  # the same numbers without what vmap costs
+            alone = {name: value.squeeze(0) for name, value in values.items()}
+            return self.only(inputs, alone, training=training).unsqueeze(0)
+        self.template.train(training)
 
         def one(values: dict[str, Tensor], rows: Tensor) -> Tensor:
             result: Tensor = torch.func.functional_call(self.template, values, (rows,))
@@ -63,19 +64,19 @@ class StackedModules:
             outputs: Tensor = batched(values, inputs)
         return outputs
 
-    def only(self, inputs: Tensor, *, training: bool = False, exchanged: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Outputs (rows, ...) of a stack of one module; arguments as for the whole stack."""
+    def only(self, inputs: Tensor, values: Mapping[str, Tensor], *, training: bool = False) -> Tensor:
+        """Outputs (rows, ...) with these parameters and buffers, all of them and without an axis of runs."""
         if self.template.training != training:
             self.template.train(training)
-        with self._bound({**self.parameters, **self.buffers, **(exchanged or {})}):
+        with self._bound(values):
             outputs: Tensor = self.template(inputs)
         return outputs
 
     @contextlib.contextmanager
     def _bound(self, values: Mapping[str, Tensor]) -> Iterator[None]:
-        """Let the template compute with the only run: views, so that gradients and running means reach the stack."""
+        """Let the template compute with other tensors."""
         for held, attribute, name, _ in self._places:
-            held[attribute] = values[name].squeeze(0)
+            held[attribute] = values[name]
         try:
             yield
         finally:

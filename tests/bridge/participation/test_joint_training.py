@@ -191,10 +191,10 @@ def test_the_least_worth_leave_first_and_a_tenth_at_a_time():
     course.curvature.add(2 * worth.unsqueeze(0) / 29)
     for left in (27, 25, 23, 21):
         course.decide(0.49)
-        shares = torch.cat(course.layers, dim=1).squeeze(0)
+        shares = course.shares.squeeze(0).clone()
         assert torch.equal(shares > 0, worth >= 30 - left)
     course.decide(0.5)
-    assert torch.equal(torch.cat(course.layers, dim=1).squeeze(0), shares)
+    assert torch.equal(course.shares.squeeze(0), shares)
 
 
 def test_the_emptier_layer_keeps_its_units():
@@ -205,7 +205,7 @@ def test_the_emptier_layer_keeps_its_units():
     course.shares[0, 20:25] = 0.0
     for _ in range(3):
         course.decide(0.49)
-    first, second = (int((layer > 0).sum()) for layer in course.layers)
+    first, second = (int((layer > 0).sum()) for layer in course.shares.split([20, 10], dim=1))
     assert second == 5
     assert first == 14  # 25 - 2 - 2 - 2 units would leave 20 - 6
 
