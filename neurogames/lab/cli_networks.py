@@ -34,6 +34,7 @@ def prune(
     epochs: Annotated[int | None, Option(help="Study: epochs of the corrected rule and each control.")] = None,
     paper_epochs: Annotated[int | None, Option(help="Study: epochs of the paper's configurations.")] = None,
     price: Annotated[list[float] | None, Option(help="Fee, in units of the loss; repeatable for a study.")] = None,
+    crowding: Annotated[float | None, Option(help="Study: how much more units of fuller layers pay.")] = None,
     rows: Annotated[int | None, Option(help="Training rows; for a model those on which the game is taken.")] = None,
     data: Annotated[str | None, Option(help="Model: the pictures it was trained on, by name.")] = None,
     below: Annotated[float | None, Option(help="Model: units with a smaller share leave (0.01).")] = None,
@@ -50,6 +51,7 @@ def prune(
         "seeds": seeds,
         "epochs": epochs,
         "paper_epochs": paper_epochs,
+        "crowding": crowding,
         "again": again,
         "workers": workers,
         "quick": quick or None,
@@ -93,7 +95,7 @@ def study(
 
 def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
     """Settings of a pruning study: the defaults or those of a run, made quick if asked, and what is given."""
-    from neurogames.lab.pruning.settings import HIDDEN, PruningSettings
+    from neurogames.lab.pruning.settings import CROWDING, HIDDEN, PruningSettings
     from neurogames.lab.study import settings_of_run
 
     base = (
@@ -103,10 +105,11 @@ def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
     )
     architecture = given["architecture"]
     if architecture not in (None, base.architecture):
-        base = dataclasses.replace(base, architecture=architecture, hidden=HIDDEN.get(architecture, base.hidden))
+        hidden, crowding = HIDDEN.get(architecture, base.hidden), CROWDING.get(architecture, base.crowding)
+        base = dataclasses.replace(base, architecture=architecture, hidden=hidden, crowding=crowding)
     if given["quick"]:
         base = dataclasses.replace(base.quick(), data=data, rows=None if data == "digits" else QUICK_ROWS)
-    names = ("seeds", "epochs", "paper_epochs", "prices", "rows")
+    names = ("seeds", "epochs", "paper_epochs", "prices", "crowding", "rows")
     return dataclasses.replace(base, **{name: given[name] for name in names if given[name] not in (None, ())})
 
 

@@ -49,6 +49,8 @@ def model(tmp_path: Path) -> Path:
         ("prune digits --below 0.1", "below: got 0.1"),
         ("prune digits --architecture rnn", "architecture: got 'rnn'"),
         ("prune digits --price 0.1", "prices: got (0.1,)"),
+        ("prune digits --crowding -1", "crowding: got -1.0"),
+        ("prune {model} --data digits --crowding 1", "crowding: got 1.0"),
         ("prune digits --again nowhere", "nowhere"),
         ("study nothing", "study: got 'nothing'"),
         ("study pruning --data cats", "data: got 'cats'"),
@@ -83,10 +85,12 @@ def test_a_saved_model_becomes_a_smaller_one(model: Path, tmp_path: Path) -> Non
 
 def test_a_study_runs_reports_and_runs_again(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    done = _run("prune", "digits", *TINY, "--out", str(first))
+    done = _run("prune", "digits", *TINY, "--crowding", "1", "--out", str(first))
     assert done.exit_code == 0, done.stderr
     assert "• " in done.stdout
     assert read_settings(first)["prices"] == [0.1, 0.3]
+    assert read_settings(first)["crowding"] == 1
+    assert "times (x_l / x)^1" in (first / "report.html").read_text()
     page = (first / "report.html").read_bytes()
     (first / "report.html").unlink()
     assert _run("report", str(first)).exit_code == 0

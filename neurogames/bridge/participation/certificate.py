@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from neurogames.bridge.participation.gate_places import Unit
 from neurogames.bridge.participation.gated_loss import gated_loss
 from neurogames.bridge.participation.gates import insert_gates
-from neurogames.bridge.participation.rules import CROWDING
 from neurogames.games.arguments import number
 
 
@@ -47,7 +46,7 @@ def fee_certificate(
     loss: Callable[[Tensor, Tensor], Tensor],
     data: tuple[Tensor, Tensor],
     *,
-    crowding: float = CROWDING,
+    crowding: float = 0.0,
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
 ) -> FeeCertificate:
     """Check a profile of the game U_i = -L(s) - fee_i 1[s_i > 0], in which whoever has left stays away.

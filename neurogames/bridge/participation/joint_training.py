@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.participation.course import Course, Loss, ParticipationTraining, Run
-from neurogames.bridge.participation.rules import CROWDING
 from neurogames.bridge.participation.stacked_modules import same_architecture
 from neurogames.engine.schedules import Parameter
 from neurogames.games.arguments import number, refusal, whole
@@ -36,7 +35,7 @@ def train_participation(
     price: Parameter | Sequence[Parameter] = 0.0,
     ridge: float | Sequence[float] = 0.0,
     competition: float | Sequence[float] = 0.0,
-    crowding: float = CROWDING,
+    crowding: float = 0.0,
     units: str | Sequence[str] = ("neurons", "filters"),
     epochs: int = 20,
     batch_size: int = 128,

@@ -39,8 +39,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CROWDING = 2.0
-"""How strongly the fee evens out the layers, if nothing else is asked for."""
 _MEMORY = 0.96
 
 

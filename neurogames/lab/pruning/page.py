@@ -71,6 +71,11 @@ def _notes(results: xr.Dataset) -> list[str]:
         "Seconds were measured while other processes may have been running.",
         f"Worths and games are measured on the first {results.attrs['settings']['game_rows']:,} training rows.",
     ]
+    if crowding := results.attrs["settings"]["crowding"]:
+        notes.append(
+            f"A unit pays the fee named times (x_l / x)^{crowding:g}, where x_l is the share of its layer's units that "
+            "take part and x that of all units."
+        )
     if analysis.published(results):
         notes.append(
             "The paper names neither its optimiser nor its rate for the weights; the rerun takes Adam at "

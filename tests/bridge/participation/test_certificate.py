@@ -61,7 +61,7 @@ def test_units_of_a_fuller_layer_pay_more(crowding):
     whole = 5 / 6
     first, second = price * (1 / whole) ** crowding, price * (0.5 / whole) ** crowding
     assert np.allclose(found.fee, [first] * 4 + [np.nan, second], equal_nan=True)
-    flat = fee_certificate(model, profile, price, functional.mse_loss, data, crowding=0)
+    flat = fee_certificate(model, profile, price, functional.mse_loss, data)
     assert np.array_equal(found.worth, flat.worth, equal_nan=True)
     assert found.regret == pytest.approx(np.nanmax(np.maximum(found.fee - flat.worth, 0)))
 
