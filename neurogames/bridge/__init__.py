@@ -34,7 +34,6 @@ from neurogames.bridge.neurogame.attribution import (
 )
 from neurogames.bridge.neurogame.coalition_layers import CoalitionFilter, CoalitionReport, set_progress
 from neurogames.bridge.neurogame.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
-from neurogames.bridge.participation.course import ParticipationTraining, rising_price
 from neurogames.bridge.participation.curvature import (
     GateCurvature,
     SmallestCurvature,
@@ -45,7 +44,9 @@ from neurogames.bridge.participation.extract import participation_game
 from neurogames.bridge.participation.gates import Gates, insert_gates
 from neurogames.bridge.participation.interaction import interaction_graph
 from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.price_path import rising_price
 from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
+from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
 from neurogames.bridge.pruning.prune import Pruned, prune
 from neurogames.bridge.pruning.work import count_parameters, measured_speed, multiply_adds

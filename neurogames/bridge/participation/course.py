@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.participation.certificate import FeeCertificate, fee_certificate
+from neurogames.bridge.participation.certificate import fee_certificate
 from neurogames.bridge.participation.gate_hooks import GatedProjection
 from neurogames.bridge.participation.gates import Gates, insert_gates
+from neurogames.bridge.participation.price_path import FIRST_EXIT, LAST_EXIT, price_path
 from neurogames.bridge.participation.rules import (
     IncomingWeights,
     PaperCosts,
@@ -28,54 +28,13 @@ from neurogames.bridge.participation.rules import (
     fee_residual,
 )
 from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
-from neurogames.engine.schedules import Parameter, Schedule
+from neurogames.bridge.participation.training_result import ParticipationTraining
+from neurogames.engine.schedules import Parameter, Schedule, constant
 from neurogames.games.arguments import number, refusal
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 _COUNT_EVERY = 4
-_FIRST_EXIT, _FULL_PRICE, _LAST_EXIT, _FIRST_SHARE = 0.05, 0.45, 0.5, 1e-3
 _MOST_LEAVE = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class ParticipationTraining:
-    """Networks trained together with the participation of their units.
-
-    Attributes:
-        models: one module per run, without gates; gating them by ``profile`` gives what was trained.
-        profile: (runs, n) participation at the end.
-        participation: (epochs, runs, n) participation after each epoch.
-        loss: (epochs, runs) mean training loss of the epoch, each batch before its step.
-        price: (epochs, runs) price at the end of each epoch.
-        residual: (epochs, runs) max_i |BR_i(s) - s_i| after each epoch, with slopes on the check rows; under
-            "equilibrium" with the running curvature too, so a noisy estimate.
-        unsettled: (epochs, runs) share of the participants who would leave, or of all units that would move by more
-            than 0.01 under "paper".
-        certificate: per run of a price > 0 under "equilibrium": the end checked by running the network without each
-            unit, on the check rows; None for other runs.
-        status: per run "converged", or why not: by the certificate where there is one, else by the last residual.
-    """
-
-    models: tuple[nn.Module, ...]
-    profile: NDArray[np.float64]
-    participation: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    price: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    unsettled: NDArray[np.float64]
-    certificate: tuple[FeeCertificate | None, ...]
-    status: tuple[str, ...]
-
-
-def rising_price(price: float) -> Schedule:
-    """Return the price path that lets units leave one after another: small first, ``price`` from 45 % of training on.
-
-    price(x) = 0 before x = 0.05, then price * 1e-3^((1 - u)^2) with u = (x - 0.05) / 0.4, the rise flat at its end.
-
-    >>> [round(float(rising_price(2.0)(x)), 3) for x in (0.0, 0.05, 0.25, 0.45, 1.0)]
-    [0.0, 0.002, 0.356, 2.0, 2.0]
-    """
-    return partial(_rising, price=number("price", price, "a price >= 0", lambda value: value >= 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +107,9 @@ class Course:
             shares=shares,
             curvature=RunningCurvature(shares),
             costs=costs,
-            prices=tuple(_as_schedule(run.price, rule) for run in runs),
+            prices=tuple(price_path(run.price, rule) for run in runs),
             crowding=crowding,
-            rate=learning_rate if callable(learning_rate) else partial(_steady, value=_positive(learning_rate)),
+            rate=learning_rate if callable(learning_rate) else constant(_positive(learning_rate)),
             optimiser=torch.optim.Adam(
                 [value for name, value in leaves.items() if name not in gate_names], lr=0.0, fused=True
             ),
@@ -221,7 +180,7 @@ class Course:
         Units that stand in for each other are each worth little while the others stay. Leaving one after another they
         are worth more in the end; all at once they would leave together.
         """
-        if self.costs is not None or not _FIRST_EXIT <= done < _LAST_EXIT:
+        if self.costs is not None or not FIRST_EXIT <= done < LAST_EXIT:
             return
         taking_part = self.shares > 0
         worth, fee = self.curvature.value / 2, self._fees(done)
@@ -317,22 +276,5 @@ def _status(residual: float, tolerance: float) -> str:
     return f"not converged: residual {residual:.2g} above {tolerance:.2g}"
 
 
-def _as_schedule(price: Parameter, rule: str) -> Schedule:
-    """A price as a schedule: under the equilibrium rule a number rises to its height."""
-    if callable(price):
-        return price
-    return rising_price(price) if rule == "equilibrium" else partial(_steady, value=number("price", price))
-
-
 def _positive(value: Any) -> float:
     return number("learning_rate", value, "a number > 0", lambda result: result > 0)
-
-
-def _steady(_: ArrayLike, value: float) -> float:
-    return value
-
-
-def _rising(progress: ArrayLike, price: float) -> NDArray[np.float64]:
-    x = np.asarray(progress, dtype=np.float64)
-    u = np.clip((x - _FIRST_EXIT) / (_FULL_PRICE - _FIRST_EXIT), 0.0, 1.0)
-    return np.asarray(np.where(x < _FIRST_EXIT, 0.0, price * _FIRST_SHARE ** np.square(1 - u)))

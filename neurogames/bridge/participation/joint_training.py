@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurogames.bridge.participation.course import Course, Loss, ParticipationTraining, Run
+from neurogames.bridge.participation.course import Course, Loss, Run
 from neurogames.bridge.participation.stacked_modules import same_architecture
+from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.engine.schedules import Parameter
 from neurogames.games.arguments import number, refusal, whole
 

@@ -11,9 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from neurogames.bridge.participation import joint_training as participation_training
-from neurogames.bridge.participation.course import Course, Run, rising_price
+from neurogames.bridge.participation.course import Course, Run
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.price_path import rising_price
 from neurogames.bridge.participation.rules import (
     IncomingWeights,
     PaperCosts,
