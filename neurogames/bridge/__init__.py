@@ -44,7 +44,7 @@ from neurogames.bridge.participation.extract import participation_game
 from neurogames.bridge.participation.gates import Gates, insert_gates
 from neurogames.bridge.participation.interaction import interaction_graph
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.price_path import rising_price
+from neurogames.bridge.participation.price_path import Seats, rising_price
 from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
 from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
@@ -70,6 +70,7 @@ __all__ = [
     "Pruned",
     "RandomMask",
     "RemovalCurve",
+    "Seats",
     "SmallestCurvature",
     "StableNoise",
     "StackedModules",

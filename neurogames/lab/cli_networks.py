@@ -33,7 +33,8 @@ def prune(
     seeds: Annotated[int | None, Option(help="Study: independent repetitions.")] = None,
     epochs: Annotated[int | None, Option(help="Study: epochs of the corrected rule and each control.")] = None,
     paper_epochs: Annotated[int | None, Option(help="Study: epochs of the paper's configurations.")] = None,
-    price: Annotated[list[float] | None, Option(help="Fee, in units of the loss; repeatable for a study.")] = None,
+    seats: Annotated[list[int] | None, Option(help="Study: units that stay; repeatable.")] = None,
+    price: Annotated[float | None, Option(help="Model: what taking part costs, in units of the loss.")] = None,
     crowding: Annotated[float | None, Option(help="Study: how much more units of fuller layers pay.")] = None,
     rows: Annotated[int | None, Option(help="Training rows; for a model those on which the game is taken.")] = None,
     data: Annotated[str | None, Option(help="Model: the pictures it was trained on, by name.")] = None,
@@ -51,14 +52,15 @@ def prune(
         "seeds": seeds,
         "epochs": epochs,
         "paper_epochs": paper_epochs,
+        "seats": tuple(sorted(set(seats), reverse=True)) if seats else None,
         "crowding": crowding,
         "again": again,
         "workers": workers,
         "quick": quick or None,
     }
     if target in IMAGE_NAMES:
-        _refuse_given(target, {"data": data, "below": below})
-        given = {"prices": tuple(sorted(set(price or []))), "rows": rows} | for_study
+        _refuse_given(target, {"data": data, "below": below, "price": price})
+        given = {"rows": rows} | for_study
         run_named("pruning", _pruning_settings(target, given), out, workers)
         return
     if not Path(target).expanduser().exists():
@@ -66,9 +68,7 @@ def prune(
     _refuse_given("the file of a model", for_study)
     if data is None:
         raise refusal("data", "nothing", f"--data with one of {', '.join(IMAGE_NAMES)} for the file of a model")
-    if len(price or []) > 1:
-        raise refusal("price", f"{len(price or [])} prices", "one price for the file of a model")
-    _prune_file(Path(target), data, price[0] if price else None, 0.01 if below is None else below, rows, out)
+    _prune_file(Path(target), data, price, 0.01 if below is None else below, rows, out)
 
 
 @ends_plainly
@@ -95,7 +95,7 @@ def study(
 
 def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
     """Settings of a pruning study: the defaults or those of a run, made quick if asked, and what is given."""
-    from neurogames.lab.pruning.settings import CROWDING, HIDDEN, PruningSettings
+    from neurogames.lab.pruning.settings import CROWDING, HIDDEN, SEATS, PruningSettings
     from neurogames.lab.study import settings_of_run
 
     base = (
@@ -105,12 +105,13 @@ def _pruning_settings(data: str, given: dict[str, Any]) -> PruningSettings:
     )
     architecture = given["architecture"]
     if architecture not in (None, base.architecture):
-        hidden, crowding = HIDDEN.get(architecture, base.hidden), CROWDING.get(architecture, base.crowding)
-        base = dataclasses.replace(base, architecture=architecture, hidden=hidden, crowding=crowding)
+        defaults = {"hidden": HIDDEN, "seats": SEATS, "crowding": CROWDING}
+        suiting = {name: values[architecture] for name, values in defaults.items() if architecture in values}
+        base = dataclasses.replace(base, architecture=architecture, **suiting)
     if given["quick"]:
         base = dataclasses.replace(base.quick(), data=data, rows=None if data == "digits" else QUICK_ROWS)
-    names = ("seeds", "epochs", "paper_epochs", "prices", "crowding", "rows")
-    return dataclasses.replace(base, **{name: given[name] for name in names if given[name] not in (None, ())})
+    names = ("seeds", "epochs", "paper_epochs", "seats", "crowding", "rows")
+    return dataclasses.replace(base, **{name: given[name] for name in names if given[name] is not None})
 
 
 def _refuse_given(target: str, options: dict[str, object]) -> None:

@@ -21,7 +21,7 @@ from neurogames.lab.models import load_model, save_model
 from neurogames.lab.runs import read_settings
 from neurogames.lab.store import read_dataset
 
-TINY = shlex.split("--quick --epochs 2 --paper-epochs 1 --rows 200 --price 0.3 --price 0.1 --workers 1")
+TINY = shlex.split("--quick --epochs 4 --paper-epochs 1 --rows 200 --seats 12 --seats 40 --workers 1")
 
 
 def _run(*words: str) -> Any:
@@ -44,11 +44,11 @@ def model(tmp_path: Path) -> Path:
         ("prune {model} --data cats", "data: got 'cats'"),
         ("prune {model} --data digits --seeds 3", "seeds: got 3"),
         ("prune {model} --data digits --quick", "quick: got True"),
-        ("prune {model} --data digits --price 1 --price 2", "price: got '2 prices'"),
         ("prune {model} --data digits --out nowhere/small.pt", "out: got 'nowhere/small.pt'"),
         ("prune digits --below 0.1", "below: got 0.1"),
         ("prune digits --architecture rnn", "architecture: got 'rnn'"),
-        ("prune digits --price 0.1", "prices: got (0.1,)"),
+        ("prune digits --seats 12", "seats: got (12,)"),
+        ("prune digits --price 0.1", "price: got 0.1"),
         ("prune digits --crowding -1", "crowding: got -1.0"),
         ("prune {model} --data digits --crowding 1", "crowding: got 1.0"),
         ("prune digits --again nowhere", "nowhere"),
@@ -88,7 +88,7 @@ def test_a_study_runs_reports_and_runs_again(tmp_path: Path) -> None:
     done = _run("prune", "digits", *TINY, "--crowding", "1", "--out", str(first))
     assert done.exit_code == 0, done.stderr
     assert "• " in done.stdout
-    assert read_settings(first)["prices"] == [0.1, 0.3]
+    assert read_settings(first)["seats"] == [40, 12]
     assert read_settings(first)["crowding"] == 1
     assert "times (x_l / x)^1" in (first / "report.html").read_text()
     page = (first / "report.html").read_bytes()
@@ -114,7 +114,7 @@ def test_an_interrupted_study_ends_with_130_and_keeps_what_is_finished(tmp_path:
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    assert list(out.glob("prices/cells/*.nc"))
+    assert list(out.glob("sizes/cells/*.nc"))
 
 
 def test_every_registered_study_has_its_three_parts() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from neurogames.bridge.participation.certificate import fee_certificate
 from neurogames.bridge.participation.gate_hooks import GatedProjection
 from neurogames.bridge.participation.gates import Gates, insert_gates
-from neurogames.bridge.participation.price_path import FIRST_EXIT, LAST_EXIT, price_path
+from neurogames.bridge.participation.price_path import FIRST_EXIT, LAST_EXIT, Seats, price_path
 from neurogames.bridge.participation.rules import (
     IncomingWeights,
     PaperCosts,
@@ -42,7 +42,7 @@ class Run:
     """What one run starts from and is charged."""
 
     model: nn.Module
-    price: Parameter
+    price: Parameter | Seats
     ridge: float
     competition: float
 
@@ -59,7 +59,8 @@ class Course:
     shares: Tensor  # (runs, n), of which the gates among the leaves are views
     curvature: RunningCurvature
     costs: PaperCosts | None
-    prices: tuple[Schedule, ...]
+    prices: tuple[Schedule | Seats, ...]
+    cleared: Tensor  # (runs, 1) the last price that cleared, where seats are given
     crowding: float
     rate: Schedule
     optimiser: torch.optim.Adam
@@ -108,6 +109,7 @@ class Course:
             curvature=RunningCurvature(shares),
             costs=costs,
             prices=tuple(price_path(run.price, rule) for run in runs),
+            cleared=shares.new_zeros(len(runs), 1),
             crowding=crowding,
             rate=learning_rate if callable(learning_rate) else constant(_positive(learning_rate)),
             optimiser=torch.optim.Adam(
@@ -119,8 +121,8 @@ class Course:
 
     def price_at(self, done: float) -> Tensor:
         """(runs, 1) prices at a share of training."""
-        values = [float(price(min(done, 1.0))) for price in self.prices]
-        return torch.tensor(values, dtype=self.shares.dtype, device=self.shares.device)[:, None]
+        given = [0.0 if isinstance(price, Seats) else float(price(min(done, 1.0))) for price in self.prices]
+        return self.cleared + self.cleared.new_tensor(given)[:, None]
 
     def losses(
         self, inputs: Tensor, targets: Tensor, *, training: bool, exchanged: dict[str, Tensor] | None = None
@@ -175,23 +177,34 @@ class Course:
 
     @torch.no_grad()
     def decide(self, done: float) -> None:
-        """Let the units leave, for good, whose worth is below their fee: the least for its fee first, few at a time.
+        """Let units leave, for good, in the order of the least price that is too high for them, few at a time.
 
-        Units that stand in for each other are each worth little while the others stay. Leaving one after another they
-        are worth more in the end; all at once they would leave together.
+        Where the price is given, those leave for whom it is too high; where seats are, as many as have none, and the
+        price is the last that one of these would have paid. Units that stand in for each other are each worth little
+        while the others stay. Leaving one after another they are worth more in the end; all at once they would leave
+        together.
         """
         if self.costs is not None or not FIRST_EXIT <= done < LAST_EXIT:
             return
         taking_part = self.shares > 0
-        worth, fee = self.curvature.value / 2, self._fees(done)
-        ratio = (worth / fee).masked_fill(~taking_part, torch.inf)
-        places = ratio.argsort(dim=1, stable=True).argsort(dim=1)
-        most = (taking_part.sum(dim=1, keepdim=True) * _MOST_LEAVE).floor().clamp(min=1)
-        self.shares.mul_((worth >= fee) | (places >= most))
+        bids = self.curvature.value / 2 / self._fees(torch.ones_like(self.cleared))
+        bids = bids.masked_fill(~taking_part, torch.inf)
+        ranked, order = bids.sort(dim=1, stable=True)
+        count = taking_part.sum(dim=1, keepdim=True)
+        most = (count * _MOST_LEAVE).floor().clamp(min=1).long()
+        unwilling = torch.minimum((bids < self.price_at(done)).sum(dim=1, keepdim=True), most)
+        n_units = self.shares.shape[1]
+        allowed = [price.open_at(done, n_units) if isinstance(price, Seats) else n_units for price in self.prices]
+        unseated = (count - count.new_tensor(allowed)[:, None]).clamp(min=0)
+        seated = count.new_tensor([isinstance(price, Seats) for price in self.prices])[:, None].bool()
+        leaving = torch.where(seated, unseated, unwilling)
+        last = ranked.gather(1, (leaving - 1).clamp(min=0))
+        self.cleared.copy_(torch.where(seated & (leaving > 0), last, self.cleared))
+        self.shares.mul_(order.argsort(dim=1) >= leaving)
 
-    def _fees(self, done: float) -> Tensor:
-        """(runs, n) what the units pay for taking part."""
-        return crowded_fees(self.price_at(done), self.shares > 0, self.gates.sizes, self.crowding)
+    def _fees(self, price: Tensor) -> Tensor:
+        """(runs, n) what the units pay for taking part at prices (runs, 1)."""
+        return crowded_fees(price, self.shares > 0, self.gates.sizes, self.crowding)
 
     @functools.cached_property
     def _incoming(self) -> IncomingWeights:
@@ -232,7 +245,7 @@ class Course:
             if self.costs is not None:
                 moves = self.costs.residual(slope, self.shares, self._incoming)
                 return moves.amax(dim=1), (moves > 0.01).double().mean(dim=1)
-            moves = fee_residual(slope, self.curvature.value, self.shares, self._fees(done))
+            moves = fee_residual(slope, self.curvature.value, self.shares, self._fees(self.price_at(done)))
             taking_part = self.shares.sum(dim=1).clamp(min=1)
             return moves.amax(dim=1), (moves == 1).sum(dim=1) / taking_part
 

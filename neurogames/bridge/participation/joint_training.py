@@ -18,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.participation.course import Course, Loss, Run
+from neurogames.bridge.participation.price_path import Seats
 from neurogames.bridge.participation.stacked_modules import same_architecture
 from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.engine.schedules import Parameter
 from neurogames.games.arguments import number, refusal, whole
 
 _DECISIONS = 200
+_LEAST_STEPS = 20
 
 
 def train_participation(
@@ -33,7 +35,7 @@ def train_participation(
     *,
     loss: Loss = nn.functional.cross_entropy,
     rule: Literal["equilibrium", "paper"] = "equilibrium",
-    price: Parameter | Sequence[Parameter] = 0.0,
+    price: Parameter | Seats | Sequence[Parameter | Seats] = 0.0,
     ridge: float | Sequence[float] = 0.0,
     competition: float | Sequence[float] = 0.0,
     crowding: float = 0.0,
@@ -59,9 +61,10 @@ def train_participation(
         rule: "equilibrium" (units pay a fee and leave when it exceeds their worth) or "paper" (arXiv 2512.22106 as
             printed); see ``rules``.
         price: "equilibrium": the fee in units of the loss; a number p means ``rising_price(p)``, a schedule is taken
-            as it is. Units may leave between 5 and 50 % of training, the least worth first and at most a
-            tenth of them at one of 200 decisions; the other half is for those who stay. "paper": gamma.
-            One for all, or one per run; price 0 without ridge is plain training.
+            as it is; ``Seats(k)`` is the price that clears when k units may stay. Units may leave between 5 and 50 % of
+            training, the least worth first, at one of 200 decisions (under a given price at most a tenth of them at
+            each); the other half is for those who stay. "paper": gamma. One for all, or one per run; price 0 without
+            ridge is plain training.
         ridge: "paper" only: beta >= 0, one for all or one per run.
         competition: "paper" only: eta, one for all or one per run.
         crowding: "equilibrium" only, >= 0: by what power of its layer's fullness a unit pays more than the price, or
@@ -114,6 +117,8 @@ def train_participation(
         raise refusal("rng", rng, "a torch.Generator")
     steps = len(inputs) // batch_size
     decisions = max(1, epochs * steps // _DECISIONS)
+    for run in runs:
+        _check_seats(run, courses[0].gates.n_players, epochs * steps)
 
     def outputs(rows: Tensor) -> Tensor:
         return torch.cat([course.stack(rows) for course in courses])
@@ -170,6 +175,15 @@ def _checked_runs(
         given[name] = values * (runs // len(values))
     same_architecture(given["models"])
     return [Run(*values) for values in zip(*given.values(), strict=True)]
+
+
+def _check_seats(run: Run, n_units: int, steps: int) -> None:
+    """Refuse seats that cannot be filled, or not in time."""
+    if isinstance(run.price, Seats):
+        if run.price.units > n_units:
+            raise refusal("price", run.price, f"at most {n_units} seats, one for each unit")
+        if steps < _LEAST_STEPS:
+            raise refusal("epochs", f"{steps} steps in all", f"at least {_LEAST_STEPS} steps for a price that clears")
 
 
 def _joined(parts: Sequence[ParticipationTraining]) -> ParticipationTraining:

@@ -1,14 +1,18 @@
-"""How the price rises during a joint training, and when units may leave."""
+"""How the price of taking part rises during a joint training, and when units may leave.
+
+Either the price is given, and who stays is found; or the number who stay is given, and the price is found that clears.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames.engine.schedules import Parameter, Schedule, constant
-from neurogames.games.arguments import number
+from neurogames.games.arguments import number, refusal, whole
 
 FIRST_EXIT, LAST_EXIT = 0.05, 0.5
 """Shares of training between which units may leave."""
@@ -26,8 +30,38 @@ def rising_price(price: float) -> Schedule:
     return partial(_rising, price=number("price", price, "a price >= 0", lambda value: value >= 0))
 
 
-def price_path(price: Parameter, rule: str) -> Schedule:
-    """A price as a schedule: under the equilibrium rule a number rises to its height."""
+@dataclass(frozen=True)
+class Seats:
+    """As a price: the one that clears when so many units may stay.
+
+    It is an auction with a rising clock. At every decision the price goes up to what the last of those who leave would
+    have paid, and all others would still pay more.
+
+    Args:
+        units: how many units of the network stay, at least 1.
+
+    >>> [Seats(10).open_at(x, 1000) for x in (0.0, 0.05, 0.25, 0.45, 1.0)]
+    [1000, 1000, 100, 10, 10]
+    """
+
+    units: int
+
+    def __post_init__(self) -> None:
+        """Refuse a number of units that is none."""
+        whole("units", self.units, least=1)
+
+    def open_at(self, done: float, n_units: int) -> int:
+        """How many of n units may still take part at a share x of training, n (units / n)^((x - 0.05) / 0.4)."""
+        u = min(max((done - FIRST_EXIT) / (_FULL_PRICE - FIRST_EXIT), 0.0), 1.0)
+        return round(n_units * (self.units / n_units) ** u)
+
+
+def price_path(price: Parameter | Seats, rule: str) -> Schedule | Seats:
+    """A price as a schedule, or as the number of seats: under the equilibrium rule a number rises to its height."""
+    if isinstance(price, Seats):
+        if rule != "equilibrium":
+            raise refusal("price", price, "a number for rule 'paper'")
+        return price
     if callable(price):
         return price
     return rising_price(price) if rule == "equilibrium" else constant(number("price", price))

@@ -30,7 +30,7 @@ PUBLISHED = {
 SETTLED = 0.05
 """Greatest best-response residual that is called an equilibrium here."""
 POINTS = 100.0
-ALL_PRICES, COUNTING = "all", "share removed"
+ALL_SIZES, COUNTING = "all", "share removed"
 ALL_PROFILES, SMALL, LARGE = "all", "small removals", "large removals"
 
 
@@ -47,31 +47,31 @@ def stopping_epoch(results: xr.Dataset) -> int:
 
 
 def method_table(results: xr.Dataset) -> pd.DataFrame:
-    """Return one row per price and method, and one for the dense network.
+    """Return one row per number of seats and method, and one for the dense network.
 
     Args:
         results: a pruning study's results.
 
     Returns:
-        Columns: ``price``, ``method``, and over seeds the median ``accuracy`` (%) with ``least`` and ``greatest``,
+        Columns: ``seats``, ``method``, and over seeds the median ``accuracy`` (%) with ``least`` and ``greatest``,
         median ``units``, ``multiply_adds`` and ``test_loss``.
     """
     dense = results["dense_accuracy"].values * POINTS
-    rows = [_method_row(0.0, "dense", dense, results["dense_units"], results["dense_multiply_adds"], np.nan)]
-    for price in results["price"].values:
+    rows = [_method_row(0, "dense", dense, results["dense_units"], results["dense_multiply_adds"], np.nan)]
+    for seats in results["seats"].values:
         for method in METHODS:
-            one = results.sel({"price": price, "method": method})
+            one = results.sel({"seats": seats, "method": method})
             loss = float(one["test_loss"].median())
             accuracy = one["accuracy"].values * POINTS
-            rows.append(_method_row(float(price), method, accuracy, one["units"], one["multiply_adds"], loss))
+            rows.append(_method_row(int(seats), method, accuracy, one["units"], one["multiply_adds"], loss))
     return pd.DataFrame(rows)
 
 
 def _method_row(
-    price: float, method: str, accuracy: np.ndarray, units: xr.DataArray, work: xr.DataArray, loss: float
+    seats: int, method: str, accuracy: np.ndarray, units: xr.DataArray, work: xr.DataArray, loss: float
 ) -> dict[str, object]:
     return {
-        "price": price,
+        "seats": seats,
         "method": method,
         "units": float(units.median()),
         "multiply_adds": float(work.median()),
@@ -90,22 +90,22 @@ def difference_table(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
         rng: numpy generator for the sign flips.
 
     Returns:
-        One row per opponent (the controls of equal numbers of units, and the dense network) and price, and one for
-        the mean over prices: ``difference`` in percentage points, its t interval ``low`` to ``high`` over ``n`` seeds,
-        the sign-flip ``p``, and ``claims``: "more", "less" or "none".
+        One row per opponent (the controls of equal numbers of units, and the dense network) and number of seats, and
+        one for the mean over these: ``difference`` in percentage points, its t interval ``low`` to ``high`` over ``n``
+        seeds, the sign-flip ``p``, and ``claims``: "more", "less" or "none".
     """
     ours = results["accuracy"].sel({"method": "equilibrium"})
     rows = []
     for opponent in (*CONTROLS, "dense"):
         theirs = results["dense_accuracy"] if opponent == "dense" else results["accuracy"].sel({"method": opponent})
-        gaps = (POINTS * (ours - theirs)).round(9).transpose("seed", "price")
-        compared = {f"{price:g}": gaps.sel(price=price) for price in results["price"].values}
-        for price, one in {**compared, ALL_PRICES: gaps.mean("price")}.items():
+        gaps = (POINTS * (ours - theirs)).round(9).transpose("seed", "seats")
+        compared = {f"{seats}": gaps.sel(seats=seats) for seats in results["seats"].values}
+        for seats, one in {**compared, ALL_SIZES: gaps.mean("seats")}.items():
             found = paired_difference(one.values, np.zeros(len(one)), rng=rng)
             rows.append(
                 {
                     "opponent": opponent,
-                    "price": price,
+                    "seats": seats,
                     "difference": found.estimate,
                     "low": found.low,
                     "high": found.high,
@@ -125,23 +125,25 @@ def _claim(interval: Interval) -> str:
 
 
 def equilibrium_table(results: xr.Dataset) -> pd.DataFrame:
-    """Return one row per price: whether the corrected rule has ended in an equilibrium.
+    """Return one row per number of seats: whether the corrected rule has ended in an equilibrium.
 
     Args:
         results: a pruning study's results.
 
     Returns:
-        Columns: ``units`` kept (median), ``least_worth`` (over seeds and units, the exact worth of a unit over the
-        fee; nobody gains by leaving where it is 1 or more), ``nobody_leaves`` (in how many of ``n`` seeds), the
-        greatest ``residual`` of the certificate and ``settled`` (in how many seeds it is at most 0.05).
+        Columns: ``units`` kept and the ``price`` that cleared (medians), ``least_worth`` (over seeds and units, the
+        exact worth of a unit over what it pays; nobody gains by leaving where it is 1 or more), ``nobody_leaves`` (in
+        how many of ``n`` seeds), the greatest ``residual`` of the certificate and ``settled`` (in how many seeds it is
+        at most 0.05).
     """
     rows = []
-    for price in results["price"].values:
-        one = results.sel(price=price)
+    for seats in results["seats"].values:
+        one = results.sel(seats=seats)
         rows.append(
             {
-                "price": float(price),
+                "seats": int(seats),
                 "units": float(one["units"].sel({"method": "equilibrium"}).median()),
+                "price": float(one["clearing_price"].median()),
                 "least_worth": float(one["worth_over_fee"].min()),
                 "nobody_leaves": int((one["worth_over_fee"] >= 1).sum()),
                 "residual": float(one["residual"].max()),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.price_path import Seats
 from neurogames.bridge.participation.stacked_modules import StackedModules
 from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
 from neurogames.bridge.pruning.prune import Pruned, prune
@@ -76,14 +77,14 @@ def measure_paper(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
     )
 
 
-def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
-    """Train the corrected rule over the path of prices, and every control at each of its sizes.
+def measure_sizes(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+    """Train the corrected rule with fewer and fewer seats, and every control at each of its sizes.
 
     Returns:
-        ``accuracy``, ``test_loss``, ``units`` and ``multiply_adds`` over (method, price); ``layer_units`` of the rule
-        over (price, layer); over price the ``residual`` of its end by its certificate, the share ``unsettled`` by the
-        running estimate, and ``worth_over_fee``, the least ratio of exact worth to fee; and the same of the dense
-        network.
+        ``accuracy``, ``test_loss``, ``units`` and ``multiply_adds`` over (method, seats); ``layer_units`` of the rule
+        over (seats, layer); over seats the ``clearing_price``, the ``residual`` of its end by its certificate, the
+        share ``unsettled`` by the running estimate, and ``worth_over_fee``, the least ratio of exact worth to fee; and
+        the same of the dense network.
     """
     plan = PruningSettings(**settings)
     images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
@@ -92,7 +93,7 @@ def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         start,
         images.inputs,
         images.targets,
-        price=(0.0, *plan.prices),
+        price=(0.0, *map(Seats, plan.seats)),
         crowding=plan.crowding,
         epochs=plan.epochs,
         batch_size=plan.batch_size,
@@ -123,20 +124,21 @@ def measure_prices(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
             rows[name].append(_measured(train_plainly(whole, images, plan, plan.epochs - half, rate, rng), images))
     result = xr.Dataset(
         {
-            name: (("method", "price"), [[one[name] for one in rows[method]] for method in METHODS])
+            name: (("method", "seats"), [[one[name] for one in rows[method]] for method in METHODS])
             for name in rows["equilibrium"][0]
         },
-        {"method": list(METHODS), "price": list(plan.prices)},
+        {"method": list(METHODS), "seats": list(plan.seats)},
     )
     certificates = [checked for checked in trained.certificate if checked is not None]
     slack = [np.nanmin(checked.worth / checked.fee, initial=np.inf) for checked in certificates]
     layers = [[len(kept) for kept in small.kept.values()] for small in found]
     whole = _measured(trained.models[0], images)
     return result.assign(
-        layer_units=(("price", "layer"), layers),
-        residual=("price", [checked.residual for checked in certificates]),
-        unsettled=("price", trained.unsettled[-1, 1:]),
-        worth_over_fee=("price", slack),
+        layer_units=(("seats", "layer"), layers),
+        residual=("seats", [checked.residual for checked in certificates]),
+        unsettled=("seats", trained.unsettled[-1, 1:]),
+        worth_over_fee=("seats", slack),
+        clearing_price=("seats", trained.price[-1, 1:]),
         dense_accuracy=whole["accuracy"],
         dense_units=whole["units"],
         dense_multiply_adds=whole["multiply_adds"],

@@ -61,7 +61,7 @@ def _subtitle(results: xr.Dataset) -> str:
     layers = "-".join(map(str, settings["hidden"]))
     return (
         f"{settings['architecture'].upper()} with {layers} units, {results.sizes['seed']} seeds; the corrected rule at "
-        f"{results.sizes['price']} fees with four controls of {settings['epochs']} epochs each; the paper's four "
+        f"{results.sizes['seats']} sizes with four controls of {settings['epochs']} epochs each; the paper's four "
         f"configurations over {settings['paper_epochs']} epochs; the game of the network trained plainly."
     )
 
@@ -73,7 +73,7 @@ def _notes(results: xr.Dataset) -> list[str]:
     ]
     if crowding := results.attrs["settings"]["crowding"]:
         notes.append(
-            f"A unit pays the fee named times (x_l / x)^{crowding:g}, where x_l is the share of its layer's units that "
+            f"A unit pays the price times (x_l / x)^{crowding:g}, where x_l is the share of its layer's units that "
             "take part and x that of all units."
         )
     if analysis.published(results):
@@ -122,7 +122,7 @@ def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
     return [
         ShownTable(
             name="methods",
-            title="Accuracy at every fee",
+            title="Accuracy at every size",
             caption="Medians over seeds; accuracy in %, with the least and greatest over seeds. 'dense' is the whole "
             "network trained without a price.",
             frame=analysis.method_table(results),
@@ -131,7 +131,7 @@ def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
             name="differences",
             title="Equilibrium minus opponent",
             caption="Percentage points of accuracy, paired by seed, with a t interval of 95 %; 'p' is the sign-flip "
-            "test. 'all' is the mean over fees. No correction is made for the number of rows.",
+            "test. 'all' is the mean over sizes. No correction is made for the number of rows.",
             frame=differences,
         ),
         ShownTable(
@@ -144,7 +144,8 @@ def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
         ShownTable(
             name="equilibrium",
             title="Is the end of the corrected rule an equilibrium?",
-            caption="'least_worth' is the least exact worth of a unit over the fee: from 1 on nobody gains by leaving. "
+            caption="'price' is what cleared, in units of the loss. 'least_worth' is the least exact worth of a unit "
+            "over what it pays: from 1 on nobody gains by leaving. "
             "'residual' (greatest over seeds) is that of the certificate, which asks for partial shares too.",
             frame=analysis.equilibrium_table(results),
         ),

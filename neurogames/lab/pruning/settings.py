@@ -23,6 +23,9 @@ PAPER_CONFIGURATIONS = {
 HIDDEN = {"mlp": (512, 256), "cnn": (8, 16, 32)}
 """Units of the hidden layers of each architecture, if nothing else is asked for."""
 
+SEATS = {"mlp": (154, 77, 37, 23, 15, 13), "cnn": (28, 19, 9)}
+"""Units kept of each architecture, if nothing else is asked for; the paper's runs keep 37, 15 and 13."""
+
 CROWDING = {"mlp": 2.0, "cnn": 0.0}
 """How much more the units of fuller layers pay, by architecture; chosen on held-out training rows."""
 
@@ -36,7 +39,7 @@ class PruningSettings:
         architecture: "mlp", Linear layers of ``hidden`` units; or "cnn", two 3 x 3 convolutions of ``hidden[:2]``
             filters with BatchNorm and pooling, and Linear layers of the rest.
         hidden: units of each hidden layer.
-        prices: increasing fees of the corrected rule, in units of the loss.
+        seats: decreasing numbers of units that the corrected rule keeps, at the price that clears.
         crowding: how much more the units of fuller layers pay, as in ``train_participation``; 0: all pay the same.
         seeds: number of independent repetitions (first weights, order of the rows), at least 2.
         first_seed: seed of the first repetition; the others follow.
@@ -54,7 +57,7 @@ class PruningSettings:
     data: str = "mnist"
     architecture: str = "mlp"
     hidden: tuple[int, ...] = HIDDEN["mlp"]
-    prices: tuple[float, ...] = (3e-4, 2e-3, 1.2e-2, 4e-2, 0.08, 0.085, 0.09, 0.095, 0.1, 0.11)
+    seats: tuple[int, ...] = SEATS["mlp"]
     crowding: float = CROWDING["mlp"]
     seeds: int = 3
     first_seed: int = 0
@@ -78,10 +81,10 @@ class PruningSettings:
             raise refusal("hidden", self.hidden, f"at least {least} layers of units")
         for units in self.hidden:
             whole("hidden", units, least=1)
-        for price in self.prices:
-            number("prices", price, "a fee > 0", lambda value: value > 0)
-        if len(self.prices) < 2 or not all(low < high for low, high in pairwise(self.prices)):
-            raise refusal("prices", self.prices, "two or more increasing fees")
+        for seats in self.seats:
+            whole("seats", seats, least=len(self.hidden))
+        if len(self.seats) < 2 or not all(more > fewer for more, fewer in pairwise((sum(self.hidden), *self.seats))):
+            raise refusal("seats", self.seats, f"two or more decreasing numbers below {sum(self.hidden)}, all units")
         number("crowding", self.crowding, "a number >= 0", lambda value: value >= 0)
         whole("seeds", self.seeds, least=2)
         whole("first_seed", self.first_seed, least=0)
@@ -101,7 +104,8 @@ class PruningSettings:
         'digits'
         """
         hidden = (64, 32) if self.architecture == "mlp" else (8, 8, 16)
-        small = {"data": "digits", "hidden": hidden, "prices": (1e-3, 1e-2, 1e-1), "batch_size": 32, "rows": None}
+        seats = tuple(sum(hidden) // part for part in (2, 4, 8))
+        small = {"data": "digits", "hidden": hidden, "seats": seats, "batch_size": 32, "rows": None}
         return replace(self, **small, seeds=2, epochs=20, paper_epochs=40, game_rows=1000, profiles=30)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,8 +132,7 @@ class PruningSettings:
         if data == "digits":
             return cls().quick()
         if data == "fashion_mnist":
-            prices = (1e-2, 4e-2, 0.15)
-            return cls(data, "cnn", HIDDEN["cnn"], prices, CROWDING["cnn"], rows=3000, batch_size=32)
+            return cls(data, "cnn", HIDDEN["cnn"], SEATS["cnn"], CROWDING["cnn"], rows=3000, batch_size=32)
         return cls(data)
 
 

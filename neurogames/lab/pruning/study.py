@@ -1,6 +1,6 @@
 """The pruning study: the paper's algorithm, the corrected rule, and every control, at equal epochs.
 
-Its parts are "prices" (the corrected rule over a path of prices, with its controls), "paper" (the paper's four
+Its parts are "sizes" (the corrected rule with fewer and fewer seats, with its controls), "paper" (the paper's four
 configurations, epoch by epoch) and "game" (the game of a network trained plainly).
 """
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from neurogames.games.arguments import refusal
 from neurogames.lab.data.images import load_images
 from neurogames.lab.pruning.game import measure_game
-from neurogames.lab.pruning.measure import measure_paper, measure_prices
+from neurogames.lab.pruning.measure import measure_paper, measure_sizes
 from neurogames.lab.pruning.page import write_pruning_page
 from neurogames.lab.pruning.settings import PruningSettings
 from neurogames.lab.study import FinishedStudy, Progress, run_parts
 
-PARTS = {"prices": measure_prices, "paper": measure_paper, "game": measure_game}
+PARTS = {"sizes": measure_sizes, "paper": measure_paper, "game": measure_game}
 
 
 def run_pruning(

@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from neurogames.lab.pruning.analysis import (
-    ALL_PRICES,
     ALL_PROFILES,
+    ALL_SIZES,
     COUNTING,
     LARGE,
     SETTLED,
@@ -55,11 +55,11 @@ def pruning_verdicts(results: xr.Dataset, differences: pd.DataFrame, *, rng: np.
 
 
 def path_sentence(results: xr.Dataset) -> str:
-    """What is kept at which price, and how accurate it is."""
+    """How accurate the networks are that keep so many units."""
     table = method_table(results).set_index("method")
     dense, ours = table.loc["dense"], table.loc["equilibrium"]
     path = "; ".join(
-        f"fee {row.price:g}: {row.units:g} units, {row.accuracy:.2f} % ({row.least:.2f} to {row.greatest:.2f})"
+        f"{row.units:g} units: {row.accuracy:.2f} % ({row.least:.2f} to {row.greatest:.2f})"
         for row in ours.itertuples()
     )
     return (
@@ -69,23 +69,23 @@ def path_sentence(results: xr.Dataset) -> str:
 
 
 def opponent_sentence(differences: pd.DataFrame, opponent: str) -> str:
-    """Whether the equilibrium is more accurate than an opponent, over all prices and at single ones."""
+    """Whether the equilibrium is more accurate than an opponent, over all sizes and at single ones."""
     rows = differences[differences["opponent"] == opponent]
-    over_all = rows[rows["price"] == ALL_PRICES].iloc[0]
+    over_all = rows[rows["seats"] == ALL_SIZES].iloc[0]
     name = "the dense network (all its units)" if opponent == "dense" else f"{opponent} at equal numbers of units"
     start = {
-        "more": f"Over all fees the equilibrium is more accurate than {name}",
-        "less": f"Over all fees the equilibrium is less accurate than {name}",
-        "none": f"Over all fees no difference in accuracy can be claimed between the equilibrium and {name}",
+        "more": f"Over all sizes the equilibrium is more accurate than {name}",
+        "less": f"Over all sizes the equilibrium is less accurate than {name}",
+        "none": f"Over all sizes no difference in accuracy can be claimed between the equilibrium and {name}",
     }[over_all["claims"]]
-    single = rows[rows["price"] != ALL_PRICES]
+    single = rows[rows["seats"] != ALL_SIZES]
     parts = []
     for claim in ("more", "less"):
         one = single[single["claims"] == claim]
         if len(one):
-            places = "; ".join(f"{row.price} ({_points(row)})" for row in one.itertuples())
-            parts.append(f"it is {claim} accurate at the fee{'s' if len(one) > 1 else ''} {places}")
-    single_words = "; ".join(parts) if parts else "at no single fee can a difference be claimed"
+            places = "; ".join(f"{row.seats} ({_points(row)})" for row in one.itertuples())
+            parts.append(f"it is {claim} accurate with {places} units")
+    single_words = "; ".join(parts) if parts else "at no single size can a difference be claimed"
     return f"{start} ({_points(over_all)}); {single_words}."
 
 
@@ -121,9 +121,9 @@ def certificate_sentence(results: xr.Dataset) -> str:
     if stay == runs:
         sentence = f"In all {runs} runs of the corrected rule nobody gains by leaving"
     else:
-        failing = table.loc[table["nobody_leaves"] < table["n"], "price"]
-        places = ", ".join(f"{price:g}" for price in failing)
-        sentence = f"In {stay} of {runs} runs of the corrected rule nobody gains by leaving (not all at fee {places})"
+        failing = table.loc[table["nobody_leaves"] < table["n"], "seats"]
+        places = ", ".join(map(str, failing))
+        sentence = f"In {stay} of {runs} runs of the corrected rule nobody gains by leaving (not with {places} units)"
     settled = int(table["settled"].sum())
     return (
         f"{sentence}, by running the network without each unit in turn{worth}. The certificate's residual, which asks "
@@ -201,7 +201,7 @@ def published_sentences(results: xr.Dataset) -> list[str]:
     for configuration, (accuracy, units) in published(results).items():
         fitting = ours[ours["units"] <= units]
         if fitting.empty:
-            found = "no fee left so few"
+            found = "no network so small"
         else:
             best = fitting.loc[fitting["units"].idxmax()]
             found = f"{best.accuracy:.2f} % with {best.units:g}, from {best.least:.2f} to {best.greatest:.2f}"

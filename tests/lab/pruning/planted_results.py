@@ -9,7 +9,7 @@ from neurogames.lab.pruning.game import PREDICTIONS
 from neurogames.lab.pruning.measure import METHODS
 from neurogames.lab.pruning.settings import PAPER_CONFIGURATIONS, PruningSettings
 
-PLANTED = PruningSettings(data="digits", hidden=(20, 10), prices=(0.01, 0.1), seeds=3, paper_epochs=30)
+PLANTED = PruningSettings(data="digits", hidden=(20, 10), seats=(12, 4), seeds=3, paper_epochs=30)
 GAINS = {"equilibrium": 0.0, "from scratch": 0.02, "magnitude": -0.03, "Taylor": 0.0, "random": -0.1}
 """What a method's accuracy is beyond that of the equilibrium, but for some noise of each seed."""
 
@@ -17,12 +17,12 @@ GAINS = {"equilibrium": 0.0, "from scratch": 0.02, "magnitude": -0.03, "Taylor":
 def planted_results() -> xr.Dataset:
     """Scratch wins, magnitude and random lose; one run of six is no equilibrium; two configurations collapse."""
     rng = np.random.default_rng(0)
-    seeds, prices, epochs, profiles = 3, 2, 30, 20
-    accuracy = np.empty((seeds, len(METHODS), prices))
+    seeds, sizes, epochs, profiles = 3, 2, 30, 20
+    accuracy = np.empty((seeds, len(METHODS), sizes))
     for index, method in enumerate(METHODS):
-        noise = 1e-4 * rng.standard_normal((seeds, prices)) if method != "Taylor" else np.array([[0.04], [-0.05], [0]])
+        noise = 1e-4 * rng.standard_normal((seeds, sizes)) if method != "Taylor" else np.array([[0.04], [-0.05], [0]])
         accuracy[:, index] = np.array([0.97, 0.9]) + GAINS[method] + noise
-    grid = ("seed", "method", "price")
+    grid = ("seed", "method", "seats")
     units = np.broadcast_to(np.array([12.0, 4.0]), accuracy.shape)
     course = np.linspace(0.5, 0.98, epochs)
     paper = np.tile(course, (seeds, 4, 1))
@@ -40,10 +40,11 @@ def planted_results() -> xr.Dataset:
             "test_loss": (grid, 1 - accuracy),
             "units": (grid, units),
             "multiply_adds": (grid, 100 * units),
-            "layer_units": (("seed", "price", "layer"), np.tile([[8, 4], [2, 2]], (seeds, 1, 1))),
-            "residual": (("seed", "price"), [[0.0, 0.2], [0.0, 0.0], [0.01, 0.0]]),
-            "unsettled": (("seed", "price"), np.zeros((seeds, prices))),
-            "worth_over_fee": (("seed", "price"), [[1.5, 0.9], [1.2, np.inf], [1.0, 2.0]]),
+            "layer_units": (("seed", "seats", "layer"), np.tile([[8, 4], [2, 2]], (seeds, 1, 1))),
+            "residual": (("seed", "seats"), [[0.0, 0.2], [0.0, 0.0], [0.01, 0.0]]),
+            "unsettled": (("seed", "seats"), np.zeros((seeds, sizes))),
+            "clearing_price": (("seed", "seats"), [[0.01, 0.1]] * seeds),
+            "worth_over_fee": (("seed", "seats"), [[1.5, 0.9], [1.2, np.inf], [1.0, 2.0]]),
             "dense_accuracy": ("seed", [0.97, 0.98, 0.975]),
             "dense_units": ("seed", [30.0] * seeds),
             "dense_multiply_adds": ("seed", [3000.0] * seeds),
@@ -73,7 +74,7 @@ def planted_results() -> xr.Dataset:
         coords={
             "seed": np.arange(seeds),
             "method": list(METHODS),
-            "price": list(PLANTED.prices),
+            "seats": list(PLANTED.seats),
             "configuration": list(PAPER_CONFIGURATIONS),
             "paper_epoch": np.arange(1, epochs + 1),
             "prediction": list(PREDICTIONS),

@@ -26,16 +26,16 @@ def of_the_paper(results: xr.Dataset) -> xr.Dataset:
 
 
 def test_who_was_planted_to_win_is_said_to_win_and_nobody_else(differences):
-    claims = differences.set_index(["opponent", "price"])["claims"]
-    for price in ("0.01", "0.1", analysis.ALL_PRICES):
-        assert claims["from scratch", price] == "less"
-        assert claims["magnitude", price] == "more"
-        assert claims["random", price] == "more"
-        assert claims["Taylor", price] == "none"
+    claims = differences.set_index(["opponent", "seats"])["claims"]
+    for seats in ("12", "4", analysis.ALL_SIZES):
+        assert claims["from scratch", seats] == "less"
+        assert claims["magnitude", seats] == "more"
+        assert claims["random", seats] == "more"
+        assert claims["Taylor", seats] == "none"
 
 
 def test_differences_are_paired_by_seed_and_count_points(differences):
-    row = differences.set_index(["opponent", "price"]).loc["magnitude", "0.1"]
+    row = differences.set_index(["opponent", "seats"]).loc["magnitude", "4"]
     assert row["n"] == 3
     assert row["p"] == 0.25  # as low as three signs can go
     assert row["low"] < 3.0 < row["high"] or abs(row["difference"] - 3.0) < 0.05
@@ -58,13 +58,13 @@ def test_medians_stand_between_least_and_greatest(planted):
 
 
 def test_a_worth_below_the_fee_is_no_equilibrium(planted):
-    table = analysis.equilibrium_table(planted).set_index("price")
-    assert table.loc[0.01, "nobody_leaves"] == 3  # a worth of exactly the fee stays
-    assert table.loc[0.1, "nobody_leaves"] == 2
-    assert table.loc[0.1, "settled"] == 2
+    table = analysis.equilibrium_table(planted).set_index("seats")
+    assert table.loc[12, "nobody_leaves"] == 3  # a worth of exactly the fee stays
+    assert table.loc[4, "nobody_leaves"] == 2
+    assert table.loc[4, "settled"] == 2
     sentence = verdicts.certificate_sentence(planted)
     assert "In 5 of 6 runs" in sentence
-    assert "not all at fee 0.1" in sentence
+    assert "not with 4 units" in sentence
     assert "the least worth of a unit is 0.90 times the fee" in sentence
 
 
@@ -112,7 +112,7 @@ def test_published_points_stand_beside_the_papers_network_only(planted):
     (sentence,) = verdicts.published_sentences(same)
     assert "L1 Sparsity Strong 89.57 % with 13 units, here 97.0" in sentence
     same["units"] = same["units"] * 100
-    assert "no fee left so few" in verdicts.published_sentences(same)[0]
+    assert "no network so small" in verdicts.published_sentences(same)[0]
 
 
 def test_published_numbers_are_those_of_table_1():
@@ -158,7 +158,7 @@ def test_sentences_say_who_wins_and_how_little_three_seeds_show(planted, differe
 
 
 def test_equal_differences_have_no_interval_and_no_claim(planted):
-    planted["dense_accuracy"] = planted["accuracy"].sel({"method": "equilibrium", "price": 0.01}, drop=True)
-    table = analysis.difference_table(planted, rng=np.random.default_rng(0)).set_index(["opponent", "price"])
-    assert table.loc[("dense", "0.01"), "claims"] == "none"
-    assert np.isnan(table.loc[("dense", "0.01"), "low"])
+    planted["dense_accuracy"] = planted["accuracy"].sel({"method": "equilibrium", "seats": 12}, drop=True)
+    table = analysis.difference_table(planted, rng=np.random.default_rng(0)).set_index(["opponent", "seats"])
+    assert table.loc[("dense", "12"), "claims"] == "none"
+    assert np.isnan(table.loc[("dense", "12"), "low"])

@@ -25,11 +25,11 @@ from neurogames.lab.pruning.settings import PruningSettings
 TINY = PruningSettings(
     data="digits",
     hidden=(8, 6),
-    prices=(0.01, 0.1),
+    seats=(6, 3),
     seeds=2,
     epochs=2,
     paper_epochs=2,
-    batch_size=32,
+    batch_size=16,
     rows=256,
     game_rows=128,
     profiles=6,

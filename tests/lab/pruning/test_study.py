@@ -25,7 +25,7 @@ def finished(tmp_path_factory) -> FinishedStudy:
 
 def test_a_study_leaves_results_report_figures_and_tables(finished):
     names = {path.name for path in finished.folder.iterdir()}
-    assert {"results.nc", "report.html", "settings.toml", "prices", "paper", "game"} <= names
+    assert {"results.nc", "report.html", "settings.toml", "sizes", "paper", "game"} <= names
     assert {f"{name}.csv" for name in finished.tables} <= names
     assert {"accuracy-units.png", "accuracy-work.svg", "paper.png", "predictions.svg"} <= names
     assert read_dataset(finished.folder / "results.nc").identical(finished.results)
@@ -55,7 +55,7 @@ def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
     assert again.results.drop_vars(TIMED).identical(finished.results.drop_vars(TIMED))
     times = {path: path.stat().st_mtime_ns for path in folder.glob("*/cells/*.nc")}
     assert times[lost] == max(times.values())
-    assert ("prices", 2, 2) in stages
+    assert ("sizes", 2, 2) in stages
     assert stages[-1] == ("done", 1, 1)
 
 
