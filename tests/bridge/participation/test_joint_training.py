@@ -14,7 +14,6 @@ from neurogames.bridge.participation import joint_training as participation_trai
 from neurogames.bridge.participation.course import Course, Run
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.price_path import rising_price
 from neurogames.bridge.participation.rules import (
     IncomingWeights,
     PaperCosts,
@@ -326,13 +325,6 @@ def test_running_curvature_of_equal_batches_is_their_value():
     for _ in range(3):
         curvature.add(torch.tensor([[2.0, 5.0]]))
     assert torch.allclose(curvature.value, torch.tensor([[2.0, 5.0]]))
-
-
-def test_the_price_rises_and_stays():
-    path = rising_price(0.3)(np.linspace(0, 1, 101))
-    assert (np.diff(path) >= 0).all()
-    assert path[0] == 0
-    assert np.allclose(path[60:], 0.3)
 
 
 def test_stacked_modules_are_their_modules():

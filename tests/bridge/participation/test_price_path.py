@@ -1,0 +1,119 @@
+"""Prices that rise, and prices that clear."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from neurogames.bridge.participation import joint_training
+from neurogames.bridge.participation.course import Course, Run
+from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.price_path import Seats, rising_price
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 3))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def task():
+    inputs = torch.randn(256, 4, generator=generator())
+    return inputs, inputs[:, :3].argmax(dim=1)
+
+
+def test_the_price_rises_and_stays():
+    path = rising_price(0.3)(np.linspace(0, 1, 101))
+    assert (np.diff(path) >= 0).all()
+    assert path[0] == 0
+    assert np.allclose(path[60:], 0.3)
+
+
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_seats_fall_from_all_to_those_asked_for(units, more):
+    seats = [Seats(units).open_at(done, units + more) for done in np.linspace(0, 1, 101)]
+    assert seats[0] == units + more
+    assert seats[45:] == [units] * 56
+    assert (np.diff(seats) <= 0).all()
+
+
+@pytest.mark.parametrize("crowding", [0.0, 2.0])
+def test_those_leave_who_would_pay_least_and_the_last_of_them_sets_the_price(crowding):
+    course = Course.opened(
+        [Run(network(), Seats(12), 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, crowding
+    )
+    course.shares[0, 20:25] = 0.0
+    worth = torch.randperm(30, generator=generator()).float() + 1
+    course.curvature.add(2 * worth.unsqueeze(0))
+    full = 25 / 30
+    bids = worth / torch.tensor([(1 / full) ** crowding] * 20 + [(0.5 / full) ** crowding] * 10)
+    bids[20:25] = np.inf
+    course.decide(0.45)
+    stay = course.shares.squeeze(0) > 0
+    assert stay.sum() == 12
+    left = ~stay & bids.isfinite()
+    assert bids[left].max() < bids[stay].min()
+    assert course.price_at(0.45).item() == pytest.approx(bids[left].max().item())
+    course.decide(0.49)
+    assert torch.equal(course.shares.squeeze(0) > 0, stay)
+    assert course.price_at(1.0).item() == pytest.approx(bids[left].max().item())
+
+
+def test_so_many_stay_as_there_are_seats_whatever_else_is_trained_beside():
+    inputs, targets = task()
+    options = {"epochs": 4, "batch_size": 32, "crowding": 1.0}
+    prices = [0.0, Seats(7), 0.2, Seats(2), Seats(30)]
+    together = train_participation(network(), inputs, targets, price=prices, rng=generator(), **options)
+    assert together.profile[[0, 1, 3, 4]].sum(axis=1).tolist() == [30, 7, 2, 30]
+    alone = train_participation(network(), inputs, targets, price=Seats(7), rng=generator(), **options)
+    assert np.array_equal(alone.profile[0], together.profile[1])
+    assert alone.price[-1, 0] == together.price[-1, 1] > 0
+    assert together.price[-1, 4] == 0  # nobody has to leave
+
+
+def test_runs_in_one_stack_have_their_own_seats(monkeypatch):
+    monkeypatch.setattr(joint_training, "_runs_at_once", lambda runs, _: runs)
+    inputs, targets = task()
+    prices = [Seats(7), 0.0, Seats(2)]
+    trained = train_participation(network(), inputs, targets, price=prices, epochs=4, batch_size=32, rng=generator())
+    assert trained.profile.sum(axis=1).tolist() == [7, 30, 2]
+
+
+def test_the_end_is_certified_at_the_price_that_cleared():
+    inputs, targets = task()
+    trained = train_participation(
+        network(), inputs, targets, price=Seats(7), epochs=4, batch_size=32, crowding=1.0, rng=generator()
+    )
+    (certificate,) = trained.certificate
+    stay = trained.profile[0] > 0
+    shares = np.repeat([stay[:20].mean(), stay[20:].mean()], [20, 10])
+    expected = trained.price[-1, 0] * shares / stay.mean()
+    assert np.allclose(certificate.fee[stay], expected[stay], rtol=1e-5)
+    assert certificate.regret == pytest.approx(max(0.0, np.max(certificate.fee[stay] - certificate.worth[stay])))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"price": Seats(31)}, "price"),
+        ({"price": Seats(3), "epochs": 1}, "epochs"),
+        ({"price": Seats(3), "rule": "paper"}, "price"),
+    ],
+)
+def test_seats_that_cannot_be_filled_are_refused(change, named):
+    inputs, targets = task()
+    arguments = {"price": 0.0, "epochs": 4, "batch_size": 32} | change
+    with pytest.raises(ValueError, match=f"^{named}: got"):
+        train_participation(network(), inputs, targets, rng=generator(), **arguments)
+
+
+@pytest.mark.parametrize("units", [0, -1, 2.5, "3"])
+def test_seats_are_a_whole_number(units):
+    with pytest.raises(ValueError, match="^units: got"):
+        Seats(units)
