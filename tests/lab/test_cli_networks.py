@@ -21,7 +21,7 @@ from neurogames.lab.models import load_model, save_model
 from neurogames.lab.runs import read_settings
 from neurogames.lab.store import read_dataset
 
-TINY = shlex.split("--quick --epochs 4 --paper-epochs 1 --rows 200 --seats 12 --seats 40 --workers 1")
+TINY = shlex.split("--quick --epochs 7 --paper-epochs 1 --rows 200 --seats 12 --seats 40 --workers 1")
 
 
 def _run(*words: str) -> Any:

@@ -25,7 +25,7 @@ from neurogames.engine.schedules import Parameter
 from neurogames.games.arguments import number, refusal, whole
 
 _DECISIONS = 200
-_LEAST_STEPS = 20
+_LEAST_STEPS = 40
 
 
 def train_participation(

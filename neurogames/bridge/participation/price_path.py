@@ -17,6 +17,7 @@ from neurogames.games.arguments import number, refusal, whole
 FIRST_EXIT, LAST_EXIT = 0.05, 0.5
 """Shares of training between which units may leave."""
 _FULL_PRICE, _FIRST_SHARE = 0.45, 1e-3
+_ALL_SEATED = 0.47
 
 
 def rising_price(price: float) -> Schedule:
@@ -40,7 +41,7 @@ class Seats:
     Args:
         units: how many units of the network stay, at least 1.
 
-    >>> [Seats(10).open_at(x, 1000) for x in (0.0, 0.05, 0.25, 0.45, 1.0)]
+    >>> [Seats(10).open_at(x, 1000) for x in (0.0, 0.05, 0.26, 0.47, 1.0)]
     [1000, 1000, 100, 10, 10]
     """
 
@@ -51,8 +52,8 @@ class Seats:
         whole("units", self.units, least=1)
 
     def open_at(self, done: float, n_units: int) -> int:
-        """How many of n units may still take part at a share x of training, n (units / n)^((x - 0.05) / 0.4)."""
-        u = min(max((done - FIRST_EXIT) / (_FULL_PRICE - FIRST_EXIT), 0.0), 1.0)
+        """How many of n units may still take part at a share x of training, n (units / n)^((x - 0.05) / 0.42)."""
+        u = min(max((done - FIRST_EXIT) / (_ALL_SEATED - FIRST_EXIT), 0.0), 1.0)
         return round(n_units * (self.units / n_units) ** u)
 
 

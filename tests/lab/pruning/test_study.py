@@ -61,7 +61,7 @@ def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
 
 def test_other_settings_need_another_folder(finished):
     with pytest.raises(ValueError, match="epochs"):
-        run_pruning(dataclasses.replace(TINY, epochs=3), finished.folder, workers=1)
+        run_pruning(dataclasses.replace(TINY, epochs=4), finished.folder, workers=1)
 
 
 def test_wrong_settings_are_refused_before_any_work(tmp_path):
@@ -83,7 +83,7 @@ def test_a_folder_of_something_else_has_no_pruning_page(comparison):
 
 
 def test_a_convolutional_network_goes_all_the_way_too(tmp_path):
-    settings = dataclasses.replace(TINY, architecture="cnn", hidden=(2, 3, 4), epochs=2, paper_epochs=1, profiles=3)
+    settings = dataclasses.replace(TINY, architecture="cnn", hidden=(2, 3, 4), paper_epochs=1, profiles=3)
     study = run_pruning(settings, tmp_path / "cnn", workers=1)
     assert study.results.sizes["layer"] == 3
     assert (study.results["units"] <= 9).all()
