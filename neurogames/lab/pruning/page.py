@@ -124,7 +124,7 @@ def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
             name="methods",
             title="Accuracy at every size",
             caption="Medians over seeds; accuracy in %, with the least and greatest over seeds. 'dense' is the whole "
-            "network trained without a price.",
+            "network trained without a price, with a seat for everybody.",
             frame=analysis.method_table(results),
         ),
         ShownTable(

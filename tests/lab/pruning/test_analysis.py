@@ -54,6 +54,7 @@ def test_medians_stand_between_least_and_greatest(planted):
     assert (table["least"] <= table["accuracy"]).all()
     assert (table["accuracy"] <= table["greatest"]).all()
     assert table.iloc[0]["method"] == "dense"
+    assert table["seats"].tolist() == [30] + [12] * 5 + [4] * 5
     assert table.iloc[0]["accuracy"] == pytest.approx(97.5)
 
 
