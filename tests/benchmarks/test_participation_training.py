@@ -18,25 +18,36 @@ ROWS, BATCH = 128 * 40, 128
 LONG = 4
 
 
+def on_one_thread():
+    """A perceptron and noise to train it on, with one thread for everything that follows."""
+    torch.set_num_threads(1)
+    rng = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(ROWS, 784, generator=rng), torch.randint(10, (ROWS,), generator=rng)
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    return model, inputs, targets
+
+
+def plain_step(model, optimiser, inputs, targets):
+    """One step of the usual loop."""
+    optimiser.zero_grad()
+    functional.cross_entropy(model(inputs), targets).backward()
+    optimiser.step()
+
+
 def plainly(model, inputs, targets, rng, epochs):
     """The usual loop, with the fastest Adam of torch."""
     model = copy.deepcopy(model)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     for _ in range(epochs):
         for rows in torch.randperm(len(inputs), generator=rng).split(BATCH):
-            optimiser.zero_grad()
-            functional.cross_entropy(model(inputs[rows]), targets[rows]).backward()
-            optimiser.step()
+            plain_step(model, optimiser, inputs[rows], targets[rows])
     return model
 
 
 @pytest.mark.benchmark
 def test_a_step_with_participation_beside_a_plain_one():
     """A step is what a longer call takes more than a short one, so that set-up and the last check do not count."""
-    torch.set_num_threads(1)
-    rng = torch.Generator().manual_seed(0)
-    inputs, targets = torch.randn(ROWS, 784, generator=rng), torch.randint(10, (ROWS,), generator=rng)
-    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    model, inputs, targets = on_one_thread()
 
     def jointly(rule, epochs, runs=1):
         costs = {"ridge": 0.05, "price": 0.05} if rule == "paper" else {"price": [0.01] * runs}
@@ -72,10 +83,7 @@ def test_a_step_with_participation_beside_a_plain_one():
 @pytest.mark.benchmark
 def test_single_steps_in_turns():
     """Processor time of one step each in turns, 600 times: what else the machine does falls on all alike."""
-    torch.set_num_threads(1)
-    rng = torch.Generator().manual_seed(0)
-    inputs, targets = torch.randn(ROWS, 784, generator=rng), torch.randint(10, (ROWS,), generator=rng)
-    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    model, inputs, targets = on_one_thread()
     plain = copy.deepcopy(model)
     optimiser = torch.optim.Adam(plain.parameters(), lr=1e-3, fused=True)
     costs = {"equilibrium": (0.01, 0.0), "paper": (0.05, 0.05)}
@@ -86,12 +94,7 @@ def test_single_steps_in_turns():
         for rule, (price, ridge) in costs.items()
     }
 
-    def plain_step(rows, labels, number):
-        optimiser.zero_grad()
-        functional.cross_entropy(plain(rows), labels).backward()
-        optimiser.step()
-
-    steps = {"plain": plain_step} | {
+    steps = {"plain": lambda rows, labels, _: plain_step(plain, optimiser, rows, labels)} | {
         rule: functools.partial(lambda course, rows, labels, number: course.step(rows, labels, 0.3, number, 1e-3), one)
         for rule, one in courses.items()
     }

@@ -69,7 +69,7 @@ def fee_certificate(
         Worths, fees, moves and regret.
 
     Raises:
-        ValueError: if the profile does not fit the model, or the data do not.
+        ValueError: if the profile does not fit the model, or the data do not; if price or crowding is below 0.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Identity(), nn.Linear(2, 1, bias=False))

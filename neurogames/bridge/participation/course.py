@@ -60,7 +60,7 @@ class Course:
     curvature: RunningCurvature
     costs: PaperCosts | None
     prices: tuple[Schedule | Seats, ...]
-    cleared: Tensor  # (runs, 1) the last price that cleared, where seats are given
+    cleared: Tensor  # (runs, 1) the last price that cleared where seats are given, else 0
     crowding: float
     rate: Schedule
     optimiser: torch.optim.Adam
@@ -120,7 +120,7 @@ class Course:
         )
 
     def price_at(self, done: float) -> Tensor:
-        """(runs, 1) prices at a share of training."""
+        """(runs, 1) prices at a share of training: those given, or the last that cleared."""
         given = [0.0 if isinstance(price, Seats) else float(price(min(done, 1.0))) for price in self.prices]
         return self.cleared + self.cleared.new_tensor(given)[:, None]
 
@@ -190,17 +190,15 @@ class Course:
         bids = self.curvature.value / 2 / self._fees(torch.ones_like(self.cleared))
         bids = bids.masked_fill(~taking_part, torch.inf)
         ranked, order = bids.sort(dim=1, stable=True)
-        count = taking_part.sum(dim=1, keepdim=True)
-        most = (count * _MOST_LEAVE).floor().clamp(min=1).long()
-        unwilling = torch.minimum((bids < self.price_at(done)).sum(dim=1, keepdim=True), most)
-        n_units = self.shares.shape[1]
-        allowed = [price.open_at(done, n_units) if isinstance(price, Seats) else n_units for price in self.prices]
-        unseated = (count - count.new_tensor(allowed)[:, None]).clamp(min=0)
-        seated = count.new_tensor([isinstance(price, Seats) for price in self.prices])[:, None].bool()
-        leaving = torch.where(seated, unseated, unwilling)
-        last = ranked.gather(1, (leaving - 1).clamp(min=0))
-        self.cleared.copy_(torch.where(seated & (leaving > 0), last, self.cleared))
-        self.shares.mul_(order.argsort(dim=1) >= leaving)
+        count, unwilling = taking_part.sum(dim=1).tolist(), (bids < self.price_at(done)).sum(dim=1).tolist()
+        for run, price in enumerate(self.prices):
+            if isinstance(price, Seats):
+                leaving = max(count[run] - price.open_at(done, self.gates.n_players), 0)
+                if leaving:
+                    self.cleared[run] = ranked[run, leaving - 1]
+            else:
+                leaving = min(unwilling[run], max(int(count[run] * _MOST_LEAVE), 1))
+            self.shares[run, order[run, :leaving]] = 0.0
 
     def _fees(self, price: Tensor) -> Tensor:
         """(runs, n) what the units pay for taking part at prices (runs, 1)."""
@@ -264,7 +262,8 @@ class Course:
             models.append(module)
             price, finite = record["price"][-1, run], np.isfinite(record["loss"][-1, run])
             certificate = None
-            if self.costs is None and price > 0 and finite:
+            charged = price > 0 or isinstance(self.prices[run], Seats)  # dead units leave at a price of 0
+            if self.costs is None and charged and finite:
                 profile = record["participation"][-1, run]
                 data = inputs, targets
                 certificate = fee_certificate(

@@ -18,14 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.participation.course import Course, Loss, Run
-from neurogames.bridge.participation.price_path import Seats
+from neurogames.bridge.participation.price_path import LEAST_STEPS, Seats
 from neurogames.bridge.participation.stacked_modules import same_architecture
 from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.engine.schedules import Parameter
 from neurogames.games.arguments import number, refusal, whole
 
 _DECISIONS = 200
-_LEAST_STEPS = 40
 
 
 def train_participation(
@@ -101,6 +100,8 @@ def train_participation(
     """
     runs = _checked_runs(models, price, ridge, competition, rule)
     crowding = number("crowding", crowding, "a number >= 0", lambda value: value >= 0)
+    if rule == "paper" and crowding != 0:
+        raise refusal("crowding", crowding, "0: it belongs to rule 'equilibrium'")
     _check_data(runs[0].model, inputs, targets, loss)
     at_once = _runs_at_once(len(runs), inputs.device)
     courses = [
@@ -182,8 +183,8 @@ def _check_seats(run: Run, n_units: int, steps: int) -> None:
     if isinstance(run.price, Seats):
         if run.price.units > n_units:
             raise refusal("price", run.price, f"at most {n_units} seats, one for each unit")
-        if steps < _LEAST_STEPS:
-            raise refusal("epochs", f"{steps} steps in all", f"at least {_LEAST_STEPS} steps for a price that clears")
+        if steps < LEAST_STEPS:
+            raise refusal("epochs", f"{steps} steps in all", f"at least {LEAST_STEPS} steps for a price that clears")
 
 
 def _joined(parts: Sequence[ParticipationTraining]) -> ParticipationTraining:

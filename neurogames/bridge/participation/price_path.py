@@ -16,6 +16,8 @@ from neurogames.games.arguments import number, refusal, whole
 
 FIRST_EXIT, LAST_EXIT = 0.05, 0.5
 """Shares of training between which units may leave."""
+LEAST_STEPS = 40
+"""Steps below which there may be no decision between the last seat taken away and the last exit."""
 _FULL_PRICE, _FIRST_SHARE = 0.45, 1e-3
 _ALL_SEATED = 0.47
 
@@ -35,11 +37,14 @@ def rising_price(price: float) -> Schedule:
 class Seats:
     """As a price: the one that clears when so many units may stay.
 
-    It is an auction with a rising clock. At every decision the price goes up to what the last of those who leave would
-    have paid, and all others would still pay more.
+    Seats are taken away one after another. At every decision the price is the least at which those without a seat would
+    leave, by their worths and the fullness of their layers before. Worths change with the weights, so that it may fall.
 
     Args:
         units: how many units of the network stay, at least 1.
+
+    Raises:
+        ValueError: if ``units`` is not a whole number of at least 1.
 
     >>> [Seats(10).open_at(x, 1000) for x in (0.0, 0.05, 0.26, 0.47, 1.0)]
     [1000, 1000, 100, 10, 10]

@@ -17,6 +17,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from neurogames.bridge.participation.certificate import FeeCertificate
 from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
 from neurogames.bridge.participation.price_path import Seats
@@ -129,15 +130,14 @@ def measure_sizes(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         },
         {"method": list(METHODS), "seats": list(plan.seats)},
     )
-    certificates = [checked for checked in trained.certificate if checked is not None]
-    slack = [np.nanmin(checked.worth / checked.fee, initial=np.inf) for checked in certificates]
+    certificates = trained.certificate[1:]
     layers = [[len(kept) for kept in small.kept.values()] for small in found]
     whole = _measured(trained.models[0], images)
     return result.assign(
         layer_units=(("seats", "layer"), layers),
-        residual=("seats", [checked.residual for checked in certificates]),
+        residual=("seats", [np.nan if one is None else one.residual for one in certificates]),
         unsettled=("seats", trained.unsettled[-1, 1:]),
-        worth_over_fee=("seats", slack),
+        worth_over_fee=("seats", [_worth_over_fee(one) for one in certificates]),
         clearing_price=("seats", trained.price[-1, 1:]),
         dense_accuracy=whole["accuracy"],
         dense_units=whole["units"],
@@ -171,6 +171,14 @@ def train_plainly(
         rng=rng,
     )
     return trained.models[0]
+
+
+def _worth_over_fee(certificate: FeeCertificate | None) -> float:
+    """The least ratio over units; NaN for a run that diverged, infinite where nobody is left."""
+    if certificate is None:
+        return np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):  # where the price that cleared is 0
+        return float(np.nanmin(certificate.worth / certificate.fee, initial=np.inf))
 
 
 def _pruned(model: nn.Module, profile: np.ndarray, images: Images) -> Pruned:

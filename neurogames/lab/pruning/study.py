@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neurogames.bridge.participation.price_path import LEAST_STEPS
 from neurogames.games.arguments import refusal
 from neurogames.lab.data.images import load_images
 from neurogames.lab.pruning.game import measure_game
@@ -48,4 +49,7 @@ def run_pruning(
     rows = len(load_images(settings.data, rows=settings.rows).inputs)
     if rows < settings.batch_size:
         raise refusal("batch_size", settings.batch_size, f"at most the {rows} training rows of {settings.data}")
+    steps = settings.epochs * (rows // settings.batch_size)
+    if steps < LEAST_STEPS:
+        raise refusal("epochs", f"{settings.epochs}, {steps} steps in all", f"at least {LEAST_STEPS} steps")
     return run_parts("pruning", settings, folder, PARTS, write_pruning_page, workers=workers, progress=progress)

@@ -123,7 +123,8 @@ def certificate_sentence(results: xr.Dataset) -> str:
     else:
         failing = table.loc[table["nobody_leaves"] < table["n"], "seats"]
         places = ", ".join(map(str, failing))
-        sentence = f"In {stay} of {runs} runs of the corrected rule nobody gains by leaving (not with {places} units)"
+        whole = f"In {stay} of {runs} runs of the corrected rule nobody gains by leaving"
+        sentence = f"{whole} (not in all with {places} units)"
     settled = int(table["settled"].sum())
     return (
         f"{sentence}, by running the network without each unit in turn{worth}. The certificate's residual, which asks "

@@ -355,6 +355,7 @@ def test_a_run_that_diverges_says_so_and_the_others_go_on(stacked):
         ({"price": -1.0}, "price"),
         ({"ridge": 0.1}, "ridge"),
         ({"crowding": -1.0}, "crowding"),
+        ({"crowding": 1.0, "rule": "paper"}, "crowding"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 10_000}, "inputs"),
         ({"rng": 3}, "rng"),

@@ -98,6 +98,18 @@ def test_the_end_is_certified_at_the_price_that_cleared():
     assert certificate.regret == pytest.approx(max(0.0, np.max(certificate.fee[stay] - certificate.worth[stay])))
 
 
+def test_dead_units_leave_at_no_price_and_the_end_is_certified_all_the_same():
+    inputs, targets = task()
+    model = network()
+    with torch.no_grad():
+        model[0].bias[:10] = -1e3
+    trained = train_participation(model, inputs, targets, price=Seats(25), epochs=5, batch_size=32, rng=generator())
+    assert trained.profile[0].sum() == 25
+    assert trained.price[-1, 0] == 0
+    (certificate,) = trained.certificate
+    assert certificate.regret == max(0.0, -np.nanmin(certificate.worth))  # who does harm would gain even at no price
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -65,7 +65,7 @@ def test_a_worth_below_the_fee_is_no_equilibrium(planted):
     assert table.loc[4, "settled"] == 2
     sentence = verdicts.certificate_sentence(planted)
     assert "In 5 of 6 runs" in sentence
-    assert "not with 4 units" in sentence
+    assert "not in all with 4 units" in sentence
     assert "the least worth of a unit is 0.90 times the fee" in sentence
 
 

@@ -70,6 +70,12 @@ def test_wrong_settings_are_refused_before_any_work(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_too_few_steps_for_a_price_to_clear_are_refused_before_any_work(tmp_path):
+    with pytest.raises(ValueError, match="epochs: got '2, 32 steps in all'"):
+        run_pruning(dataclasses.replace(TINY, epochs=2), tmp_path / "new", workers=1)
+    assert not (tmp_path / "new").exists()
+
+
 def test_settings_come_back_from_the_folder(finished, tmp_path):
     assert settings_of_run(finished.folder, PruningSettings) == TINY
     (tmp_path / "settings.toml").write_text("[settings]\nkeep_probs = [0.5]\n")
