@@ -89,7 +89,7 @@ def test_single_steps_in_turns():
     costs = {"equilibrium": (0.01, 0.0), "paper": (0.05, 0.05)}
     courses = {
         rule: Course.opened(
-            [Run(model, price, ridge, 0.0)], functional.cross_entropy, rule, ("neurons", "filters"), 1e-3, 2.0
+            [Run(model, price, ridge, 0.0)], functional.cross_entropy, rule, ("neurons", "filters"), 1e-3, crowding=2.0
         )
         for rule, (price, ridge) in costs.items()
     }

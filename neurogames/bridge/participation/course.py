@@ -75,7 +75,9 @@ class Course:
         rule: str,
         units: str | Sequence[str],
         learning_rate: Parameter,
-        crowding: float,
+        *,
+        crowding: float = 0.0,
+        weight_decay: float = 0.0,
     ) -> Course:
         """Stack gated copies of the models."""
         gated = [copy.deepcopy(run.model) for run in runs]
@@ -113,7 +115,10 @@ class Course:
             crowding=crowding,
             rate=learning_rate if callable(learning_rate) else constant(_positive(learning_rate)),
             optimiser=torch.optim.Adam(
-                [value for name, value in leaves.items() if name not in gate_names], lr=0.0, fused=True
+                [value for name, value in leaves.items() if name not in gate_names],
+                lr=0.0,
+                weight_decay=weight_decay,
+                fused=True,
             ),
             loss=loss,
             history=[],

@@ -42,6 +42,7 @@ def train_participation(
     epochs: int = 20,
     batch_size: int = 128,
     learning_rate: Parameter = 1e-3,
+    weight_decay: float = 0.0,
     participation_rate: float = 1e-3,
     check_rows: int = 4096,
     tolerance: float = 0.05,
@@ -73,6 +74,8 @@ def train_participation(
         epochs: passes over the rows; an incomplete last batch is left out, as its curvature would have another scale.
         batch_size: rows of a mini-batch.
         learning_rate: Adam's rate for the weights, a number or a schedule.
+        weight_decay: >= 0, that many times each weight is added to its slope in every step. Gates, and what units are
+            worth and pay, know nothing of it.
         participation_rate: "paper" only: rate of the gates.
         check_rows: the residual of an epoch is taken on this many first rows.
         tolerance: greatest last residual that counts as converged.
@@ -103,9 +106,18 @@ def train_participation(
     if rule == "paper" and crowding != 0:
         raise refusal("crowding", crowding, "0: it belongs to rule 'equilibrium'")
     _check_data(runs[0].model, inputs, targets, loss)
+    weight_decay = number("weight_decay", weight_decay, "a number >= 0", lambda value: value >= 0)
     at_once = _runs_at_once(len(runs), inputs.device)
     courses = [
-        Course.opened(runs[first : first + at_once], loss, rule, units, learning_rate, crowding)
+        Course.opened(
+            runs[first : first + at_once],
+            loss,
+            rule,
+            units,
+            learning_rate,
+            crowding=crowding,
+            weight_decay=weight_decay,
+        )
         for first in range(0, len(runs), at_once)
     ]
     epochs, batch_size = whole("epochs", epochs, least=1), whole("batch_size", batch_size, least=1)

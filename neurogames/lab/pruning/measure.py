@@ -1,9 +1,9 @@
 """One repetition of the pruning study: what is trained, pruned and measured for one seed.
 
-The controls have the same budget of epochs as the corrected rule, and the same course of the learning rate. "from
-scratch" trains a small network of the shape that the rule found from its first step. "magnitude", "Taylor" and
-"random" train the whole network for half of the epochs, keep as many units as the rule did, and train those for the
-other half.
+The controls have the same budget of epochs as the corrected rule, the same course of the learning rate and the same
+decay of the weights. "from scratch" trains a small network of the shape that the rule found from its first step.
+"magnitude", "Taylor" and "random" train the whole network for half of the epochs, keep as many units as the rule did,
+and train those for the other half.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def measure_sizes(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         epochs=plan.epochs,
         batch_size=plan.batch_size,
         learning_rate=falling_rate(plan),
+        weight_decay=plan.weight_decay,
         check_rows=plan.game_rows,
         rng=rng,
     )
@@ -168,6 +169,7 @@ def train_plainly(
         epochs=epochs,
         batch_size=plan.batch_size,
         learning_rate=rate,
+        weight_decay=plan.weight_decay,
         rng=rng,
     )
     return trained.models[0]

@@ -48,6 +48,8 @@ class PruningSettings:
         batch_size: rows of a mini-batch.
         learning_rate: Adam's rate at the start of the corrected rule and its controls; it falls linearly to a
             hundredth over the second half of the steps.
+        weight_decay: how many times each weight is added to its slope, for the corrected rule and its controls; from
+            small networks trained from scratch, on held-out training rows, whose units otherwise die.
         paper_learning_rate: Adam's rate for the paper's configurations, kept constant.
         rows: training rows used; all if ``None``.
         game_rows: training rows on which games are measured.
@@ -65,6 +67,7 @@ class PruningSettings:
     paper_epochs: int = 60
     batch_size: int = 128
     learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
     paper_learning_rate: float = 1e-3
     rows: int | None = None
     game_rows: int = 5000
@@ -85,7 +88,8 @@ class PruningSettings:
             whole("seats", seats, least=len(self.hidden))
         if len(self.seats) < 2 or not all(more > fewer for more, fewer in pairwise((sum(self.hidden), *self.seats))):
             raise refusal("seats", self.seats, f"two or more decreasing numbers below {sum(self.hidden)}, all units")
-        number("crowding", self.crowding, "a number >= 0", lambda value: value >= 0)
+        for name in ("crowding", "weight_decay"):
+            number(name, getattr(self, name), "a number >= 0", lambda value: value >= 0)
         whole("seeds", self.seeds, least=2)
         whole("first_seed", self.first_seed, least=0)
         whole("epochs", self.epochs, least=2)

@@ -87,10 +87,20 @@ def test_the_paper_rule_is_the_printed_algorithm():
     assert torch.allclose(weights(ours.models[0]), weights(theirs), atol=1e-4)
 
 
-def test_price_zero_is_plain_training():
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_price_zero_is_plain_training(weight_decay):
     inputs, targets = task()
     model = network()
-    ours = train_participation(model, inputs, targets, epochs=2, batch_size=32, learning_rate=1e-2, rng=generator(7))
+    ours = train_participation(
+        model,
+        inputs,
+        targets,
+        epochs=2,
+        batch_size=32,
+        learning_rate=1e-2,
+        weight_decay=weight_decay,
+        rng=generator(7),
+    )
     assert ours.profile.min() == 1.0
     plain = copy.deepcopy(model)
     optimiser, rng = torch.optim.Adam(plain.parameters(), lr=1e-2), generator(7)
@@ -98,7 +108,8 @@ def test_price_zero_is_plain_training():
         order = torch.randperm(len(inputs), generator=rng)
         for rows in order.split(32):
             optimiser.zero_grad()
-            functional.cross_entropy(plain(inputs[rows]), targets[rows]).backward()
+            squares = sum(weight.square().sum() for weight in plain.parameters())
+            (functional.cross_entropy(plain(inputs[rows]), targets[rows]) + weight_decay / 2 * squares).backward()
             optimiser.step()
     assert torch.allclose(weights(ours.models[0]), weights(plain), atol=1e-5)
 
@@ -186,7 +197,7 @@ def test_what_is_returned_is_what_was_trained():
 
 def test_the_least_worth_leave_first_and_a_tenth_at_a_time():
     model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
-    course = Course.opened([Run(model, 1.0, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, 0.0)
+    course = Course.opened([Run(model, 1.0, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3)
     worth = torch.randperm(30, generator=generator()).float()
     course.curvature.add(2 * worth.unsqueeze(0) / 29)
     for left in (27, 25, 23, 21):
@@ -200,7 +211,9 @@ def test_the_least_worth_leave_first_and_a_tenth_at_a_time():
 def test_the_emptier_layer_keeps_its_units():
     """Every unit is worth 1 and the price is 1.2: only where the layer is fuller than the network is the fee above."""
     model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
-    course = Course.opened([Run(model, 1.2, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, 2.0)
+    course = Course.opened(
+        [Run(model, 1.2, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, crowding=2.0
+    )
     course.curvature.add(torch.full((1, 30), 2.0))
     course.shares[0, 20:25] = 0.0
     for _ in range(3):
@@ -360,6 +373,7 @@ def test_a_run_that_diverges_says_so_and_the_others_go_on(stacked):
         ({"batch_size": 10_000}, "inputs"),
         ({"rng": 3}, "rng"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"weight_decay": -1e-4}, "weight_decay"),
         ({"targets": torch.zeros(3, dtype=torch.long)}, "targets"),
         ({"inputs": torch.full((256, 5), float("nan"))}, "inputs"),
         ({"inputs": torch.zeros(256, 4)}, "inputs and targets"),

@@ -46,7 +46,12 @@ def test_seats_fall_from_all_to_those_asked_for(units, more):
 @pytest.mark.parametrize("crowding", [0.0, 2.0])
 def test_those_leave_who_would_pay_least_and_the_last_of_them_sets_the_price(crowding):
     course = Course.opened(
-        [Run(network(), Seats(12), 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, crowding
+        [Run(network(), Seats(12), 0.0, 0.0)],
+        functional.cross_entropy,
+        "equilibrium",
+        "neurons",
+        1e-3,
+        crowding=crowding,
     )
     course.shares[0, 20:25] = 0.0
     worth = torch.randperm(30, generator=generator()).float() + 1
