@@ -23,8 +23,9 @@ it is worth to the others is less than its fee: by the second-order model of the
 
     worth_i = L(s_i = 0) - L(s_i = 1) = -g_i + h_i / 2 = h_i / 2,     h_i = E[(d l_r / d s_i)^2],
 
-with the empirical Fisher curvature h_i, the mean over the rows r of the squared slope of the row's own loss l_r. The
-price is given, or it is what clears when so many may stay (``price_path``).
+with the empirical Fisher curvature h_i, the mean over the rows r of the squared slope of the row's own loss l_r. Where
+weights decay, rest is at g_i = -decay |theta_i|^2; that small slope is not counted. The price is given, or it is what
+clears when so many may stay (``price_path``).
 
 With crowding 0 this is an exact potential game: -L - price #{i: s_i > 0} rises by what the mover gains. Otherwise the
 fee of one layer depends on who stays in the others, and there is no such potential; that nobody gains by leaving is

@@ -61,7 +61,7 @@ class PruningSettings:
     hidden: tuple[int, ...] = HIDDEN["mlp"]
     seats: tuple[int, ...] = SEATS["mlp"]
     crowding: float = CROWDING["mlp"]
-    seeds: int = 3
+    seeds: int = 6
     first_seed: int = 0
     epochs: int = 20
     paper_epochs: int = 60
