@@ -76,6 +76,10 @@ def _notes(results: xr.Dataset) -> list[str]:
             f"A unit pays the price times (x_l / x)^{crowding:g}, where x_l is the share of its layer's units that "
             "take part and x that of all units."
         )
+    if decay := results.attrs["settings"]["weight_decay"]:
+        notes.append(
+            f"The weights of the corrected rule and of its controls decay by {decay:g}; those of the paper do not."
+        )
     if analysis.published(results):
         notes.append(
             "The paper names neither its optimiser nor its rate for the weights; the rerun takes Adam at "
