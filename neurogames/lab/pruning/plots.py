@@ -37,7 +37,13 @@ PREDICTION_TITLES = {
     "descent": "slopes alone",
 }
 WORK = {"units": "units kept", "multiply_adds": "multiply-adds of one picture"}
-_ACCURACIES = (10, 50, 80, 90, 95, 97, 98, 99, 99.5, 99.9)
+_ACCURACIES = (
+    (10, 50, 80, 90, 95, 97, 98, 99, 99.5, 99.9),
+    (*range(10, 60, 10), *range(60, 95, 5), *range(95, 100), 99.5, 99.9),
+    (*range(0, 100, 2), 99, 99.5, 99.9),
+    (*range(100), 99.5, 99.9),
+)
+_FEWEST_LABELS = 4
 _LEAST_ERROR = 5e-4
 
 
@@ -176,6 +182,9 @@ def _error_scale(axis: Axes) -> None:
     room = 0.05 * max(highest - lowest, 0.1)
     axis.set_yscale("function", functions=(forward, backward))
     axis.set_ylim(backward(lowest - room), backward(highest + room))
-    axis.yaxis.set_major_locator(FixedLocator([value / 100 for value in _ACCURACIES]))
+    low, high = (100 * value for value in axis.get_ylim())
+    shown = ([value for value in values if low <= value <= high] for values in _ACCURACIES)
+    labelled = next((values for values in shown if len(values) >= _FEWEST_LABELS), _ACCURACIES[-1])
+    axis.yaxis.set_major_locator(FixedLocator([value / 100 for value in labelled]))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())

@@ -46,6 +46,16 @@ def test_perfect_and_hopeless_accuracies_have_a_place(tmp_path):
         save_figure(plots.plot_accuracy(results, "units"), tmp_path, "flat")
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.99), (0.72, 0.86), (0.91, 0.935)])
+def test_accuracies_can_be_read_off_a_narrow_scale_too(low, high):
+    results = planted_results()
+    for name in ("accuracy", "dense_accuracy", "paper_accuracy"):
+        results[name] = xr_like(results[name], np.linspace(low, high, results[name].size))
+    axis = plots.plot_accuracy(results, "multiply_adds").axes[0]
+    bottom, top = axis.get_ylim()
+    assert 3 <= sum(bottom <= place <= top for place in axis.get_yticks()) <= 12
+
+
 def test_epochs_and_predictions_are_drawn(tmp_path):
     results = planted_results()
     figure = plots.plot_paper(results)
