@@ -43,7 +43,10 @@ def test_perfect_and_hopeless_accuracies_have_a_place(tmp_path):
     for constant in (0.0, 1.0):
         for name in ("accuracy", "dense_accuracy", "paper_accuracy"):
             results[name] = results[name] * 0 + constant
-        save_figure(plots.plot_accuracy(results, "units"), tmp_path, "flat")
+        figure = plots.plot_accuracy(results, "units")
+        bottom, top = figure.axes[0].get_ylim()
+        assert bottom < min(constant, 0.9995) < top  # errors below 0.0005 are drawn there
+        save_figure(figure, tmp_path, "flat")
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.99), (0.72, 0.86), (0.91, 0.935)])
