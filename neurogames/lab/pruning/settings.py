@@ -48,8 +48,8 @@ class PruningSettings:
         batch_size: rows of a mini-batch.
         learning_rate: Adam's rate at the start of the corrected rule and its controls; it falls linearly to a
             hundredth over the second half of the steps.
-        weight_decay: how many times each weight is added to its slope, for the corrected rule and its controls; from
-            small networks trained from scratch, on held-out training rows, whose units otherwise die.
+        weight_decay: how many times each weight is added to its slope, for the corrected rule and its controls; chosen
+            on held-out training rows for small networks from scratch, whose units otherwise die.
         paper_learning_rate: Adam's rate for the paper's configurations, kept constant.
         rows: training rows used; all if ``None``.
         game_rows: training rows on which games are measured.
