@@ -103,10 +103,10 @@ def train_participation(
     """
     runs = _checked_runs(models, price, ridge, competition, rule)
     crowding = number("crowding", crowding, "a number >= 0", lambda value: value >= 0)
+    weight_decay = number("weight_decay", weight_decay, "a number >= 0", lambda value: value >= 0)
     if rule == "paper" and crowding != 0:
         raise refusal("crowding", crowding, "0: it belongs to rule 'equilibrium'")
     _check_data(runs[0].model, inputs, targets, loss)
-    weight_decay = number("weight_decay", weight_decay, "a number >= 0", lambda value: value >= 0)
     at_once = _runs_at_once(len(runs), inputs.device)
     courses = [
         Course.opened(

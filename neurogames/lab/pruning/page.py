@@ -18,9 +18,10 @@ READING = (
     "How to read this: an interval that contains zero claims nothing. Every method had the same number of epochs: the "
     "corrected rule and the networks from scratch all of them; magnitude, Taylor and random half for the whole network "
     "and half for what was kept of it. They keep as many units as the rule did with the same seed, and share them out "
-    "over the layers as their own order says, so multiply-adds differ a little. Random pruning that is trained on is a "
-    "control that is hard to beat. No run looks at the test rows while it trains. An equilibrium says that no "
-    "unit gains by leaving alone; it does not say that no other set of units is better."
+    "over the layers as their own order says, down to one in a layer: multiply-adds differ, and a gap may be due to "
+    "that alone. Random pruning that is trained on is a control that is hard to beat. No run looks at the test rows "
+    "while it trains. An equilibrium says that no unit gains by leaving alone; it does not say that no other set of "
+    "units is better."
 )
 
 
@@ -78,7 +79,7 @@ def _notes(results: xr.Dataset) -> list[str]:
         )
     if decay := results.attrs["settings"]["weight_decay"]:
         notes.append(
-            f"The weights of the corrected rule and of its controls decay by {decay:g}; those of the paper do not."
+            f"Weights decay by {decay:g} in every training but the paper's: the corrected rule, its controls, the game."
         )
     if analysis.published(results):
         notes.append(

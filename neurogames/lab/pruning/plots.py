@@ -43,6 +43,7 @@ _ACCURACIES = (
     (*range(0, 100, 2), 99, 99.5, 99.9),
     (*range(100), 99.5, 99.9),
 )
+"""Labels of the scale of accuracies, from coarse to fine; the first that leaves as many as below is taken."""
 _FEWEST_LABELS = 4
 _LEAST_ERROR = 5e-4
 
