@@ -1,13 +1,13 @@
 """The folder of one run, which its settings guard.
 
 A run is a folder with a ``settings.toml`` that says what it holds; the same settings open it again, other settings are
-refused, and so is a folder with files that are not of any run.
+refused, and so is a folder with files that are not of any run. A count may be let grow, such as that of repetitions.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,13 @@ class Run:
     settings: dict[str, Any]
 
 
-def open_run(folder: str | Path, settings: Mapping[str, Any]) -> Run:
+def open_run(folder: str | Path, settings: Mapping[str, Any], *, growing: Collection[str] = ()) -> Run:
     """Start a run in an empty or new folder, or open the folder of the same run again.
 
     Args:
         folder: made if it is not there.
         settings: nested mapping of texts, numbers, booleans, lists and paths; entries that are None are left out.
+        growing: names of counts that may be greater than those of the run, which then takes the greater ones.
 
     Returns:
         The run.
@@ -62,14 +63,12 @@ def open_run(folder: str | Path, settings: Mapping[str, Any]) -> Run:
     if not (folder / SETTINGS_FILE).exists():
         _refuse_foreign_files(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        text = tomli_w.dumps({"settings": plain, "versions": versions()})
-        with whole_file(folder / SETTINGS_FILE) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return Run(folder=folder, settings=plain)
+        return _written(folder, plain)
     known = read_settings(folder)
-    for key, got, expected in _differences(plain, known):
+    grown = {name: plain[name] for name in growing if _greater(plain.get(name), known.get(name))}
+    for key, got, expected in _differences(plain, {**known, **grown}):
         raise ValueError(f"{key}: got {got}, expected {expected}, the setting of the run in {folder}")
-    return Run(folder=folder, settings=known)
+    return _written(folder, {**known, **grown}) if grown else Run(folder=folder, settings=known)
 
 
 def read_settings(folder: str | Path) -> dict[str, Any]:
@@ -87,6 +86,19 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     if not isinstance(table.get("settings"), dict):
         raise refusal("folder", f"{path} without a table [settings]", f"the {SETTINGS_FILE} of a run")
     return table["settings"]
+
+
+def _written(folder: Path, settings: dict[str, Any]) -> Run:
+    """The run in a folder whose settings have just been written."""
+    text = tomli_w.dumps({"settings": settings, "versions": versions()})
+    with whole_file(folder / SETTINGS_FILE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Run(folder=folder, settings=settings)
+
+
+def _greater(got: object, known: object) -> bool:
+    """Whether both are whole numbers and the first is the greater."""
+    return isinstance(got, int) and isinstance(known, int) and got > known
 
 
 def _plain_table(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What the studies of networks as games share: repetitions as resumable sweeps, one file of results, a page of it.
 
 A study has one or more parts. Each part is a measurement, swept over the seeds in a subfolder of the run; all parts
-together are ``results.nc``, and the page is made from that file alone.
+together are ``results.nc``, and the page is made from that file alone. What one seed gives does not depend on how many
+there are: a study may be gone on with for more of them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class StudySettings(Protocol):
         """Read what ``to_dict`` returned."""
 
 
+_REPETITIONS = ("first_seed", "seeds")
+"""Settings that say which seeds are measured, and nothing of how."""
 Settings = TypeVar("Settings", bound=StudySettings)
 
 
@@ -97,8 +100,9 @@ def run_parts(
 
     Args:
         study: the name that the results bear.
-        settings: given to every measurement as ``settings=settings.to_dict()``.
-        folder: where to write; "neurogames-runs/STUDY-DATA" if ``None``.
+        settings: given to every measurement as ``settings``, plain and without ``seeds`` and ``first_seed``.
+        folder: where to write; "neurogames-runs/STUDY-DATA" if ``None``. In the folder of a study with fewer seeds
+            and the same other settings only the new seeds are measured.
         parts: measurements of one seed by the name of their subfolder, in order.
         write: makes the page of a folder.
         workers: processes that train side by side, one thread each; every core if ``None``.
@@ -113,12 +117,14 @@ def run_parts(
     """
     workers = (os.cpu_count() or 1) if workers is None else whole("workers", workers, least=1)
     tell = progress or _silent
-    run = open_run(default_folder(study, settings.data) if folder is None else folder, settings.to_dict())
+    place = default_folder(study, settings.data) if folder is None else folder
+    run = open_run(place, settings.to_dict(), growing=["seeds"])
+    shared = {name: value for name, value in settings.to_dict().items() if name not in _REPETITIONS}
     cells = [{"seed": seed} for seed in range(settings.first_seed, settings.first_seed + settings.seeds)]
     measured = []
     for name, measure in parts.items():
         tell(name, 0, len(cells))
-        bound = functools.partial(measure, settings=settings.to_dict())
+        bound = functools.partial(measure, settings=shared)
         told = functools.partial(_tell_cell, tell, name)
         measured.append(sweep(bound, cells, run.folder / name, workers=min(workers, len(cells)), progress=told))
     results = xr.merge(measured, combine_attrs="drop", join="exact", compat="no_conflicts")

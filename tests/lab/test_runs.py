@@ -54,6 +54,23 @@ def test_a_folder_of_another_run_is_refused_by_the_first_difference(tmp_path, ch
     assert (tmp_path / "settings.toml").read_bytes() == before
 
 
+def test_a_count_that_may_grow_grows_and_nothing_else_does(tmp_path):
+    open_run(tmp_path, {"data": "wine", "seeds": 3}, growing=["seeds"])
+    more = open_run(tmp_path, {"data": "wine", "seeds": 5}, growing=["seeds"])
+    assert read_settings(tmp_path) == more.settings == {"data": "wine", "seeds": 5}
+    before = (tmp_path / "settings.toml").read_bytes()
+    for settings, growing, message in (
+        ({"data": "wine", "seeds": 4}, ["seeds"], "^seeds: got 4, expected 5"),
+        ({"data": "wine", "seeds": 6}, [], "^seeds: got 6, expected 5"),
+        ({"data": "wine", "seeds": 6.0}, ["seeds"], r"^seeds: got 6\.0, expected 5"),
+        ({"data": "iris", "seeds": 6}, ["seeds"], "^data: got 'iris'"),
+        ({"data": "wine"}, ["seeds"], "^seeds: got nothing, expected 5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_run(tmp_path, settings, growing=growing)
+    assert (tmp_path / "settings.toml").read_bytes() == before
+
+
 def test_equal_numbers_and_nan_are_the_same_settings(tmp_path):
     open_run(tmp_path, {"a": 1, "b": float("nan")})
     open_run(tmp_path, {"a": 1.0, "b": float("nan")})

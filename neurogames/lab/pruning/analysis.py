@@ -8,12 +8,12 @@ interval, which is what sentences rest on.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
-import scipy.stats
 import xarray as xr
 
-from neurogames.lab.pruning.game import uniqueness_words
 from neurogames.lab.pruning.measure import CONTROLS, METHODS
 from neurogames.lab.statistics import Interval, paired_difference
 
@@ -30,8 +30,7 @@ PUBLISHED = {
 SETTLED = 0.05
 """Greatest best-response residual that is called an equilibrium here."""
 POINTS = 100.0
-ALL_SIZES, COUNTING = "all", "share removed"
-ALL_PROFILES, SMALL, LARGE = "all", "small removals", "large removals"
+ALL_SIZES = "all"
 
 
 def published(results: xr.Dataset) -> dict[str, tuple[float, int]]:
@@ -54,32 +53,29 @@ def method_table(results: xr.Dataset) -> pd.DataFrame:
 
     Returns:
         Columns: ``seats``, ``method``, and over seeds the median ``accuracy`` (%) with ``least`` and ``greatest``,
-        median ``units``, ``multiply_adds`` and ``test_loss``.
+        median ``units``, ``layers`` (median units of each layer), ``multiply_adds`` and ``test_loss``.
     """
-    dense = results["dense_accuracy"].values * POINTS
-    everybody = int(results["dense_units"].median())
-    rows = [_method_row(everybody, "dense", dense, results["dense_units"], results["dense_multiply_adds"], np.nan)]
-    for seats in results["seats"].values:
-        for method in METHODS:
-            one = results.sel({"seats": seats, "method": method})
-            loss = float(one["test_loss"].median())
-            accuracy = one["accuracy"].values * POINTS
-            rows.append(_method_row(int(seats), method, accuracy, one["units"], one["multiply_adds"], loss))
-    return pd.DataFrame(rows)
+    dense = results[["dense_accuracy", "dense_units", "dense_multiply_adds"]]
+    dense = dense.rename({name: str(name).removeprefix("dense_") for name in dense})
+    layers = (("seed", "layer"), [results.attrs["settings"]["hidden"]] * results.sizes["seed"])
+    whole = _method_row(int(dense["units"].median()), "dense", dense.assign(test_loss=np.nan, layer_units=layers))
+    pairs = itertools.product(results["seats"].values, METHODS)
+    rows = (_method_row(int(seats), name, results.sel({"seats": seats, "method": name})) for seats, name in pairs)
+    return pd.DataFrame([whole, *rows])
 
 
-def _method_row(
-    seats: int, method: str, accuracy: np.ndarray, units: xr.DataArray, work: xr.DataArray, loss: float
-) -> dict[str, object]:
+def _method_row(seats: int, method: str, one: xr.Dataset) -> dict[str, object]:
+    accuracy = one["accuracy"].values * POINTS
     return {
         "seats": seats,
         "method": method,
-        "units": float(units.median()),
-        "multiply_adds": float(work.median()),
+        "units": float(one["units"].median()),
+        "layers": "-".join(f"{units:g}" for units in one["layer_units"].median("seed").values),
+        "multiply_adds": float(one["multiply_adds"].median()),
         "accuracy": float(np.median(accuracy)),
         "least": float(accuracy.min()),
         "greatest": float(accuracy.max()),
-        "test_loss": loss,
+        "test_loss": float(one["test_loss"].median()),
     }
 
 
@@ -188,112 +184,3 @@ def paper_table(results: xr.Dataset) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
-
-
-def game_table(results: xr.Dataset) -> pd.DataFrame:
-    """Return one row per seed: the game of the network trained plainly, at the price of its median unit.
-
-    Args:
-        results: a pruning study's results.
-
-    Returns:
-        Columns: seconds of extraction and solution, price, units taking part, residual, regret, whether uniqueness is
-        proved and the smallest eigenvalue, price of anarchy and whether it is certain, how many units are dominated
-        and the last round in which one was found to be.
-    """
-    rows = []
-    for seed in results["seed"].values:
-        one = results.sel(seed=seed)
-        rounds = one["game_dominated"].values
-        rows.append(
-            {
-                "seed": int(seed),
-                "extraction_seconds": float(one["game_extraction_seconds"]),
-                "solution_seconds": float(one["game_solution_seconds"]),
-                "price": float(one["game_price"]),
-                "units": rounds.size,
-                "taking_part": int(one["game_participating"]),
-                "residual": float(one["game_residual"]),
-                "regret": float(one["game_regret"]),
-                "unique": _uniqueness(one),
-                "anarchy": float(one["game_anarchy"]),
-                "certain": "yes" if int(one["game_anarchy_certain"]) else "no",
-                "dominated": int((rounds > 0).sum()),
-                "last_round": int(rounds.max()),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _uniqueness(one: xr.Dataset) -> str:
-    """Whether the equilibrium of one seed is proved to be the only one."""
-    numbers = (float(one[f"game_{name}"]) for name in ("smallest_eigenvalue", "eigenvalue_error"))
-    return uniqueness_words(bool(one["game_unique"]), *numbers, status=str(one["game_eigenvalue_status"].values))
-
-
-def rank_correlations(results: xr.Dataset) -> pd.DataFrame:
-    """Return Spearman's correlation of each prediction with the real rise of the loss, over random profiles.
-
-    "share removed" predicts by the number of removed units alone: what correlates no better than it knows nothing of
-    who is removed. Small and large removals are the lower and the upper half of the profiles.
-
-    Args:
-        results: a pruning study's results.
-
-    Returns:
-        One row per prediction, range of profiles and seed: ``spearman`` on the rows of the game, ``on_test_rows``, and
-        the median of ``predicted_over_real``. NaN where one side is constant.
-    """
-    count = results.sizes["profile"]
-    ranges = {ALL_PROFILES: slice(None), SMALL: slice(0, count // 2), LARGE: slice(count // 2, None)}
-    rows = []
-    for seed in results["seed"].values:
-        one = results.sel(seed=seed)
-        real, test = one["game_real"].values, one["game_test"].values
-        guesses = {str(name): one["game_predicted"].sel(prediction=name).values for name in one["prediction"].values}
-        for name, guess in {**guesses, COUNTING: one["game_removed_share"].values}.items():
-            for label, part in ranges.items():
-                rows.append(
-                    {
-                        "prediction": name,
-                        "profiles": label,
-                        "seed": int(seed),
-                        "spearman": _spearman(guess[part], real[part]),
-                        "on_test_rows": _spearman(guess[part], test[part]),
-                        "predicted_over_real": np.nan if name == COUNTING else _ratio(guess[part], real[part]),
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
-def prediction_table(results: xr.Dataset) -> pd.DataFrame:
-    """Return :func:`rank_correlations`, brought to medians over seeds.
-
-    Args:
-        results: a pruning study's results.
-
-    Returns:
-        One row per prediction and range of profiles: ``spearman`` with ``least`` and ``greatest``, ``on_test_rows``
-        and ``predicted_over_real``.
-    """
-    grouped = rank_correlations(results).groupby(["prediction", "profiles"], sort=False)
-    table = grouped.agg(
-        spearman=("spearman", "median"),
-        least=("spearman", "min"),
-        greatest=("spearman", "max"),
-        on_test_rows=("on_test_rows", "median"),
-        predicted_over_real=("predicted_over_real", "median"),
-    )
-    return table.reset_index()
-
-
-def _spearman(x: np.ndarray, y: np.ndarray) -> float:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(scipy.stats.spearmanr(x, y).statistic)
-
-
-def _ratio(guess: np.ndarray, real: np.ndarray) -> float:
-    """Median of guess over real, where the real rise is not 0."""
-    moved = real != 0
-    return float(np.median(guess[moved] / real[moved])) if moved.any() else float("nan")

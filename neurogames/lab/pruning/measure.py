@@ -3,7 +3,8 @@
 The controls have the same budget of epochs as the corrected rule, the same course of the learning rate and the same
 decay of the weights. "from scratch" trains a small network of the shape that the rule found from its first step.
 "magnitude", "Taylor" and "random" train the whole network for half of the epochs, keep as many units as the rule did,
-and train those for the other half.
+and train those for the other half. "in equal shape" they keep as many of each layer as the rule did, so that no
+difference is due to how units are shared out over layers.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ from neurogames.bridge.pruning.prune import Pruned, prune
 from neurogames.bridge.pruning.work import multiply_adds
 from neurogames.engine.schedules import Schedule, piecewise
 from neurogames.lab.data.images import Images, load_images
+from neurogames.lab.pruning.profiles import best_of_all, best_of_layers
 from neurogames.lab.pruning.settings import PAPER_CONFIGURATIONS, PruningSettings, draw_weights, untrained
 
-CONTROLS = ("from scratch", "magnitude", "Taylor", "random")
+IN_EQUAL_SHAPE = {"magnitude in equal shape": "magnitude", "Taylor in equal shape": "Taylor"}
+"""Controls that keep as many units of each layer as the rule did, and the order that they choose them by."""
+CONTROLS = ("from scratch", "magnitude", "Taylor", "random", *IN_EQUAL_SHAPE)
 METHODS = ("equilibrium", *CONTROLS)
 ABSENT = 0.01
 """Share below which the paper removes a unit."""
@@ -82,10 +86,10 @@ def measure_sizes(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
     """Train the corrected rule with fewer and fewer seats, and every control at each of its sizes.
 
     Returns:
-        ``accuracy``, ``test_loss``, ``units`` and ``multiply_adds`` over (method, seats); ``layer_units`` of the rule
-        over (seats, layer); over seats the ``clearing_price``, the ``residual`` of its end by its certificate, the
-        share ``unsettled`` by the running estimate, and ``worth_over_fee``, the least ratio of exact worth to fee; and
-        the same of the dense network.
+        ``accuracy``, ``test_loss``, ``units`` and ``multiply_adds`` over (method, seats), and ``layer_units`` over
+        (method, seats, layer); of the rule, over seats, the ``clearing_price``, the ``residual`` of its end by its
+        certificate, the share ``unsettled`` by the running estimate, and ``worth_over_fee``, the least ratio of exact
+        worth to fee; and accuracy, units and multiply-adds of the dense network.
     """
     plan = PruningSettings(**settings)
     images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
@@ -103,39 +107,21 @@ def measure_sizes(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         check_rows=plan.game_rows,
         rng=rng,
     )
-    half = plan.epochs // 2
-    dense = train_plainly(start, images, plan, half, falling_rate(plan, end=half / plan.epochs), rng)
-    data = images.inputs[: plan.game_rows], images.targets[: plan.game_rows]
-    orders = {
-        "magnitude": magnitude_importance(dense),
-        "Taylor": taylor_importance(dense, nn.functional.cross_entropy, data),
-        "random": torch.rand(sum(plan.hidden), generator=rng).numpy(),
-    }
-    found = [_pruned(*pair, images) for pair in zip(trained.models[1:], trained.profile[1:], strict=True)]
-    rows: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
-    for small in found:
-        rows["equilibrium"].append(_measured(small.model, images))
-        shape = tuple(len(kept) for kept in small.kept.values())
-        scratch = draw_weights(untrained(plan, images.shape, images.n_classes, shape), rng)
-        rows["from scratch"].append(
-            _measured(train_plainly(scratch, images, plan, plan.epochs, falling_rate(plan), rng), images)
-        )
-        for name, importance in orders.items():
-            whole = _pruned(dense, _best(importance, sum(shape), plan.hidden), images).model
-            rate = falling_rate(plan, start=half / plan.epochs)
-            rows[name].append(_measured(train_plainly(whole, images, plan, plan.epochs - half, rate, rng), images))
+    found = [_pruned(*pair, images).model for pair in zip(trained.models[1:], trained.profile[1:], strict=True)]
+    ours = [_measured(small, images) for small in found]
+    shapes = [one["layer_units"] for one in ours]
+    rows = {"equilibrium": ours, **_measure_controls(start, shapes, images, plan, rng)}
+    dims = {"layer_units": ("method", "seats", "layer")}
     result = xr.Dataset(
         {
-            name: (("method", "seats"), [[one[name] for one in rows[method]] for method in METHODS])
-            for name in rows["equilibrium"][0]
+            name: (dims.get(name, ("method", "seats")), [[one[name] for one in rows[method]] for method in METHODS])
+            for name in ours[0]
         },
         {"method": list(METHODS), "seats": list(plan.seats)},
     )
     certificates = trained.certificate[1:]
-    layers = [[len(kept) for kept in small.kept.values()] for small in found]
     whole = _measured(trained.models[0], images)
     return result.assign(
-        layer_units=(("seats", "layer"), layers),
         residual=("seats", [np.nan if one is None else one.residual for one in certificates]),
         unsettled=("seats", trained.unsettled[-1, 1:]),
         worth_over_fee=("seats", [_worth_over_fee(one) for one in certificates]),
@@ -144,6 +130,36 @@ def measure_sizes(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         dense_units=whole["units"],
         dense_multiply_adds=whole["multiply_adds"],
     )
+
+
+def _measure_controls(
+    start: nn.Module, shapes: list[tuple[int, ...]], images: Images, plan: PruningSettings, rng: torch.Generator
+) -> dict[str, list[dict[str, Any]]]:
+    """Every control at each of the shapes that the rule has found."""
+    half = plan.epochs // 2
+    dense = train_plainly(start, images, plan, half, falling_rate(plan, end=half / plan.epochs), rng)
+    data = images.inputs[: plan.game_rows], images.targets[: plan.game_rows]
+    orders = {
+        "magnitude": magnitude_importance(dense),
+        "Taylor": taylor_importance(dense, nn.functional.cross_entropy, data),
+        "random": torch.rand(sum(plan.hidden), generator=rng).numpy(),
+    }
+    rows: dict[str, list[dict[str, Any]]] = {control: [] for control in CONTROLS}
+
+    def train_on(profile: np.ndarray) -> dict[str, Any]:
+        small, rate = _pruned(dense, profile, images).model, falling_rate(plan, start=half / plan.epochs)
+        return _measured(train_plainly(small, images, plan, plan.epochs - half, rate, rng), images)
+
+    for shape in shapes:
+        scratch = draw_weights(untrained(plan, images.shape, images.n_classes, shape), rng)
+        trained = train_plainly(scratch, images, plan, plan.epochs, falling_rate(plan), rng)
+        rows["from scratch"].append(_measured(trained, images))
+        for name, importance in orders.items():
+            rows[name].append(train_on(best_of_all(importance, sum(shape), plan.hidden)))
+    for shape in shapes:
+        for control, name in IN_EQUAL_SHAPE.items():
+            rows[control].append(train_on(best_of_layers(orders[name], shape, plan.hidden)))
+    return rows
 
 
 def falling_rate(plan: PruningSettings, *, start: float = 0.0, end: float = 1.0) -> Schedule:
@@ -187,18 +203,8 @@ def _pruned(model: nn.Module, profile: np.ndarray, images: Images) -> Pruned:
     return prune(model, profile, images.inputs[:32])
 
 
-def _best(importance: np.ndarray, count: int, sizes: tuple[int, ...]) -> np.ndarray:
-    """A profile that keeps the most important units, and one of each layer whatever it is worth."""
-    ranked = importance.copy()
-    for layer in np.split(np.arange(len(ranked)), np.cumsum(sizes)[:-1]):
-        ranked[layer[importance[layer].argmax()]] = np.inf
-    profile = np.zeros(len(ranked))
-    profile[np.argsort(-ranked, kind="stable")[:count]] = 1.0
-    return profile
-
-
 @torch.no_grad()
-def _measured(model: nn.Module, images: Images) -> dict[str, float]:
+def _measured(model: nn.Module, images: Images) -> dict[str, Any]:
     """What a network is worth, and what it costs."""
     model.eval()
     outputs = torch.cat([model(rows) for rows in images.test_inputs.split(2000)])
@@ -207,6 +213,7 @@ def _measured(model: nn.Module, images: Images) -> dict[str, float]:
         "accuracy": float((outputs.argmax(dim=1) == images.test_targets).double().mean()),
         "test_loss": float(nn.functional.cross_entropy(outputs, images.test_targets)),
         "units": float(gates.n_players),
+        "layer_units": gates.sizes,
         "multiply_adds": float(multiply_adds(model, images.test_inputs[:1])),
     }
 

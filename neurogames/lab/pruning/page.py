@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from neurogames.lab.page import DrawnFigure, Page, ShownTable
-from neurogames.lab.pruning import analysis, plots
+from neurogames.lab.pruning import analysis, game_findings, plots
+from neurogames.lab.pruning.measure import CONTROLS
 from neurogames.lab.pruning.verdicts import pruning_verdicts
 from neurogames.lab.study import Findings, publish, study_results
 
@@ -19,9 +20,9 @@ READING = (
     "corrected rule and the networks from scratch all of them; magnitude, Taylor and random half for the whole network "
     "and half for what was kept of it. They keep as many units as the rule did with the same seed, and share them out "
     "over the layers as their own order says, down to one in a layer: multiply-adds differ, and a gap may be due to "
-    "that alone. Random pruning that is trained on is a control that is hard to beat. No run looks at the test rows "
-    "while it trains. An equilibrium says that no unit gains by leaving alone; it does not say that no other set of "
-    "units is better."
+    "that alone. In equal shape they keep as many of each layer as the rule did. Random pruning that is trained on is "
+    "a control that is hard to beat. No run looks at the test rows while it trains. An equilibrium says that no unit "
+    "gains by leaving alone; it does not say that no other set of units is better."
 )
 
 
@@ -62,8 +63,8 @@ def _subtitle(results: xr.Dataset) -> str:
     layers = "-".join(map(str, settings["hidden"]))
     return (
         f"{settings['architecture'].upper()} with {layers} units, {results.sizes['seed']} seeds; the corrected rule at "
-        f"{results.sizes['seats']} sizes with four controls of {settings['epochs']} epochs each; the paper's four "
-        f"configurations over {settings['paper_epochs']} epochs; the game of the network trained plainly."
+        f"{results.sizes['seats']} sizes with {len(CONTROLS)} controls of {settings['epochs']} epochs each; the "
+        f"paper's four configurations over {settings['paper_epochs']} epochs; the game of the network trained plainly."
     )
 
 
@@ -128,7 +129,8 @@ def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
         ShownTable(
             name="methods",
             title="Accuracy at every size",
-            caption="Medians over seeds; accuracy in %, with the least and greatest over seeds. 'dense' is the whole "
+            caption="Medians over seeds; accuracy in %, with the least and greatest over seeds. 'layers' is the median "
+            "number of units kept of each layer. 'dense' is the whole "
             "network trained without a price, with a seat for everybody.",
             frame=analysis.method_table(results),
         ),
@@ -158,13 +160,13 @@ def _tables(results: xr.Dataset, differences: pd.DataFrame) -> list[ShownTable]:
             name="game",
             title="The game of the plainly trained network",
             caption="A row per seed, at the price of the median unit.",
-            frame=analysis.game_table(results),
+            frame=game_findings.game_table(results),
         ),
         ShownTable(
             name="ranking",
             title="Does the game rank real losses?",
             caption="Spearman correlation of predicted with real rise of the loss over random profiles: median over "
             "seeds, least, greatest; on test rows; and predicted over real (median). 'share removed' only counts.",
-            frame=analysis.prediction_table(results),
+            frame=game_findings.prediction_table(results),
         ),
     ]

@@ -22,6 +22,18 @@ METHOD_LOOKS = {
     "from scratch": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "magnitude": {"color": "#009E73", "marker": "^", "linestyle": "-."},
     "Taylor": {"color": "#CC79A7", "marker": "D", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    "magnitude in equal shape": {
+        "color": "#009E73",
+        "marker": "<",
+        "linestyle": (0, (1, 1, 1, 3)),
+        "markerfacecolor": "none",
+    },
+    "Taylor in equal shape": {
+        "color": "#CC79A7",
+        "marker": "d",
+        "linestyle": (0, (4, 2, 4, 6)),
+        "markerfacecolor": "none",
+    },
     "random": {"color": "#888888", "marker": "v", "linestyle": ":"},
 }
 CONFIGURATION_LOOKS = {
@@ -51,7 +63,7 @@ _LEAST_ERROR = 5e-4
 @drawn_in_style
 def plot_accuracy(results: xr.Dataset, against: str) -> Figure:
     """Draw test accuracy against "units" kept or "multiply_adds", a line per method and a mark per seed."""
-    figure = Figure(figsize=(8.6, 4.6))
+    figure = Figure(figsize=(9.4, 4.8))
     axis = figure.subplots()
     for method in METHODS:
         one, look = results.sel({"method": method}), METHOD_LOOKS[method]

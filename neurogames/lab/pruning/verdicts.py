@@ -7,22 +7,16 @@ import pandas as pd
 import xarray as xr
 
 from neurogames.lab.pruning.analysis import (
-    ALL_PROFILES,
     ALL_SIZES,
-    COUNTING,
-    LARGE,
     SETTLED,
-    SMALL,
     equilibrium_table,
     method_table,
     paper_table,
-    prediction_table,
     published,
-    rank_correlations,
     stopping_epoch,
 )
-from neurogames.lab.pruning.measure import CONTROLS
-from neurogames.lab.statistics import Interval, paired_difference
+from neurogames.lab.pruning.game_findings import game_sentence, ranking_sentence, size_sentence
+from neurogames.lab.pruning.measure import CONTROLS, IN_EQUAL_SHAPE, METHODS
 
 COLLAPSE = 10.0
 """Percentage points below the best accuracy so far from which on a run is said to have collapsed."""
@@ -43,6 +37,7 @@ def pruning_verdicts(results: xr.Dataset, differences: pd.DataFrame, *, rng: np.
     return [
         path_sentence(results),
         *(opponent_sentence(differences, opponent) for opponent in (*CONTROLS, "dense")),
+        single_unit_sentence(results),
         seeds_sentence(differences),
         certificate_sentence(results),
         *(paper_sentence(results, str(name)) for name in results["configuration"].values),
@@ -72,7 +67,8 @@ def opponent_sentence(differences: pd.DataFrame, opponent: str) -> str:
     """Whether the equilibrium is more accurate than an opponent, over all sizes and at single ones."""
     rows = differences[differences["opponent"] == opponent]
     over_all = rows[rows["seats"] == ALL_SIZES].iloc[0]
-    name = "the dense network (all its units)" if opponent == "dense" else f"{opponent} at equal numbers of units"
+    equal = "" if opponent in IN_EQUAL_SHAPE else " at equal numbers of units"
+    name = "the dense network (all its units)" if opponent == "dense" else f"{opponent}{equal}"
     start = {
         "more": f"Over all sizes the equilibrium is more accurate than {name}",
         "less": f"Over all sizes the equilibrium is less accurate than {name}",
@@ -94,6 +90,23 @@ def _points(row: pd.Series) -> str:
     if np.isnan(row.low):
         return f"{row.difference:+.2f} points in every one of {row.n} seeds, no interval"
     return f"{row.difference:+.2f} points, interval {row.low:+.2f} to {row.high:+.2f}"
+
+
+def single_unit_sentence(results: xr.Dataset) -> str:
+    """Who has a layer with one unit left, which may cost more than the units themselves."""
+    alone = (results["layer_units"] == 1).any("layer").sum("seed")
+    seeds, parts = results.sizes["seed"], []
+    for method in METHODS:
+        counts = alone.sel({"method": method}).to_series()
+        places = ", ".join(f"{seats} ({count} of {seeds})" for seats, count in counts.items() if count)
+        if places:
+            parts.append(f"{method} with {places} units")
+    if not parts:
+        return "No method is left with a single unit in a layer."
+    return (
+        f"With a single unit in some layer are left {'; '.join(parts)}: what is lost there may be lost to the sharing "
+        "out over layers, and not to the choice of units."
+    )
 
 
 def seeds_sentence(differences: pd.DataFrame) -> str:
@@ -210,73 +223,6 @@ def published_sentences(results: xr.Dataset) -> list[str]:
     if not parts:
         return []
     return [f"The paper's published points against the corrected rule at no more units (medians): {'; '.join(parts)}."]
-
-
-def game_sentence(results: xr.Dataset) -> str:
-    """The equilibrium of the dense network's game."""
-    seeds, units = results.sizes["seed"], results.sizes["unit"]
-    middle = {
-        name: float(results[f"game_{name}"].median())
-        for name in ("extraction_seconds", "solution_seconds", "participating", "anarchy")
-    }
-    dominated = (results["game_dominated"] > 0).sum("unit")
-    unique, residual = int(results["game_unique"].sum()), float(results["game_residual"].max())
-    certain = int(results["game_anarchy_certain"].sum())
-    at_least = "" if certain == seeds else ", for the equilibria found"
-    return (
-        f"The second-order game of the plainly trained network ({units} units, price of its median unit) is taken in "
-        f"{middle['extraction_seconds']:.2g} s and solved in {middle['solution_seconds']:.2g} s, residual at most "
-        f"{residual:.0e}. In its equilibrium {middle['participating']:g} units take part, and "
-        f"{float(dominated.median()):g} are strictly dominated (last round {int(results['game_dominated'].max())}). It "
-        f"is proved to be the only one in {unique} of {seeds} seeds; the price of anarchy is {middle['anarchy']:.2f}"
-        f"{at_least}."
-    )
-
-
-def ranking_sentence(results: xr.Dataset, *, rng: np.random.Generator) -> str:
-    """Whether the game ranks real losses, and better than counting the removed units or leaving out interactions."""
-    table = prediction_table(results).set_index(["prediction", "profiles"])
-    parts = []
-    for label in (ALL_PROFILES, SMALL, LARGE):
-        row = table.loc[("taylor", label)]
-        others = []
-        for opponent, words in ((COUNTING, "the share removed alone"), ("no interaction", "without interactions")):
-            gap = _spearman_gap(results, opponent, label, rng)
-            others.append(f"{_versus(gap)} {words} ({table.loc[(opponent, label)].spearman:.2f})")
-        parts.append(f"over {label} {row.spearman:.2f} ({row.least:.2f} to {row.greatest:.2f}), {', '.join(others)}")
-    middle = float(results["game_removed_share"].isel(profile=results.sizes["profile"] // 2 - 1).max())
-    parts[1] = parts[1].replace(SMALL, f"{SMALL} (up to {middle:.0%} of the units)")
-    parts[0] = parts[0].replace(f"over {ALL_PROFILES}", f"over all {results.sizes['profile']} random profiles")
-    return f"Spearman of the game's predicted with the real rise of the loss: {'; '.join(parts)}."
-
-
-def _spearman_gap(results: xr.Dataset, opponent: str, label: str, rng: np.random.Generator) -> Interval | None:
-    """Difference over seeds of the game's and another prediction's correlation; None where one is not defined."""
-    table = rank_correlations(results)
-    table = table[table["profiles"] == label].set_index("prediction")
-    ours, theirs = table.loc["taylor", "spearman"].to_numpy(), table.loc[opponent, "spearman"].to_numpy()
-    if np.isnan([*ours, *theirs]).any():
-        return None
-    return paired_difference(ours, theirs, rng=rng)
-
-
-def _versus(gap: Interval | None) -> str:
-    if gap is None:
-        return "not comparable with"
-    if gap.low > 0:
-        return "better than"
-    return "worse than" if gap.high < 0 else "not surely different from"
-
-
-def size_sentence(results: xr.Dataset) -> str:
-    """Whether the predicted rise has the right size."""
-    table = prediction_table(results).set_index(["prediction", "profiles"])["predicted_over_real"]
-    small, large = table[("taylor", SMALL)], table[("taylor", LARGE)]
-    return (
-        f"The game predicts {small:.2f} of the real rise for small removals and {large:.2f} for large ones (medians); "
-        f"with exact worths of single units {table[('ablation', SMALL)]:.2f} and {table[('ablation', LARGE)]:.2f}, "
-        f"with slopes alone {table[('descent', SMALL)]:.2f} and {table[('descent', LARGE)]:.2f}."
-    )
 
 
 def _accuracies(results: xr.Dataset, configuration: str) -> np.ndarray:

@@ -10,7 +10,15 @@ from neurogames.lab.pruning.measure import METHODS
 from neurogames.lab.pruning.settings import PAPER_CONFIGURATIONS, PruningSettings
 
 PLANTED = PruningSettings(data="digits", hidden=(20, 10), seats=(12, 4), seeds=3, paper_epochs=30)
-GAINS = {"equilibrium": 0.0, "from scratch": 0.02, "magnitude": -0.03, "Taylor": 0.0, "random": -0.1}
+GAINS = {
+    "equilibrium": 0.0,
+    "from scratch": 0.02,
+    "magnitude": -0.03,
+    "Taylor": 0.0,
+    "random": -0.1,
+    "magnitude in equal shape": -0.01,
+    "Taylor in equal shape": 0.01,
+}
 """What a method's accuracy is beyond that of the equilibrium, but for some noise of each seed."""
 
 
@@ -23,6 +31,9 @@ def planted_results() -> xr.Dataset:
         noise = 1e-4 * rng.standard_normal((seeds, sizes)) if method != "Taylor" else np.array([[0.04], [-0.05], [0]])
         accuracy[:, index] = np.array([0.97, 0.9]) + GAINS[method] + noise
     grid = ("seed", "method", "seats")
+    layers = np.tile([[8, 4], [2, 2]], (seeds, len(METHODS), 1, 1))
+    layers[:, METHODS.index("magnitude"), 1] = [3, 1]
+    layers[1:, METHODS.index("random"), 0] = [11, 1]
     units = np.broadcast_to(np.array([12.0, 4.0]), accuracy.shape)
     course = np.linspace(0.5, 0.98, epochs)
     paper = np.tile(course, (seeds, 4, 1))
@@ -40,7 +51,7 @@ def planted_results() -> xr.Dataset:
             "test_loss": (grid, 1 - accuracy),
             "units": (grid, units),
             "multiply_adds": (grid, 100 * units),
-            "layer_units": (("seed", "seats", "layer"), np.tile([[8, 4], [2, 2]], (seeds, 1, 1))),
+            "layer_units": ((*grid, "layer"), layers),
             "residual": (("seed", "seats"), [[0.0, 0.2], [0.0, 0.0], [0.01, 0.0]]),
             "unsettled": (("seed", "seats"), np.zeros((seeds, sizes))),
             "clearing_price": (("seed", "seats"), [[0.01, 0.1]] * seeds),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurogames.lab.pruning import analysis, verdicts
+from neurogames.lab.pruning import analysis, game_findings, verdicts
 from tests.lab.pruning.planted_results import planted_results
 
 
@@ -32,6 +32,8 @@ def test_who_was_planted_to_win_is_said_to_win_and_nobody_else(differences):
         assert claims["magnitude", seats] == "more"
         assert claims["random", seats] == "more"
         assert claims["Taylor", seats] == "none"
+        assert claims["magnitude in equal shape", seats] == "more"
+        assert claims["Taylor in equal shape", seats] == "less"
 
 
 def test_differences_are_paired_by_seed_and_count_points(differences):
@@ -45,17 +47,28 @@ def test_the_order_of_axes_does_not_matter(planted, differences):
     turned = planted.transpose(*reversed(list(planted.dims)))
     again = analysis.difference_table(turned, rng=np.random.default_rng(0))
     np.testing.assert_allclose(again[["difference", "low", "high"]], differences[["difference", "low", "high"]])
-    assert analysis.prediction_table(turned).equals(analysis.prediction_table(planted))
+    assert game_findings.prediction_table(turned).equals(game_findings.prediction_table(planted))
 
 
 def test_medians_stand_between_least_and_greatest(planted):
     table = analysis.method_table(planted)
-    assert len(table) == 1 + 2 * 5
+    assert len(table) == 1 + 2 * 7
     assert (table["least"] <= table["accuracy"]).all()
     assert (table["accuracy"] <= table["greatest"]).all()
     assert table.iloc[0]["method"] == "dense"
-    assert table["seats"].tolist() == [30] + [12] * 5 + [4] * 5
+    assert table["seats"].tolist() == [30] + [12] * 7 + [4] * 7
     assert table.iloc[0]["accuracy"] == pytest.approx(97.5)
+    assert table.iloc[0]["layers"] == "20-10"
+    layers = table.set_index(["method", "seats"])["layers"]
+    assert layers["magnitude", 12] == layers["Taylor", 12] == "8-4"
+    assert layers["random", 12] == "11-1"  # two of three seeds
+
+
+def test_a_layer_with_one_unit_is_named_with_its_seeds(planted):
+    sentence = verdicts.single_unit_sentence(planted)
+    assert "are left magnitude with 4 (3 of 3) units; random with 12 (2 of 3) units:" in sentence
+    planted["layer_units"] = planted["layer_units"] + 1
+    assert verdicts.single_unit_sentence(planted) == "No method is left with a single unit in a layer."
 
 
 def test_a_worth_below_the_fee_is_no_equilibrium(planted):
@@ -123,26 +136,26 @@ def test_published_numbers_are_those_of_table_1():
 
 
 def test_rank_correlation_and_size_are_told_apart(planted):
-    table = analysis.prediction_table(planted).set_index(["prediction", "profiles"])
+    table = game_findings.prediction_table(planted).set_index(["prediction", "profiles"])
     assert table.loc[("taylor", "all"), "spearman"] == pytest.approx(1.0)
     assert table.loc[("taylor", "all"), "predicted_over_real"] == pytest.approx(0.5)
-    assert table.loc[("ablation", analysis.SMALL), "predicted_over_real"] == pytest.approx(1.0)
+    assert table.loc[("ablation", game_findings.SMALL), "predicted_over_real"] == pytest.approx(1.0)
     assert table.loc[("descent", "all"), "greatest"] < 0.7
     assert table.loc[("taylor", "all"), "on_test_rows"] < 0
-    counting = table.loc[(analysis.COUNTING, analysis.LARGE), "spearman"]
-    assert counting == pytest.approx(table.loc[("no interaction", analysis.LARGE), "spearman"])
+    counting = table.loc[(game_findings.COUNTING, game_findings.LARGE), "spearman"]
+    assert counting == pytest.approx(table.loc[("no interaction", game_findings.LARGE), "spearman"])
     assert counting < 1
 
 
 def test_a_constant_prediction_has_no_rank(planted):
     planted["game_predicted"] = planted["game_predicted"] * 0.0
-    table = analysis.prediction_table(planted).set_index(["prediction", "profiles"])
+    table = game_findings.prediction_table(planted).set_index(["prediction", "profiles"])
     assert np.isnan(table.loc[("taylor", "all"), "spearman"])
-    assert "not comparable with" in verdicts.ranking_sentence(planted, rng=np.random.default_rng(0))
+    assert "not comparable with" in game_findings.ranking_sentence(planted, rng=np.random.default_rng(0))
 
 
 def test_uniqueness_is_said_with_its_ground(planted):
-    said = list(analysis.game_table(planted)["unique"])
+    said = list(game_findings.game_table(planted)["unique"])
     assert said[0].startswith("not proved (smallest eigenvalue")
     assert said[1].startswith("proved (smallest eigenvalue 5.0e-01")
     assert said[2] == "not proved (Lanczos iteration did not converge)"
@@ -153,7 +166,8 @@ def test_sentences_say_who_wins_and_how_little_three_seeds_show(planted, differe
     joined = "\n".join(sentences)
     assert "the equilibrium is less accurate than from scratch" in joined
     assert "the equilibrium is more accurate than magnitude" in joined
-    assert "no difference in accuracy can be claimed between the equilibrium and Taylor" in joined
+    assert "no difference in accuracy can be claimed between the equilibrium and Taylor at equal numbers" in joined
+    assert "the equilibrium is less accurate than Taylor in equal shape (" in joined
     assert "3 seeds: a sign-flip test cannot go below p = 0.25" in joined
     assert all(sentence.endswith(".") for sentence in sentences)
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from neurogames.lab.pruning.measure import IN_EQUAL_SHAPE
 from neurogames.lab.pruning.page import write_pruning_page
 from neurogames.lab.pruning.settings import PruningSettings
 from neurogames.lab.pruning.study import run_pruning
@@ -57,6 +58,28 @@ def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
     assert times[lost] == max(times.values())
     assert ("sizes", 2, 2) in stages
     assert stages[-1] == ("done", 1, 1)
+
+
+def test_more_seeds_can_be_asked_for_and_fewer_cannot(finished, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(finished.folder, folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/cells/*.nc")}
+    more = run_pruning(dataclasses.replace(TINY, seeds=3), folder, workers=1)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert more.results.sizes["seed"] == 3
+    first = more.results.sel(seed=[0, 1]).drop_attrs()
+    assert first.identical(finished.results.drop_attrs())
+    assert settings_of_run(folder, PruningSettings).seeds == 3
+    with pytest.raises(ValueError, match="seeds: got 2, expected 3"):
+        run_pruning(TINY, folder, workers=1)
+
+
+def test_controls_in_equal_shape_have_the_units_of_the_equilibrium_in_every_layer(finished):
+    layers = finished.results["layer_units"]
+    ours = layers.sel({"method": "equilibrium"})
+    for control in ("from scratch", *IN_EQUAL_SHAPE):
+        assert (layers.sel({"method": control}) == ours).all()
+    assert (layers.sum("layer") == finished.results["units"]).all()
 
 
 def test_other_settings_need_another_folder(finished):
