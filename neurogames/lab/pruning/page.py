@@ -49,7 +49,7 @@ def write_pruning_page(folder: str | Path) -> Findings:
         verdicts=pruning_verdicts(results, differences, rng=rng),
         reading=READING,
         notes=_notes(results),
-        figures=_figures(results),
+        figures=_figures(results, differences),
         tables=_tables(results, differences),
         rerun=shlex.join(["neurogames", "study", "pruning", "--again", folder.name, "--out", f"{folder.name}-again"]),
         settings=settings,
@@ -90,7 +90,7 @@ def _notes(results: xr.Dataset) -> list[str]:
     return notes
 
 
-def _figures(results: xr.Dataset) -> list[DrawnFigure]:
+def _figures(results: xr.Dataset, differences: pd.DataFrame) -> list[DrawnFigure]:
     stop, last = analysis.stopping_epoch(results), int(results["paper_epoch"][-1])
     shown = " Hollow: the paper's four points as published." if analysis.published(results) else ""
     drawn = [
@@ -105,6 +105,12 @@ def _figures(results: xr.Dataset) -> list[DrawnFigure]:
             "accuracy-work",
             plots.plot_accuracy(results, "multiply_adds"),
             "Test accuracy against the multiply-adds of one picture, which is what a smaller network saves.",
+        ),
+        (
+            "differences",
+            plots.plot_differences(differences),
+            "Accuracy of the equilibrium minus that of each control, paired by seed, with a t interval of 95 %: above "
+            "zero the equilibrium is better, and an interval across zero claims nothing. Linear within one point.",
         ),
         (
             "paper",

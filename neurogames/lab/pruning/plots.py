@@ -6,6 +6,7 @@ Accuracy is drawn on the scale of the error's logarithm, since what matters happ
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
@@ -14,8 +15,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from numpy.typing import ArrayLike
 
 from neurogames.lab.comparison.plots import HALO, drawn_in_style
-from neurogames.lab.pruning.analysis import published, stopping_epoch
-from neurogames.lab.pruning.measure import METHODS
+from neurogames.lab.pruning.analysis import ALL_SIZES, published, stopping_epoch
+from neurogames.lab.pruning.measure import CONTROLS, METHODS
 
 METHOD_LOOKS = {
     "equilibrium": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
@@ -58,6 +59,8 @@ _ACCURACIES = (
 """Labels of the scale of accuracies, from coarse to fine; the first that leaves as many as below is taken."""
 _FEWEST_LABELS = 4
 _LEAST_ERROR = 5e-4
+_LINEAR_POINTS = 1.0
+"""Differences of accuracy are drawn linearly up to here, then by their logarithm."""
 
 
 @drawn_in_style
@@ -96,6 +99,31 @@ def plot_accuracy(results: xr.Dataset, against: str) -> Figure:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axis.xaxis.set_minor_locator(NullLocator())
     _error_scale(axis)
+    figure.legend(loc="outside right center")
+    return figure
+
+
+@drawn_in_style
+def plot_differences(differences: pd.DataFrame) -> Figure:
+    """Draw how much more accurate the equilibrium is than each control, with the intervals of the table."""
+    figure = Figure(figsize=(9.4, 3.8))
+    axis = figure.subplots()
+    seats = list(dict.fromkeys(differences["seats"]))
+    for control, shift in zip(CONTROLS, np.linspace(-0.3, 0.3, len(CONTROLS)), strict=True):
+        rows = differences[differences["opponent"] == control].set_index("seats").loc[seats]
+        look = {**METHOD_LOOKS[control], "linestyle": "none"}
+        reach = [rows["difference"] - rows["low"], rows["high"] - rows["difference"]]
+        axis.errorbar(np.arange(len(seats)) + shift, rows["difference"], yerr=reach, label=control, **look)
+    axis.axhline(0, color="black", linewidth=0.8)
+    ends = np.nan_to_num(differences[["difference", "low", "high"]][differences["opponent"] != "dense"].to_numpy())
+    axis.set_ylim(1.3 * min(ends.min(), -_LINEAR_POINTS), 1.3 * max(ends.max(), _LINEAR_POINTS))
+    axis.set_yscale("symlog", linthresh=_LINEAR_POINTS)
+    axis.yaxis.set_major_locator(FixedLocator([sign * value for value in (0, 0.5, 1, 10, 50) for sign in (-1, 1)]))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+    axis.set_xticks(range(len(seats)), [f"{place} units" if place != ALL_SIZES else "all sizes" for place in seats])
+    axis.grid(visible=False, axis="x")
+    axis.set(ylabel="equilibrium minus control\n(points of accuracy)")
     figure.legend(loc="outside right center")
     return figure
 

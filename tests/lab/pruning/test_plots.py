@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from neurogames.lab.comparison.plots import save_figure
 from neurogames.lab.pruning import plots
+from neurogames.lab.pruning.analysis import difference_table
+from neurogames.lab.pruning.measure import CONTROLS
 from tests.lab.pruning.planted_results import planted_results
 
 
@@ -57,6 +59,21 @@ def test_accuracies_can_be_read_off_a_narrow_scale_too(low, high):
     axis = plots.plot_accuracy(results, "multiply_adds").axes[0]
     bottom, top = axis.get_ylim()
     assert 3 <= sum(bottom <= place <= top for place in axis.get_yticks()) <= 12
+
+
+def test_differences_are_drawn_with_the_intervals_of_the_table(tmp_path):
+    table = difference_table(planted_results(), rng=np.random.default_rng(0))
+    figure = plots.plot_differences(table)
+    assert labels(figure) == list(CONTROLS)
+    for control, drawn in zip(CONTROLS, figure.axes[0].containers, strict=True):
+        rows = table[table["opponent"] == control]
+        line, _, (bars,) = drawn.lines
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), float), rows["difference"])
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends, rows[["low", "high"]])
+    save_figure(figure, tmp_path, "differences")
+    table[["low", "high"]] = np.nan  # as where all seeds agree
+    save_figure(plots.plot_differences(table), tmp_path, "differences")
 
 
 def test_epochs_and_predictions_are_drawn(tmp_path):

@@ -28,7 +28,7 @@ def test_a_study_leaves_results_report_figures_and_tables(finished):
     names = {path.name for path in finished.folder.iterdir()}
     assert {"results.nc", "report.html", "settings.toml", "sizes", "paper", "game"} <= names
     assert {f"{name}.csv" for name in finished.tables} <= names
-    assert {"accuracy-units.png", "accuracy-work.svg", "paper.png", "predictions.svg"} <= names
+    assert {"accuracy-units.png", "accuracy-work.svg", "differences.svg", "paper.png", "predictions.svg"} <= names
     assert read_dataset(finished.folder / "results.nc").identical(finished.results)
     assert finished.results.sizes["seed"] == 2
 
