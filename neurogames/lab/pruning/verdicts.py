@@ -93,10 +93,13 @@ def _points(row: pd.Series) -> str:
 
 
 def single_unit_sentence(results: xr.Dataset) -> str:
-    """Who has a layer with one unit left, which may cost more than the units themselves."""
+    """Who has a layer with one unit left, which may cost more than the units themselves.
+
+    Controls in the shape of the equilibrium are not named beside it.
+    """
     alone = (results["layer_units"] == 1).any("layer").sum("seed")
     seeds, parts = results.sizes["seed"], []
-    for method in METHODS:
+    for method in (name for name in METHODS if name not in ("from scratch", *IN_EQUAL_SHAPE)):
         counts = alone.sel({"method": method}).to_series()
         places = ", ".join(f"{seats} ({count} of {seeds})" for seats, count in counts.items() if count)
         if places:

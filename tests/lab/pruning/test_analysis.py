@@ -67,6 +67,9 @@ def test_medians_stand_between_least_and_greatest(planted):
 def test_a_layer_with_one_unit_is_named_with_its_seeds(planted):
     sentence = verdicts.single_unit_sentence(planted)
     assert "are left magnitude with 4 (3 of 3) units; random with 12 (2 of 3) units:" in sentence
+    planted["layer_units"].loc[{"method": ["from scratch", "equilibrium"]}] = 1  # the one has the other's shape
+    sentence = verdicts.single_unit_sentence(planted)
+    assert "are left equilibrium with 12 (3 of 3), 4 (3 of 3) units; magnitude with" in sentence
     planted["layer_units"] = planted["layer_units"] + 1
     assert verdicts.single_unit_sentence(planted) == "No method is left with a single unit in a layer."
 
