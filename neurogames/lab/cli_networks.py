@@ -30,7 +30,7 @@ _FAR = 3.0
 def prune(
     target: Annotated[str, Argument(help="digits, mnist or fashion_mnist for a study; or the file of a saved model.")],
     architecture: Annotated[str | None, Option(help="Study: mlp or cnn.")] = None,
-    seeds: Annotated[int | None, Option(help="Study: independent repetitions.")] = None,
+    seeds: Annotated[int | None, Option(help="Study: independent repetitions; more may be asked for later.")] = None,
     epochs: Annotated[int | None, Option(help="Study: epochs of the corrected rule and each control.")] = None,
     paper_epochs: Annotated[int | None, Option(help="Study: epochs of the paper's configurations.")] = None,
     seats: Annotated[list[int] | None, Option(help="Study: units that stay; repeatable.")] = None,

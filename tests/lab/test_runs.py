@@ -72,8 +72,10 @@ def test_a_count_that_may_grow_grows_and_nothing_else_does(tmp_path):
 
 
 def test_equal_numbers_and_nan_are_the_same_settings(tmp_path):
-    open_run(tmp_path, {"a": 1, "b": float("nan")})
-    open_run(tmp_path, {"a": 1.0, "b": float("nan")})
+    first = open_run(tmp_path, {"a": 1, "b": float("nan")})
+    again = open_run(tmp_path, {"a": 1.0, "b": float("nan")})
+    assert again.settings["a"] == first.settings["a"]
+    assert np.isnan(again.settings["b"])
 
 
 def test_foreign_folders_and_files_are_refused(tmp_path):

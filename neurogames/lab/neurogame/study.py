@@ -20,8 +20,8 @@ def run_neurogame(
 ) -> FinishedStudy:
     """Train and measure every arm, and write a folder with results and report.
 
-    A second call with the same settings and folder computes what is missing; but for measured seconds, the result
-    does not depend on the number of workers or on interruptions.
+    A second call with the same settings and folder computes what is missing, and with more seeds only the new ones;
+    but for measured seconds, the result does not depend on the number of workers or on interruptions.
 
     Args:
         settings: what to study; the defaults take the digits of scikit-learn.
