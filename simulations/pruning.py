@@ -10,9 +10,9 @@ game of a network trained plainly: its equilibrium, and how well it predicts the
     python simulations/pruning.py [mnist | fashion_mnist | digits] [FOLDER]
 
 takes the network 784-512-256-10 for MNIST (default; two hours on two cores), a small convolutional one and 3,000 rows
-for Fashion-MNIST (about an hour), and a small one for the digits of scikit-learn (some minutes); prints what can be
-said and the tables, and writes results, figures and report into FOLDER (default: neurogames-runs/...). A second start
-goes on where the first one stopped.
+for Fashion-MNIST, and a small one for the digits of scikit-learn (some minutes); prints what can be said and the
+tables, and writes results, figures and report into FOLDER (default: neurogames-runs/...). A second start goes on where
+the first one stopped.
 """
 
 from __future__ import annotations

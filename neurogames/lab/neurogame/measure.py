@@ -33,7 +33,7 @@ def measure_neurogame(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
 
     Args:
         seed: of first weights, order of rows, random masks and random maps.
-        settings: as of :meth:`NeurogameSettings.to_dict`.
+        settings: those of the study as plain values (:class:`NeurogameSettings`).
 
     Returns:
         Over (arm, epoch): losses, accuracies and ``active``, the share of units behind the gate that are not 0. Over

@@ -41,7 +41,7 @@ def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
 
     Args:
         seed: number of the repetition; decides first weights, order of the rows, and profiles.
-        settings: :meth:`neurogames.lab.pruning.settings.PruningSettings.to_dict` of the study.
+        settings: those of the study as plain values (:class:`neurogames.lab.pruning.settings.PruningSettings`).
 
     Returns:
         All names begin with ``game_``. ``extraction_seconds`` and ``solution_seconds``; ``price``, ``participating``
