@@ -29,7 +29,7 @@ from neurogames.bridge.participation.rules import (
 )
 from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
 from neurogames.bridge.participation.training_result import ParticipationTraining
-from neurogames.engine.schedules import Parameter, Schedule, constant
+from neurogames.engine.schedules import Parameter, Schedule
 from neurogames.games.arguments import number, refusal
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -62,7 +62,7 @@ class Course:
     prices: tuple[Schedule | Seats, ...]
     cleared: Tensor  # (runs, 1) the last price that cleared where seats are given, else 0
     crowding: float
-    rate: Schedule
+    rate: Schedule | None  # of the weights; None where the optimiser's does not change
     optimiser: torch.optim.Adam
     loss: Loss
     history: list[dict[str, Tensor]]
@@ -113,10 +113,10 @@ class Course:
             prices=tuple(price_path(run.price, rule) for run in runs),
             cleared=shares.new_zeros(len(runs), 1),
             crowding=crowding,
-            rate=learning_rate if callable(learning_rate) else constant(_positive(learning_rate)),
+            rate=learning_rate if callable(learning_rate) else None,
             optimiser=torch.optim.Adam(
                 [value for name, value in leaves.items() if name not in gate_names],
-                lr=0.0,
+                lr=0.0 if callable(learning_rate) else _positive(learning_rate),
                 weight_decay=weight_decay,
                 fused=True,
             ),
@@ -151,8 +151,9 @@ class Course:
         else:  # the gates do not move by slopes, so that these are asked for only now and then
             exchanged = {name: self.leaves[name].detach() for name in self.gates.parameter_names}
         losses = self.losses(inputs, targets, training=True, exchanged=exchanged)
-        losses.sum().backward()
-        self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
+        losses.backward(torch.ones_like(losses))
+        if self.rate is not None:
+            self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
         with torch.no_grad():
             if self.costs is not None:
                 slopes = torch.cat([self.leaves[name].grad for name in self.gates.parameter_names], dim=-1)
@@ -177,7 +178,7 @@ class Course:
         for name in self.gates.parameter_names:
             # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates the same, less surely.
             slopes = by_row[name].grad if name in by_row else self.leaves[name].grad.unsqueeze(-2)
-            squares.append(torch.linalg.vector_norm(slopes, dim=-2).square() * rows)
+            squares.append(torch.linalg.vecdot(slopes, slopes, dim=-2) * rows)
         self.curvature.add(torch.cat(squares, dim=-1))
 
     @torch.no_grad()

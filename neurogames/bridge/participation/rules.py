@@ -58,16 +58,19 @@ class IncomingWeights:
 
     def squares(self) -> Tensor:
         """(runs, n) |theta_i|^2, n units in all."""
-        norms = torch.cat([torch.linalg.vector_norm(weight, dim=2) for weight in self.weights], dim=1)
-        return norms.square() + torch.cat(self.biases, dim=1).square()
+        # The first layer is read last: an optimiser ends with the last one, and a forward pass begins with the first.
+        norms = [torch.linalg.vector_norm(weight, dim=2) for weight in reversed(self.weights)]
+        biases = torch.cat(self.biases, dim=1)
+        return torch.cat(norms[::-1], dim=1).square_().addcmul_(biases, biases)
 
     def pull(self, shares: Tensor) -> Tensor:
         """(runs, n) sum over all j of the layer of s_j <theta_i, theta_j>, through v = sum_j s_j theta_j."""
         parts = shares.split([bias.shape[1] for bias in self.biases], dim=1)
         found = []
         for part, weight, bias in zip(parts, self.weights, self.biases, strict=True):
-            along = (weight @ (part.unsqueeze(1) @ weight).mT).squeeze(2)
-            found.append(along + bias * (part * bias).sum(dim=1, keepdim=True))
+            sum_of_rows = torch.bmm(part.unsqueeze(1), weight)
+            along = torch.bmm(weight, sum_of_rows.mT).squeeze(2)
+            found.append(along.addcmul_(bias, torch.linalg.vecdot(part, bias).unsqueeze(1)))
         return torch.cat(found, dim=1)
 
 
@@ -89,7 +92,7 @@ class PaperCosts:
         squares = incoming.squares()
         drain = torch.addcmul(self.price, self.ridge * shares, squares, value=2)
         if self._competes:
-            drain = drain + self.competition * (incoming.pull(shares) - shares * squares)
+            drain.addcmul_(self.competition, incoming.pull(shares).addcmul_(shares, squares, value=-1))
         return drain
 
     @functools.cached_property

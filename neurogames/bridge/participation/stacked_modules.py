@@ -68,20 +68,14 @@ class StackedModules:
         """Outputs (rows, ...) with these parameters and buffers, all of them and without an axis of runs."""
         if self.template.training != training:
             self.template.train(training)
-        with self._bound(values):
-            outputs: Tensor = self.template(inputs)
-        return outputs
-
-    @contextlib.contextmanager
-    def _bound(self, values: Mapping[str, Tensor]) -> Iterator[None]:
-        """Let the template compute with other tensors."""
         for held, attribute, name, _ in self._places:
             held[attribute] = values[name]
         try:
-            yield
+            outputs: Tensor = self.template(inputs)
         finally:
             for held, attribute, _, own in self._places:
                 held[attribute] = own
+        return outputs
 
     @functools.cached_property
     def _places(self) -> list[tuple[dict[str, Tensor | None], str, str, Tensor]]:
