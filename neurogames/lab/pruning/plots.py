@@ -118,7 +118,7 @@ def plot_differences(differences: pd.DataFrame) -> Figure:
     ends = np.nan_to_num(differences[["difference", "low", "high"]][differences["opponent"] != "dense"].to_numpy())
     axis.set_ylim(1.3 * min(ends.min(), -_LINEAR_POINTS), 1.3 * max(ends.max(), _LINEAR_POINTS))
     axis.set_yscale("symlog", linthresh=_LINEAR_POINTS)
-    axis.yaxis.set_major_locator(FixedLocator([sign * value for value in (0, 0.5, 1, 10, 50) for sign in (-1, 1)]))
+    axis.yaxis.set_major_locator(FixedLocator([-50, -10, -1, -0.5, 0, 0.5, 1, 10, 50]))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
     axis.set_xticks(range(len(seats)), [f"{place} units" if place != ALL_SIZES else "all sizes" for place in seats])
