@@ -60,8 +60,7 @@ class IncomingWeights:
         """(runs, n) |theta_i|^2, n units in all."""
         # The first layer is read last: an optimiser ends with the last one, and a forward pass begins with the first.
         norms = [torch.linalg.vector_norm(weight, dim=2) for weight in reversed(self.weights)]
-        biases = torch.cat(self.biases, dim=1)
-        return torch.cat(norms[::-1], dim=1).square_().addcmul_(biases, biases)
+        return torch.cat(norms[::-1], dim=1).square_().add_(torch.cat(self.biases, dim=1).square_())
 
     def pull(self, shares: Tensor) -> Tensor:
         """(runs, n) sum over all j of the layer of s_j <theta_i, theta_j>, through v = sum_j s_j theta_j."""
