@@ -20,8 +20,8 @@ from typing import Annotated
 
 import typer
 
-from neurogames.lab.neurogame.settings import NeurogameSettings
-from neurogames.lab.terminal import ends_plainly, run_named
+from neurogames.lab.cli.terminal import ends_plainly, run_named
+from neurogames.lab.studies.coalition_filter.settings import NeurogameSettings
 
 
 @ends_plainly

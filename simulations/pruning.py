@@ -2,10 +2,11 @@
 
 The paper lets the units of a network play for participation, and stops after 20 epochs. Here its four configurations
 are run on, so that one sees whether where it stops is an equilibrium. The corrected rule (units share the loss as their
-common interest, and pay for taking part) is run with fewer and fewer seats, at the price that clears, and set against
-networks of the same shape from scratch, and against magnitude, Taylor and random pruning, all with the same number of
-epochs; magnitude and Taylor once more in the same shape, to tell who is chosen from how many of each layer. Last, the
-game of a network trained plainly: its equilibrium, and how well it predicts the loss when units are removed.
+common interest, and pay for taking part) is run with smaller and smaller budgets of units, at the price that clears,
+and set against networks of the same shape from scratch, and against magnitude, Taylor and random pruning, all with the
+same number of epochs; magnitude and Taylor once more in the same shape, to tell who is chosen from how many of each
+layer. Last, the game of a network trained plainly: its equilibrium, and how well it predicts the loss when units are
+removed.
 
     python simulations/pruning.py [mnist | fashion_mnist | digits] [FOLDER]
 
@@ -22,8 +23,8 @@ from typing import Annotated
 
 import typer
 
-from neurogames.lab.pruning.settings import PruningSettings
-from neurogames.lab.terminal import ends_plainly, run_named
+from neurogames.lab.cli.terminal import ends_plainly, run_named
+from neurogames.lab.studies.pruning.settings import PruningSettings
 
 
 @ends_plainly

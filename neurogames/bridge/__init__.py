@@ -1,30 +1,6 @@
 """Games and torch networks, mapped onto each other."""
 
-from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame, coalition_game
-from neurogames.bridge.coalitions.pathways import banzhaf_pathways
-from neurogames.bridge.coalitions.removal import RemovalCurve, removal_curve, removal_orders
-from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
-from neurogames.bridge.ensembles.attached_feedback import attach_gradient_dropout
-from neurogames.bridge.ensembles.composition import ablation_composition, primitive_composition, quantile_groups
-from neurogames.bridge.ensembles.ensemble import Trained, train_ensemble
-from neurogames.bridge.ensembles.feedback import GradientDropout
-from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
-from neurogames.bridge.ensembles.robustness import (
-    CLASSIFICATION_METRICS,
-    REGRESSION_METRICS,
-    area_from_clean,
-    curve_slope,
-    noise_curve,
-)
-from neurogames.bridge.ensembles.targets import (
-    GaussianNoise,
-    NoNoise,
-    StableNoise,
-    TargetNoise,
-    UniformNoise,
-    sample_noise,
-)
-from neurogames.bridge.neurogame.attribution import (
+from neurogames.bridge.coalition_filter.attribution import (
     AttributionCurve,
     deletion_curve,
     grad_cam,
@@ -32,20 +8,44 @@ from neurogames.bridge.neurogame.attribution import (
     rank_agreement,
     shapley_map,
 )
-from neurogames.bridge.neurogame.coalition_layers import CoalitionFilter, CoalitionReport, set_progress
-from neurogames.bridge.neurogame.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
-from neurogames.bridge.participation.curvature import (
+from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, CoalitionReport, set_progress
+from neurogames.bridge.coalition_filter.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
+from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame, coalition_game
+from neurogames.bridge.coalitions.pathways import banzhaf_pathways
+from neurogames.bridge.coalitions.removal import RemovalCurve, removal_curve, removal_orders
+from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
+from neurogames.bridge.curvature.gate_curvature import (
     GateCurvature,
     SmallestCurvature,
     gate_curvature,
     smallest_curvature,
 )
-from neurogames.bridge.participation.extract import participation_game
-from neurogames.bridge.participation.gates import Gates, insert_gates
-from neurogames.bridge.participation.interaction import interaction_graph
+from neurogames.bridge.ensembles.ensemble import Trained, train_ensemble
+from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
+from neurogames.bridge.extraction.interaction import interaction_graph
+from neurogames.bridge.extraction.participation_game import participation_game
+from neurogames.bridge.feedback.attached import attach_gradient_dropout
+from neurogames.bridge.feedback.gradient_dropout import GradientDropout
+from neurogames.bridge.feedback.target_noise import (
+    GaussianNoise,
+    NoNoise,
+    StableNoise,
+    TargetNoise,
+    UniformNoise,
+    sample_noise,
+)
+from neurogames.bridge.gates.gates import Gates, insert_gates
+from neurogames.bridge.measures.composition import ablation_composition, primitive_composition, quantile_groups
+from neurogames.bridge.measures.robustness import (
+    CLASSIFICATION_METRICS,
+    REGRESSION_METRICS,
+    area_from_clean,
+    curve_slope,
+    noise_curve,
+)
+from neurogames.bridge.modules.stacked_modules import StackedModules, stack_modules
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.price_path import Seats, rising_price
-from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
+from neurogames.bridge.participation.price_path import UnitBudget, rising_price
 from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
 from neurogames.bridge.pruning.prune import Pruned, prune
@@ -70,13 +70,13 @@ __all__ = [
     "Pruned",
     "RandomMask",
     "RemovalCurve",
-    "Seats",
     "SmallestCurvature",
     "StableNoise",
     "StackedModules",
     "TargetNoise",
     "Trained",
     "UniformNoise",
+    "UnitBudget",
     "ablation_composition",
     "activation_magnitude",
     "area_from_clean",

@@ -24,10 +24,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import invalid_argument
 from neurogames.engine.choice import Choice, Logs
 from neurogames.engine.schedules import Parameter, Range
-from neurogames.games.arguments import refusal
-from neurogames.games.base import TwoActionGame, lead
+from neurogames.games.base import TwoActionGame, payoff_advantage
 
 KEEP = Range("keep_prob", "a probability in (0, 1]", lambda value: (value > 0) & (value <= 1))
 
@@ -59,11 +59,11 @@ class Process:
 
     def __post_init__(self) -> None:
         if not hasattr(self.choice, "logs"):
-            raise refusal("choice", self.choice, "a choice rule such as logit(0.1)")
+            raise invalid_argument("choice", self.choice, "a choice rule such as logit(0.1)")
         if self.revision not in ("one", "all"):
-            raise refusal("revision", self.revision, "'one' or 'all'")
+            raise invalid_argument("revision", self.revision, "'one' or 'all'")
         if self.masked not in ("hold", "blind"):
-            raise refusal("masked", self.masked, "'hold' or 'blind'")
+            raise invalid_argument("masked", self.masked, "'hold' or 'blind'")
         object.__setattr__(self, "keep_prob", KEEP.check(self.keep_prob))
 
     @property
@@ -111,9 +111,9 @@ def switching(game: TwoActionGame, process: Process, *, progress: ArrayLike = 0.
     n, choice = game.n_players, process.choice
     spread = payoff_spread(game)
     if choice.copies:
-        ahead = lead(game)
+        ahead = payoff_advantage(game)
         others = np.arange(n) / (n - 1)
-        # Beside no actor nobody can be copied, and the lead of an actor is void there: any number will do.
+        # Beside no actor nobody can be copied, and the advantage of an actor is void there: any number will do.
         on_seen = choice.logs(np.concatenate([[0.0], ahead]), spread, progress)
         off_seen = choice.logs(np.concatenate([-ahead, [0.0]]), spread, progress)
         blind = choice.logs(np.zeros(n), spread, progress)
@@ -132,7 +132,7 @@ def limit_switching(game: TwoActionGame, process: Process, share: NDArray[np.flo
     choice, spread = process.choice, payoff_spread(game)
     blind = choice.logs(np.zeros(share.size), spread, 0.0)
     if choice.copies:
-        ahead = game.limit_lead(share)
+        ahead = game.limit_payoff_advantage(share)
         on = _meeting(share, _masked(process, choice.logs(ahead, spread, 0.0), blind, 0.0))
         off = _meeting(1.0 - share, _masked(process, choice.logs(-ahead, spread, 0.0), blind, 0.0))
     else:
@@ -145,9 +145,9 @@ def limit_switching(game: TwoActionGame, process: Process, share: NDArray[np.flo
 def check_played(game: TwoActionGame, process: Process) -> None:
     """Refuse what is no process, such as a bare rule, and what is no symmetric two-action game, such as a network."""
     if not isinstance(process, Process):
-        raise refusal("process", process, "a Process such as Process(logit(0.1))")
+        raise invalid_argument("process", process, "a Process such as Process(logit(0.1))")
     if not (hasattr(game, "gain") and hasattr(game, "baseline")):
-        raise refusal("game", game, "a symmetric two-action game; for one on a network see simulate_network")
+        raise invalid_argument("game", game, "a symmetric two-action game; for one on a network see simulate_network")
 
 
 def payoff_spread(game: TwoActionGame) -> float:

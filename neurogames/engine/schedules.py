@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, number, refusal
+from neurogames._arguments import finite_array, invalid_argument, number
 
 Schedule = Callable[[Any], Any]
 Parameter = float | Schedule
@@ -80,7 +80,7 @@ def piecewise(points: Sequence[tuple[float, float]]) -> Schedule:
     pairs = finite_array("points", points, ndim=2)
     at = pairs[:, 0]
     if pairs.shape[1] != 2 or (np.diff(at) <= 0).any() or at[0] < 0 or at[-1] > 1:
-        raise refusal("points", points, "pairs (progress, value) with progress increasing in [0, 1]")
+        raise invalid_argument("points", points, "pairs (progress, value) with progress increasing in [0, 1]")
     return partial(_piecewise, at=at, values=pairs[:, 1])
 
 
@@ -113,7 +113,7 @@ class Range:
         result = np.broadcast_to(np.asarray(value(at) if callable(value) else value, dtype=np.float64), at.shape)
         bad = ~(np.isfinite(result) & self.holds(result))
         if bad.any():
-            raise refusal(self.name, f"{result[bad][0]!r} from its schedule", self.expected)
+            raise invalid_argument(self.name, f"{result[bad][0]!r} from its schedule", self.expected)
         return result
 
 

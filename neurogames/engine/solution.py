@@ -52,7 +52,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class CountDistribution:
     """A probability law of the number C of actors, or several of them.
 
     Attributes:

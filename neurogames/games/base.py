@@ -35,15 +35,15 @@ class TwoActionGame(Protocol):
         """Extra payoff of acting when a share of a large population acts."""
         ...
 
-    def limit_lead(self, share: ArrayLike) -> NDArray[np.float64]:
+    def limit_payoff_advantage(self, share: ArrayLike) -> NDArray[np.float64]:
         """What an actor earns more than a resting player of the same large population."""
         ...
 
 
-def lead(game: TwoActionGame) -> NDArray[np.float64]:
+def payoff_advantage(game: TwoActionGame) -> NDArray[np.float64]:
     """What an actor earns more than a rester of the same population, with C = 1..N-1 actors in all.
 
-    The actor has C - 1 others who act, the rester has C, so the lead is gain(C-1) + baseline(C-1) - baseline(C).
+    The actor has C - 1 others who act, the rester has C, so the advantage is gain(C-1) + baseline(C-1) - baseline(C).
     It is what rules that compare payoffs between players see; the gain is what rules see that compare actions.
 
     Args:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, numbers, refusal, whole
+from neurogames._arguments import finite_array, integer, invalid_argument, numbers
 
 
 class CoalitionGame(Protocol):
@@ -38,11 +38,11 @@ class MeanCoalitionGame(CoalitionGame, Protocol):
     """A game that is the mean of many games of the same players, its parts: v(S) = (1/R) sum_r v_r(S)."""
 
     @property
-    def n_parts(self) -> int:
+    def n_components(self) -> int:
         """Number of parts R."""
         ...
 
-    def worths_along(self, orders: NDArray[np.intp]) -> NDArray[np.float64]:
+    def values_along_permutations(self, orders: NDArray[np.intp]) -> NDArray[np.float64]:
         """Worths (R, n + 1) in each part of the first 0, 1, ..., n players of its own order (R, n)."""
         ...
 
@@ -57,21 +57,23 @@ def coalition_array(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
     """
     result = np.asarray(coalitions)
     if result.dtype != np.bool_ or result.ndim == 0 or result.shape[-1] != n_players:
-        raise refusal("coalitions", f"{result.dtype} of shape {result.shape}", f"booleans of shape (..., {n_players})")
+        raise invalid_argument(
+            "coalitions", f"{result.dtype} of shape {result.shape}", f"booleans of shape (..., {n_players})"
+        )
     return result
 
 
-def orders_array(orders: ArrayLike, n_parts: int, n_players: int) -> NDArray[np.intp]:
-    """Return orders of all players (n_parts, n_players), or refuse them.
+def permutations_array(orders: ArrayLike, n_components: int, n_players: int) -> NDArray[np.intp]:
+    """Return orders of all players (n_components, n_players), or refuse them.
 
-    >>> orders_array([[2, 0, 1]], 1, 3)
+    >>> permutations_array([[2, 0, 1]], 1, 3)
     array([[2, 0, 1]])
     """
     result = np.asarray(orders)
-    shape, players = (n_parts, n_players), np.arange(n_players)
+    shape, players = (n_components, n_players), np.arange(n_players)
     if result.shape != shape or result.dtype.kind not in "iu" or (np.sort(result, axis=1) != players).any():
         got = f"{result.dtype} of shape {result.shape}"
-        raise refusal("orders", got, f"integers {shape}, in each row every player 0..{n_players - 1} once")
+        raise invalid_argument("orders", got, f"integers {shape}, in each row every player 0..{n_players - 1} once")
     return result.astype(np.intp, copy=False)
 
 
@@ -95,9 +97,9 @@ class FunctionCoalitionGame:
     function: Callable[[NDArray[np.bool_]], Any]
 
     def __post_init__(self) -> None:
-        whole("n_players", self.n_players, least=1)
+        integer("n_players", self.n_players, minimum=1)
         if not callable(self.function):
-            raise refusal("function", self.function, "a function of coalitions (m, n)")
+            raise invalid_argument("function", self.function, "a function of coalitions (m, n)")
 
     def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
         """Worth (...) of coalitions (..., n)."""
@@ -105,9 +107,13 @@ class FunctionCoalitionGame:
         rows = members.reshape(-1, self.n_players).copy()  # a function that writes into its rows harms nobody
         worth = numbers("function", self.function(rows), f"one worth for each of {len(rows)} rows")
         if worth.shape != (len(rows),):
-            raise refusal("function", f"an answer of shape {worth.shape}", f"one worth for each of {len(rows)} rows")
+            raise invalid_argument(
+                "function", f"an answer of shape {worth.shape}", f"one worth for each of {len(rows)} rows"
+            )
         if not np.isfinite(worth).all():
-            raise refusal("function", f"{np.count_nonzero(~np.isfinite(worth))} worths not finite", "finite worths")
+            raise invalid_argument(
+                "function", f"{np.count_nonzero(~np.isfinite(worth))} worths not finite", "finite worths"
+            )
         return worth.reshape(members.shape[:-1])
 
 
@@ -130,7 +136,7 @@ class TabularCoalitionGame:
     def __init__(self, values: ArrayLike) -> None:
         table = finite_array("values", values, ndim=1)
         if table.size < 2 or table.size & (table.size - 1):
-            raise refusal("values", f"{table.size} entries", "2^n entries with n >= 1")
+            raise invalid_argument("values", f"{table.size} entries", "2^n entries with n >= 1")
         object.__setattr__(self, "values", table)
 
     @property
@@ -171,13 +177,17 @@ class UnanimityGame:
         try:
             members = np.atleast_2d(np.array(carriers))
         except ValueError:
-            raise refusal("carriers", carriers, "rows of booleans of one length, none all False") from None
+            raise invalid_argument("carriers", carriers, "rows of booleans of one length, none all False") from None
         if members.dtype != np.bool_ or members.ndim != 2 or 0 in members.shape or not members.any(axis=1).all():
-            raise refusal("carriers", f"{members.dtype} of shape {members.shape}", "rows of booleans, none all False")
+            raise invalid_argument(
+                "carriers", f"{members.dtype} of shape {members.shape}", "rows of booleans, none all False"
+            )
         members.flags.writeable = False
         given = numbers("coefficients", coefficients, f"one number, or one for each of {len(members)} rows")
         if given.ndim > 0 and given.shape != (len(members),):
-            raise refusal("coefficients", f"shape {given.shape}", f"one number, or one for each of {len(members)} rows")
+            raise invalid_argument(
+                "coefficients", f"shape {given.shape}", f"one number, or one for each of {len(members)} rows"
+            )
         factors = finite_array("coefficients", np.broadcast_to(given, len(members)), ndim=1)
         object.__setattr__(self, "carriers", members)
         object.__setattr__(self, "coefficients", factors)

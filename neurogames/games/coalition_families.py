@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, number, refusal, whole
+from neurogames._arguments import finite_array, integer, invalid_argument, number
 from neurogames.games.coalition import coalition_array
 
 
@@ -149,8 +149,8 @@ class GloveMarketGame:
     right: int
 
     def __post_init__(self) -> None:
-        whole("left", self.left, least=1)
-        whole("right", self.right, least=1)
+        integer("left", self.left, minimum=1)
+        integer("right", self.right, minimum=1)
 
     @property
     def n_players(self) -> int:
@@ -168,5 +168,5 @@ def _at_least_zero(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return a read-only vector without a negative entry, or refuse it."""
     result = finite_array(name, values, ndim=1)
     if (result < 0).any():
-        raise refusal(name, f"{np.count_nonzero(result < 0)} negative entries", "numbers >= 0")
+        raise invalid_argument(name, f"{np.count_nonzero(result < 0)} negative entries", "numbers >= 0")
     return result

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 from neurogames.games.normal_form import NormalFormGame, restrict
 
 Kind = Literal["strict", "weak"]
@@ -39,7 +39,7 @@ class Survivors:
 def check_kind(kind: str) -> None:
     """Refuse anything but "strict" and "weak"."""
     if kind not in get_args(Kind):
-        raise refusal("kind", kind, "'strict' or 'weak'")
+        raise invalid_argument("kind", kind, "'strict' or 'weak'")
 
 
 def action_rows(game: NormalFormGame, player: int) -> NDArray[np.float64]:

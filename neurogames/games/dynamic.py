@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, numbers, refusal
+from neurogames._arguments import finite_array, invalid_argument, numbers
 
 Array = NDArray[np.float64]
 
@@ -54,10 +54,10 @@ class LinearQuadraticStage:
     ) -> None:
         A = finite_array("transition", transition, ndim=2)
         if not isinstance(controls, Sequence | np.ndarray):
-            raise refusal("controls", controls, "an array (n', m_i) for each of at least 1 player")
+            raise invalid_argument("controls", controls, "an array (n', m_i) for each of at least 1 player")
         B = tuple(_control(f"controls[{i}]", part, A.shape[0]) for i, part in enumerate(controls))
         if not B:
-            raise refusal("controls", "no players", "an array (n', m_i) for each of at least 1 player")
+            raise invalid_argument("controls", "no players", "an array (n', m_i) for each of at least 1 player")
         players, width = len(B), A.shape[1] + sum(part.shape[1] for part in B)
         object.__setattr__(self, "transition", A)
         object.__setattr__(self, "controls", B)
@@ -114,14 +114,16 @@ class LinearQuadraticGame:
     ) -> None:
         if not isinstance(stages, Sequence) or not stages:
             got = "none" if isinstance(stages, Sequence) else stages
-            raise refusal("stages", got, "a sequence of at least 1 stage")
+            raise invalid_argument("stages", got, "a sequence of at least 1 stage")
         for t, stage in enumerate(stages):
             if not isinstance(stage, LinearQuadraticStage):
-                raise refusal(f"stages[{t}]", stage, "a LinearQuadraticStage")
+                raise invalid_argument(f"stages[{t}]", stage, "a LinearQuadraticStage")
         for t, (here, there) in enumerate(pairwise(stages)):
             if here.transition.shape[0] != there.transition.shape[1] or here.n_players != there.n_players:
                 got = f"{there.n_players} players and a state of width {there.transition.shape[1]}"
-                raise refusal(f"stages[{t + 1}]", got, f"{here.n_players} players and width {here.transition.shape[0]}")
+                raise invalid_argument(
+                    f"stages[{t + 1}]", got, f"{here.n_players} players and width {here.transition.shape[0]}"
+                )
         players, width = stages[-1].n_players, stages[-1].transition.shape[0]
         object.__setattr__(self, "stages", tuple(stages))
         object.__setattr__(
@@ -148,7 +150,9 @@ class LinearQuadraticGame:
             ValueError: if there are not T controls.
         """
         if len(controls) != len(self.stages):
-            raise refusal("controls", f"{len(controls)} of them", f"one for each of the {len(self.stages)} stages")
+            raise invalid_argument(
+                "controls", f"{len(controls)} of them", f"one for each of the {len(self.stages)} stages"
+            )
         path = [np.asarray(start, dtype=np.float64)]
         for stage, u in zip(self.stages, controls, strict=True):
             path.append(path[-1] @ stage.transition.T + np.asarray(u) @ stage.control.T + stage.drift)
@@ -180,7 +184,9 @@ def _control(name: str, value: ArrayLike, height: int) -> Array:
     """A finite (height, m) array, m = 0 allowed, read-only."""
     part = numbers(name, value, f"a finite array ({height}, m_i), as high as the transition").copy()
     if part.ndim != 2 or part.shape[0] != height or not np.isfinite(part).all():
-        raise refusal(name, f"shape {part.shape}", f"a finite array ({height}, m_i), as high as the transition")
+        raise invalid_argument(
+            name, f"shape {part.shape}", f"a finite array ({height}, m_i), as high as the transition"
+        )
     part.flags.writeable = False
     return part
 
@@ -189,7 +195,7 @@ def _shaped(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array
     """A finite array of that shape, zeros for None, read-only."""
     result = finite_array(name, np.zeros(shape) if value is None else value, ndim=len(shape))
     if result.shape != shape:
-        raise refusal(name, f"shape {result.shape}", f"shape {shape}")
+        raise invalid_argument(name, f"shape {result.shape}", f"shape {shape}")
     return result
 
 
@@ -198,5 +204,5 @@ def _symmetric(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
     result = _shaped(name, value, shape)
     skew = float(np.abs(result - result.swapaxes(-1, -2)).max())
     if skew > 1e-12 * float(np.abs(result).max()):
-        raise refusal(name, f"entries that differ by {skew:.1e} from the transpose", "symmetric matrices")
+        raise invalid_argument(name, f"entries that differ by {skew:.1e} from the transpose", "symmetric matrices")
     return result

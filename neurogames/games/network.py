@@ -28,7 +28,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, number, numbers, refusal
+from neurogames._arguments import finite_array, invalid_argument, number, numbers
 from neurogames.games.public_goods import ClubGood, Good, LinearGood, PublicGoodsGame
 
 
@@ -76,7 +76,7 @@ class NetworkPublicGoodsGame:
         self, graph: Any, cost: ArrayLike | str, multiplier: ArrayLike | str, good: Good | str = "club"
     ) -> None:
         if not isinstance(graph, nx.Graph) or graph.number_of_nodes() == 0:
-            raise refusal("graph", graph, "a networkx graph with at least one node")
+            raise invalid_argument("graph", graph, "a networkx graph with at least one node")
         first, neighbour, weight = _neighbourhoods(graph)
         size = 1.0 + _sums(weight, first)
         values = {
@@ -128,7 +128,7 @@ class NetworkPublicGoodsGame:
         who = player if isinstance(player, slice) else np.asarray(player)
         multiplier, size = self.multiplier[who], self.size[who]
         if beside.ndim == 0 or beside.shape[-1] != size.size:
-            raise refusal("acting", f"shape {beside.shape}", f"weights of shape (..., {size.size})")
+            raise invalid_argument("acting", f"shape {beside.shape}", f"weights of shape (..., {size.size})")
         received = 0.0 if self.good.excludable else self.good.produced(beside / size)
         resting = multiplier * received * np.ones_like(beside)
         return resting, multiplier * self.good.produced((beside + 1.0) / size) - resting - self.cost[who]
@@ -215,7 +215,9 @@ class NetworkPublicGoodsGame:
             ValueError: if :attr:`has_potential` is False; the sum would depend on the order of the players then.
         """
         if not self.has_potential:
-            raise refusal("game", "no exact potential", "pairs that matter to each other equally; see has_potential")
+            raise invalid_argument(
+                "game", "no exact potential", "pairs that matter to each other equally; see has_potential"
+            )
         acts = self._profile(profile)
         player = np.repeat(np.arange(self.n_players), np.diff(self.first))
         earlier = self.weight * (self.neighbour < player)
@@ -230,7 +232,7 @@ class NetworkPublicGoodsGame:
         acts = np.asarray(profile)
         if acts.dtype != np.bool_ or acts.ndim == 0 or acts.shape[-1] != self.n_players:
             got = f"{acts.dtype} of shape {acts.shape}"
-            raise refusal("profile", got, f"booleans of shape (..., {self.n_players})")
+            raise invalid_argument("profile", got, f"booleans of shape (..., {self.n_players})")
         return acts
 
     def _complete_components(self, player: NDArray[np.int64]) -> bool:
@@ -253,13 +255,15 @@ def _neighbourhoods(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], N
     for node, other, weight in graph.edges(data="weight", default=1.0):
         i, j = place[node], place[other]
         if i == j:
-            raise refusal("graph", f"a loop at {node!r}", "no loops: a player belongs to its own group with weight 1")
+            raise invalid_argument(
+                "graph", f"a loop at {node!r}", "no loops: a player belongs to its own group with weight 1"
+            )
         for pair in ((i, j),) if graph.is_directed() else ((i, j), (j, i)):
             try:
                 value = number("graph", weight, "weights > 0", lambda value: value > 0)
             except ValueError:
                 got = f"an edge whose weight is not a finite number > 0: {weight!r}"
-                raise refusal("graph", got, "weights > 0") from None
+                raise invalid_argument("graph", got, "weights > 0") from None
             weights[pair] = weights.get(pair, 0.0) + value
     pairs = np.array(sorted(weights), dtype=np.int64).reshape(-1, 2)
     values = np.array([weights[i, j] for i, j in pairs.tolist()], dtype=np.float64)
@@ -273,14 +277,16 @@ def _per_player(name: str, value: ArrayLike | str, graph: Any) -> NDArray[np.flo
     if isinstance(value, str):
         found = [data.get(value) for _, data in graph.nodes(data=True)]
         if None in found:
-            raise refusal(name, f"{value!r}, which {found.count(None)} nodes do not have", "an attribute of every node")
+            raise invalid_argument(
+                name, f"{value!r}, which {found.count(None)} nodes do not have", "an attribute of every node"
+            )
         value = found
     given = numbers(name, value, f"one number, {n} numbers or a node attribute")
     if given.ndim > 0 and given.shape != (n,):
-        raise refusal(name, f"shape {given.shape}", f"one number, {n} numbers or a node attribute")
+        raise invalid_argument(name, f"shape {given.shape}", f"one number, {n} numbers or a node attribute")
     result = finite_array(name, np.broadcast_to(given, (n,)), ndim=1)
     if not (result > 0).all():
-        raise refusal(name, f"{np.count_nonzero(result <= 0)} values that are not > 0", "numbers > 0")
+        raise invalid_argument(name, f"{np.count_nonzero(result <= 0)} values that are not > 0", "numbers > 0")
     return result
 
 

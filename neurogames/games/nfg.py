@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 from neurogames.games.normal_form import Labels, NormalFormGame
 
 _TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:\\"|[^"])*")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
@@ -251,7 +251,7 @@ def _outcomes(reader: _Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
 def _quoted(name: str) -> str:
     """A label in quotes."""
     if "\\" in name:
-        raise refusal("labels", name, "names without a backslash, which the nfg format cannot hold")
+        raise invalid_argument("labels", name, "names without a backslash, which the nfg format cannot hold")
     return '"' + name.replace('"', '\\"') + '"'
 
 

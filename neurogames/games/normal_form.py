@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, refusal
+from neurogames._arguments import finite_array, invalid_argument
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,24 @@ class NormalFormGame:
 
     def __init__(self, payoffs: Sequence[ArrayLike], labels: Labels | None = None) -> None:
         if not isinstance(payoffs, Sequence | np.ndarray):
-            raise refusal("payoffs", payoffs, "one payoff tensor for each of at least 1 player")
+            raise invalid_argument("payoffs", payoffs, "one payoff tensor for each of at least 1 player")
         n = len(payoffs)
         if n == 0:
-            raise refusal("payoffs", "no tensor", "one payoff tensor for each of at least 1 player")
+            raise invalid_argument("payoffs", "no tensor", "one payoff tensor for each of at least 1 player")
         tensors = tuple(finite_array(f"payoffs[{i}]", tensor, ndim=n) for i, tensor in enumerate(payoffs))
         shape = tensors[0].shape
         for i, tensor in enumerate(tensors):
             if tensor.shape != shape:
-                raise refusal(f"payoffs[{i}]", f"shape {tensor.shape}", f"the shape of payoffs[0], {shape}")
+                raise invalid_argument(f"payoffs[{i}]", f"shape {tensor.shape}", f"the shape of payoffs[0], {shape}")
         if labels is None:
             labels = Labels(
                 "", "", tuple(str(i + 1) for i in range(n)), tuple(tuple(str(k + 1) for k in range(a)) for a in shape)
             )
         elif not isinstance(labels, Labels):
-            raise refusal("labels", labels, "Labels")
+            raise invalid_argument("labels", labels, "Labels")
         elif len(labels.players) != n or tuple(map(len, labels.actions)) != shape:
             got = f"{len(labels.players)} players with {tuple(map(len, labels.actions))} actions"
-            raise refusal("labels", got, f"names of {n} players with {shape} actions")
+            raise invalid_argument("labels", got, f"names of {n} players with {shape} actions")
         object.__setattr__(self, "payoffs", tensors)
         object.__setattr__(self, "labels", labels)
 
@@ -115,7 +115,7 @@ class NormalFormGame:
         """
         first = finite_array("matrix", matrix, ndim=2)
         if first.shape[0] != first.shape[1]:
-            raise refusal("matrix", f"shape {first.shape}", "a square matrix")
+            raise invalid_argument("matrix", f"shape {first.shape}", "a square matrix")
         return cls((first, first.T))
 
     @property
@@ -140,7 +140,7 @@ class NormalFormGame:
             ValueError: if there are not two players.
         """
         if self.n_players != 2:
-            raise refusal("game", f"{self.n_players} players", "2 players, as nashpy has")
+            raise invalid_argument("game", f"{self.n_players} players", "2 players, as nashpy has")
         return import_module("nashpy").Game(*(tensor.copy() for tensor in self.payoffs))
 
     @classmethod

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 from neurogames.games.normal_form import Labels, NormalFormGame
 
 Profile = tuple[Any, ...]
@@ -180,7 +180,7 @@ def player(name: str, actions: Sequence[Any], observations: Sequence[Any] = ((),
     """
     if not actions or not observations:
         got = f"{len(actions)} actions, {len(observations)} observations"
-        raise refusal("actions, observations", got, "at least one of each")
+        raise invalid_argument("actions, observations", got, "at least one of each")
     places = {x: place for place, x in enumerate(observations)}
     listed = len(actions) ** len(observations) <= _MOST_PROFILES
     strategies = tuple(product(actions, repeat=len(observations))) if listed else None
@@ -271,7 +271,7 @@ class ClosedGame:
         """
         sets = self._strategies()
         if not sets:
-            raise refusal("game", "no agent", "at least one agent")
+            raise invalid_argument("game", "no agent", "at least one agent")
         table = np.array([self.payoffs(profile) for profile in product(*sets)], dtype=np.float64)
         shape = tuple(len(strategies) for strategies in sets)
         tensors: list[NDArray[np.float64]] = [column.reshape(shape) for column in table.T]
@@ -279,15 +279,15 @@ class ClosedGame:
         return NormalFormGame(tensors, Labels("", "", names, tuple(tuple(map(_name, each)) for each in sets)))
 
     def _strategies(self) -> list[tuple[Any, ...]]:
-        """Each agent's strategies, or a refusal."""
+        """Each agent's strategies, or an error."""
         sets = [agent.strategies for agent in self.game.agents]
         listed = [strategies for strategies in sets if strategies is not None]
         if len(listed) < len(sets):
             unlisted = [agent.name for agent in self.game.agents if agent.strategies is None]
-            raise refusal("game", f"strategies of {unlisted} that are not listed", "finite sets of strategies")
+            raise invalid_argument("game", f"strategies of {unlisted} that are not listed", "finite sets of strategies")
         size = prod(map(len, listed))
         if size > _MOST_PROFILES:
-            raise refusal("game", f"{size} profiles", f"at most {_MOST_PROFILES}")
+            raise invalid_argument("game", f"{size} profiles", f"at most {_MOST_PROFILES}")
         return listed
 
 

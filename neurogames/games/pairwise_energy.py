@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, number, refusal
+from neurogames._arguments import finite_array, invalid_argument, number
 from neurogames.games.coalition import coalition_array
 
 
@@ -39,9 +39,11 @@ class PairwiseEnergyGame:
         alone = finite_array("linear", linear, ndim=1)
         together = finite_array("pairs", pairs, ndim=2)
         if together.shape != (alone.size, alone.size):
-            raise refusal("pairs", f"shape {together.shape}", f"shape ({alone.size}, {alone.size}), as linear has it")
+            raise invalid_argument(
+                "pairs", f"shape {together.shape}", f"shape ({alone.size}, {alone.size}), as linear has it"
+            )
         if np.diagonal(together).any() or not np.array_equal(together, together.T):
-            raise refusal("pairs", "another matrix", "a symmetric matrix with a zero diagonal")
+            raise invalid_argument("pairs", "another matrix", "a symmetric matrix with a zero diagonal")
         object.__setattr__(self, "linear", alone)
         object.__setattr__(self, "pairs", together)
 
@@ -90,11 +92,13 @@ def spin_energy_game(
     field = number("beta", beta)
     form = np.shape(spins)
     if len(form) != (2 if adjacency is None else 1):
-        raise refusal("spins", f"shape {form}", "a map (h, w), or a vector (n,) together with an adjacency (n, n)")
+        raise invalid_argument(
+            "spins", f"shape {form}", "a map (h, w), or a vector (n,) together with an adjacency (n, n)"
+        )
     s = finite_array("spins", spins, ndim=len(form)).ravel()
     edges = _grid(*form) if adjacency is None else finite_array("adjacency", adjacency, ndim=2)
     if edges.shape != (s.size, s.size):
-        raise refusal("adjacency", f"shape {edges.shape}", f"shape ({s.size}, {s.size})")
+        raise invalid_argument("adjacency", f"shape {edges.shape}", f"shape ({s.size}, {s.size})")
     return PairwiseEnergyGame(field * s, strength * edges * np.outer(s, s))
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, number, refusal
+from neurogames._arguments import finite_array, invalid_argument, number
 
 Rows = slice | NDArray[np.intp]
 _CHUNK_ENTRIES = 2**22
@@ -84,7 +84,7 @@ class ParticipationGame:
         object.__setattr__(self, "factors", theta)
         beta = _per_player("ridge", ridge, n)
         if (beta < 0).any():
-            raise refusal("ridge", float(beta.min()), "ridges >= 0")
+            raise invalid_argument("ridge", float(beta.min()), "ridges >= 0")
         object.__setattr__(self, "ridge", beta)
         object.__setattr__(self, "price", _per_player("price", price, n))
         object.__setattr__(self, "competition", number("competition", competition))
@@ -95,7 +95,7 @@ class ParticipationGame:
             squares[rows] = np.einsum("ij,ij->i", part, part)
         if not np.isfinite(squares).all():
             wrong = np.count_nonzero(~np.isfinite(squares))
-            raise refusal("factors", f"{wrong} rows without a finite square", "finite rows")
+            raise invalid_argument("factors", f"{wrong} rows without a finite square", "finite rows")
         squares.flags.writeable = False
         object.__setattr__(self, "squares", squares)
 
@@ -213,11 +213,11 @@ class ParticipationGame:
         try:
             shares = np.asarray(profile, dtype=np.float64)
         except (TypeError, ValueError):
-            raise refusal(name, profile, expected) from None
+            raise invalid_argument(name, profile, expected) from None
         if shares.ndim == 0 or shares.shape[-1] != self.n_players:
-            raise refusal(name, f"shape {shares.shape}", expected)
+            raise invalid_argument(name, f"shape {shares.shape}", expected)
         if not ((shares >= 0.0) & (shares <= 1.0)).all():
-            raise refusal(name, f"values from {shares.min()} to {shares.max()}", expected)
+            raise invalid_argument(name, f"values from {shares.min()} to {shares.max()}", expected)
         return shares
 
     def _reply(self, shares: NDArray[np.float64], force: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -236,9 +236,9 @@ def _factors(value: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
         if given.dtype != np.float32:
             given = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
-        raise refusal("factors", value, expected) from None
+        raise invalid_argument("factors", value, expected) from None
     if given.ndim != 2 or given.size == 0:
-        raise refusal("factors", f"shape {given.shape}", expected)
+        raise invalid_argument("factors", f"shape {given.shape}", expected)
     if given.flags.writeable or not given.flags.c_contiguous:
         given = np.array(given, order="C")
         given.flags.writeable = False
@@ -250,7 +250,7 @@ def _per_player(name: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
     given = np.asarray(value)
     vector = np.full(n, number(name, given.item())) if given.ndim == 0 else finite_array(name, value, ndim=1)
     if vector.size != n:
-        raise refusal(name, f"{vector.size} entries", f"one for each of the {n} rows of factors")
+        raise invalid_argument(name, f"{vector.size} entries", f"one for each of the {n} rows of factors")
     vector.flags.writeable = False
     return vector
 
@@ -262,7 +262,9 @@ def _labels(value: ArrayLike | None, n: int) -> NDArray[np.intp]:
     else:
         given = np.asarray(value)
         if given.shape != (n,) or given.dtype.kind not in "iu":
-            raise refusal("blocks", f"{given.dtype} of shape {given.shape}", f"{n} integer labels, one for each player")
+            raise invalid_argument(
+                "blocks", f"{given.dtype} of shape {given.shape}", f"{n} integer labels, one for each player"
+            )
         labels = np.unique(given, return_inverse=True)[1].astype(np.intp)
     labels.flags.writeable = False
     return labels

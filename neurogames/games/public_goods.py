@@ -23,7 +23,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import number, refusal, whole
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.games.symmetric import SymmetricGame
 
 
@@ -175,12 +175,12 @@ class PublicGoodsGame:
     symmetric: SymmetricGame = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        n = whole("n_players", self.n_players, least=2)
+        n = integer("n_players", self.n_players, minimum=2)
         cost = number("cost", self.cost, "a number > 0", lambda value: value > 0)
         kappa = number("multiplier", self.multiplier, "a number > 0", lambda value: value > 0)
         good = _NAMED.get(self.good) if isinstance(self.good, str) else self.good
         if good is None or not hasattr(good, "produced"):
-            raise refusal("good", self.good, f"one of {sorted(_NAMED)} or a Good such as ThresholdGood(0.7)")
+            raise invalid_argument("good", self.good, f"one of {sorted(_NAMED)} or a Good such as ThresholdGood(0.7)")
         amounts = kappa * good.produced(np.arange(n + 1) / n)
         received = np.zeros(n) if good.excludable else amounts[:-1]
         fields = {
@@ -236,7 +236,7 @@ class PublicGoodsGame:
         amount = good.produced(x) if good.excludable else good.slope(x) / self.n_players
         return self.multiplier * amount - self.cost
 
-    def limit_lead(self, share: ArrayLike) -> NDArray[np.float64]:
+    def limit_payoff_advantage(self, share: ArrayLike) -> NDArray[np.float64]:
         """What a composer earns more than another player of the same large population.
 
         kappa S(x) - c for the club good; -c for a good that everybody receives.

@@ -14,7 +14,7 @@ from string import ascii_letters
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import number, numbers, refusal
+from neurogames._arguments import invalid_argument, number, numbers
 from neurogames.games.normal_form import NormalFormGame
 
 Profile = tuple[NDArray[np.float64], ...]
@@ -37,20 +37,22 @@ def mixed_profile(game: NormalFormGame, profile: Sequence[ArrayLike]) -> Profile
     """
     if not isinstance(profile, Sequence | np.ndarray) or len(profile) != game.n_players:
         got = f"{len(profile)} strategies" if isinstance(profile, Sequence | np.ndarray) else profile
-        raise refusal("profile", got, f"strategies, one for each of {game.n_players} players")
+        raise invalid_argument("profile", got, f"strategies, one for each of {game.n_players} players")
     strategies = tuple(
         numbers(f"profile[{i}]", strategy, "probabilities that sum to 1") for i, strategy in enumerate(profile)
     )
     for i, (strategy, actions) in enumerate(zip(strategies, game.n_actions, strict=True)):
         name = f"profile[{i}]"
         if strategy.ndim == 0 or strategy.shape[-1] != actions:
-            raise refusal(name, f"shape {strategy.shape}", f"a last axis of {actions} actions")
+            raise invalid_argument(name, f"shape {strategy.shape}", f"a last axis of {actions} actions")
         if not (strategy >= -_ROUNDING).all() or not (np.abs(strategy.sum(axis=-1) - 1.0) <= _ROUNDING).all():
-            raise refusal(name, strategy, "probabilities that sum to 1")
+            raise invalid_argument(name, strategy, "probabilities that sum to 1")
     try:
         np.broadcast_shapes(*(strategy.shape[:-1] for strategy in strategies))
     except ValueError:
-        raise refusal("profile", f"shapes {[each.shape for each in strategies]}", "leading axes that agree") from None
+        raise invalid_argument(
+            "profile", f"shapes {[each.shape for each in strategies]}", "leading axes that agree"
+        ) from None
     return strategies
 
 

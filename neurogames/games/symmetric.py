@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import finite_array, refusal
-from neurogames.games.base import lead
+from neurogames._arguments import finite_array, invalid_argument
+from neurogames.games.base import payoff_advantage
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +42,10 @@ class SymmetricGame:
     def __init__(self, gain: ArrayLike, baseline: ArrayLike | None = None) -> None:
         vector = finite_array("gain", gain, ndim=1)
         if vector.size < 2:
-            raise refusal("gain", f"{vector.size} entries", "one entry for each of at least 2 players")
+            raise invalid_argument("gain", f"{vector.size} entries", "one entry for each of at least 2 players")
         level = finite_array("baseline", np.zeros(vector.size) if baseline is None else baseline, ndim=1)
         if level.size != vector.size:
-            raise refusal("baseline", f"{level.size} entries", f"as many as gain has, {vector.size}")
+            raise invalid_argument("baseline", f"{level.size} entries", f"as many as gain has, {vector.size}")
         object.__setattr__(self, "gain", vector)
         object.__setattr__(self, "baseline", level)
 
@@ -127,8 +127,8 @@ class SymmetricGame:
             np.interp(np.asarray(share, dtype=np.float64), np.linspace(0.0, 1.0, self.n_players), self.gain)
         )
 
-    def limit_lead(self, share: ArrayLike) -> NDArray[np.float64]:
-        """What an actor earns more than a rester when a share acts: the lead at C = share * N, linear between.
+    def limit_payoff_advantage(self, share: ArrayLike) -> NDArray[np.float64]:
+        """What an actor earns more than a rester when a share acts: the advantage at C = share * N, linear between.
 
         Args:
             share: any shape, in [0, 1].
@@ -137,4 +137,4 @@ class SymmetricGame:
             Payoff differences of that shape; constant below one actor and below one rester, where there is no pair.
         """
         counts = np.arange(1, self.n_players) / self.n_players
-        return np.asarray(np.interp(np.asarray(share, dtype=np.float64), counts, lead(self)))
+        return np.asarray(np.interp(np.asarray(share, dtype=np.float64), counts, payoff_advantage(self)))

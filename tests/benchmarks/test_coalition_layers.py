@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.neurogame.coalition_layers import CoalitionFilter
-from neurogames.bridge.neurogame.strong_coalitions import Rule, decide, strong_units
+from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
+from neurogames.bridge.coalition_filter.strong_coalitions import Rule, decide, strong_units
 from tests.benchmarks.timing import medians
 
 

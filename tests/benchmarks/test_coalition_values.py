@@ -43,11 +43,11 @@ def digits_network(*hidden, seed=0):
     widths = (64, *hidden, 10)
     layers = [part for a, b in itertools.pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
     model = nn.Sequential(*layers[:-1])
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(200):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(model(train_x), train_y).backward()
-        optimiser.step()
+        optimizer.step()
     return model.eval(), (test_x, test_y)
 
 
@@ -152,15 +152,15 @@ def test_memory_of_a_layer_of_256_channels_and_1000_rows(side):
 
 
 @pytest.mark.parametrize("hidden", [(UNITS,), (UNITS, UNITS)], ids=["output next", "another hidden layer next"])
-@pytest.mark.parametrize("worth", ["accuracy", "loss"])
-def test_error_of_values_within_20000_calls(hidden, worth):
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_error_of_values_within_20000_calls(hidden, metric):
     """Relative error |phi - reference| / |reference| against 200,000 calls; a call is one coalition for every row."""
     torch.set_num_threads(1)
     model, data = digits_network(*hidden)
-    game = coalition_game(model, "1", data, worth=worth)
+    game = coalition_game(model, "1", data, metric=metric)
     reference = shapley(game, 200_000, rng=np.random.default_rng(99))
     size = np.linalg.norm(reference.values)
-    print(f"\n  {worth}, hidden {hidden}: the reference's own error is {np.linalg.norm(reference.stderr) / size:.4f}")
+    print(f"\n  {metric}, hidden {hidden}: the reference's own error is {np.linalg.norm(reference.stderr) / size:.4f}")
     shared = regress_values(game, 200_000, rng=np.random.default_rng(98), index="Shapley")
     apart, told = (np.linalg.norm(part) / size for part in (shared.values - reference.values, shared.stderr))
     print(f"  the regression with 200,000 coalitions for all rows is {apart:.4f} away, its own error is {told:.4f}")

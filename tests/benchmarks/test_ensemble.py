@@ -19,7 +19,7 @@ from neurogames.bridge.ensembles import ensemble as ensemble_module
 from neurogames.bridge.ensembles import stacked_steps
 from neurogames.bridge.ensembles.ensemble import train_ensemble
 from neurogames.bridge.ensembles.networks import initial_ensemble
-from neurogames.bridge.ensembles.targets import GaussianNoise
+from neurogames.bridge.feedback.target_noise import GaussianNoise
 from tests.benchmarks.timing import medians
 
 NETWORKS, ROWS, FEATURES, HIDDEN, BATCH, EPOCHS = 64, 1500, 11, (64, 64), 64, 5

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.participation.curvature import gate_curvature
-from neurogames.bridge.participation.extract import loss_game, participation_game
-from neurogames.bridge.participation.gates import insert_gates, present_gates
+from neurogames.bridge.curvature.gate_curvature import gate_curvature
+from neurogames.bridge.extraction.participation_game import loss_game, participation_game
+from neurogames.bridge.gates.gates import insert_gates, present_gates
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.lab.data.images import load_images
 from tests.benchmarks.timing import medians

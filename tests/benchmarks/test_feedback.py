@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.ensembles.attached_feedback import attach_gradient_dropout
+from neurogames.bridge.feedback.attached import attach_gradient_dropout
 from tests.benchmarks.timing import medians
 
 SHAPES = {"784-512-256-10, batch 128": ((784, 512, 256, 10), 128), "11-64-64-1, batch 64": ((11, 64, 64, 1), 64)}

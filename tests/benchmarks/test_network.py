@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neurogames.engine import Process, best_response, logit
-from neurogames.engine.networks.network_dynamics import simulate_network
+from neurogames.engine.graphs.network_dynamics import simulate_network
 from neurogames.games.network import NetworkPublicGoodsGame
 from tests.benchmarks.timing import medians
 

@@ -18,7 +18,7 @@ ROWS, BATCH, EPOCHS = 128 * 100, 128, 40
 @pytest.mark.parametrize(
     ("rule", "costs"),
     [
-        ("equilibrium", {"price": 0.01, "crowding": 2.0}),
+        ("equilibrium", {"price": 0.01, "congestion": 2.0}),
         ("paper", {"ridge": 0.05, "price": 0.05}),
         ("paper", {"ridge": 0.05, "price": 0.05, "competition": 0.01}),
     ],
@@ -30,15 +30,15 @@ def test_epochs_of_joint_training_between_plain_ones(rule, costs):
     inputs, targets = torch.randn(ROWS, 784, generator=rng), torch.randint(10, (ROWS,), generator=rng)
     model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
     plain = copy.deepcopy(model)
-    optimiser = torch.optim.Adam(plain.parameters(), lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3, fused=True)
     marks = [time.thread_time()]
 
     def train_plainly(*_):
         marks.append(time.thread_time())
         for rows in torch.randperm(ROWS, generator=rng).split(BATCH):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             functional.cross_entropy(plain(inputs[rows]), targets[rows]).backward()
-            optimiser.step()
+            optimizer.step()
         marks.append(time.thread_time())
 
     result = train_participation(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurogames.bridge.participation.gates import insert_gates
+from neurogames.bridge.gates.gates import insert_gates
 from neurogames.bridge.pruning.prune import prune
 from tests.benchmarks.timing import medians
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import torch
 
-from neurogames.bridge.ensembles.targets import StableNoise, sample_noise
+from neurogames.bridge.feedback.target_noise import StableNoise, sample_noise
 from tests.benchmarks.timing import medians
 
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from neurogames.games import SymmetricGame
-from neurogames.games.base import lead
+from neurogames.games.base import payoff_advantage
 
 payoffs = st.floats(-3, 3, allow_nan=False)
 vectors = st.integers(2, 5).flatmap(
@@ -86,13 +86,13 @@ def test_lead_compares_players_of_one_population(vectors):
     for actors in range(1, game.n_players):
         profile = [1] * actors + [0] * (game.n_players - actors)
         expected = payoff(game, profile, 0) - payoff(game, profile, game.n_players - 1)
-        np.testing.assert_allclose(lead(game)[actors - 1], expected, atol=1e-12)
+        np.testing.assert_allclose(payoff_advantage(game)[actors - 1], expected, atol=1e-12)
 
 
 def test_limits_run_through_the_given_points():
     game = SymmetricGame([-1.0, 0.5, 2.0, 1.0], [0.0, 1.0, 1.5, 1.5])
     np.testing.assert_allclose(game.limit_gain([[0, 1 / 3], [2 / 3, 1]]), [[-1.0, 0.5], [2.0, 1.0]])
-    np.testing.assert_allclose(game.limit_lead([0.25, 0.5, 0.75]), lead(game))
+    np.testing.assert_allclose(game.limit_payoff_advantage([0.25, 0.5, 0.75]), payoff_advantage(game))
 
 
 def test_a_game_keeps_its_own_read_only_copy():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurogames.lab.comparison.compare import Comparison, compare
-from neurogames.lab.comparison.settings import TRAININGS, Settings
+from neurogames.lab.studies.comparison.compare import Comparison, compare
+from neurogames.lab.studies.comparison.settings import TRAININGS, Settings
 
 TINY = Settings(
     keep_probs=(0.3, 0.6, 1.0),

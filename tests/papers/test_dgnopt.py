@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogames.engine.dynamic.riccati import solve_linear_quadratic
+from neurogames.engine.linear_quadratic.riccati import solve_linear_quadratic
 from neurogames.games.dynamic import LinearQuadraticGame, LinearQuadraticStage
 
 seeds = st.integers(0, 10**6)

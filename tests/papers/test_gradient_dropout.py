@@ -23,7 +23,7 @@ def _clean_smape(name: str, *, linear: bool) -> float:
         outputs = np.zeros(len(data.test_targets))
         if linear:
             outputs = LinearRegression().fit(data.train_inputs, data.train_targets).predict(data.test_inputs)
-        units = [torch.as_tensor(y * data.target_deviation + data.target_mean) for y in (outputs, data.test_targets)]
+        units = [torch.as_tensor(y * data.target_std + data.target_mean) for y in (outputs, data.test_targets)]
         values.append(float(REGRESSION_METRICS["smape"](units[0][:, None].double(), units[1][:, None].double())))
     return float(np.mean(values))
 
@@ -67,7 +67,7 @@ def test_little_feedback_flattens_the_curve_and_little_training_flattens_it_more
         epochs=[10.0] * runs + [10.0] * runs + [1.0] * runs,
         hidden=(64,),
         batch_size=12,
-        optimiser="sgd",
+        optimizer="sgd",
         learning_rate=0.02,
     )
     levels = [0.0, 0.5, 1.0, 1.5]

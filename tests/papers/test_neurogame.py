@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from neurogames.bridge.neurogame.coalition_layers import CoalitionFilter
-from neurogames.bridge.neurogame.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
-from neurogames.bridge.neurogame.window_energy import to_cells, window_energy, window_values
+from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
+from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
+from neurogames.bridge.coalition_filter.window_energy import to_cells, window_energy, window_values
 
 
 def test_equation_1_shapley_values_of_a_window_by_all_orders_of_its_units():

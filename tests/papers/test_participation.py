@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.participation.extract import participation_game
-from neurogames.bridge.participation.gates import insert_gates, present_gates
+from neurogames.bridge.extraction.participation_game import participation_game
+from neurogames.bridge.gates.gates import insert_gates, present_gates
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.participation_equilibria import participation_equilibria
 from neurogames.engine.participation.rationalizable import rationalizable_box

@@ -26,27 +26,27 @@ def network(hidden=5):
     return model, torch.randn(25, 4), torch.randint(3, (25,))
 
 
-@pytest.mark.parametrize("worth", ["accuracy", "loss"])
-def test_exact_shapley_values_agree_with_those_over_all_orders(worth):
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_exact_shapley_values_agree_with_those_over_all_orders(metric):
     model, inputs, labels = network()
     with torch.no_grad():
         hidden = model[:2](inputs)
 
     def worths(masks):
         outputs = model[2:]((hidden * masks[:, None]).flatten(0, 1)).unflatten(0, (len(masks), -1))
-        if worth == "accuracy":
+        if metric == "accuracy":
             return (outputs.argmax(dim=2) == labels).float().mean(dim=1)
         return outputs.log_softmax(dim=2)[:, torch.arange(25), labels].mean(dim=1)
 
     with torch.no_grad():
         theirs = captum.ShapleyValues(worths).attribute(torch.ones(1, 5), perturbations_per_eval=8)[0].numpy()
-    ours = shapley(coalition_game(model, "1", (inputs, labels), worth=worth)).values
+    ours = shapley(coalition_game(model, "1", (inputs, labels), metric=metric)).values
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_worth_of_all_but_one_unit_agrees_with_layer_ablation():
     model, inputs, labels = network(8)
-    game = coalition_game(model, "1", (inputs, labels), worth="logit")
+    game = coalition_game(model, "1", (inputs, labels), metric="logit")
     ablation = captum.LayerFeatureAblation(model, model[1])
     with torch.no_grad():
         theirs = ablation.attribute(inputs, target=labels).mean(dim=0).numpy()

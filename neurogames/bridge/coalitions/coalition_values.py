@@ -9,7 +9,7 @@ the layer's units, it is not subtracted, and values of players add up to v(all) 
     "logit"     mean output of the right class
 
 As a mean, v is made of one game for each row, and an estimate need not ask all rows for the same coalitions
-(``neurogames.engine.coalitions.values_by_parts``): a budget is then counted for each row.
+(``neurogames.engine.coalitions.values_by_components``): a budget is then counted for each row.
 
 The game remembers everything by copies and is then a fixed function: the same coalition is always worth the same, up
 to rounding (how many coalitions are asked for together decides how products are summed).
@@ -26,13 +26,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.coalitions.masked_network import Absent, along_orders, masked_network, mean_over_rows
+from neurogames._arguments import invalid_argument
+from neurogames.bridge.coalitions.masked_network import Baseline, along_orders, masked_network, mean_over_rows
 from neurogames.bridge.coalitions.masked_runs import MaskedNetwork, Whole
 from neurogames.bridge.coalitions.right_answers import right_answers
-from neurogames.games.arguments import refusal
-from neurogames.games.coalition import FunctionCoalitionGame, coalition_array, orders_array
+from neurogames.games.coalition import FunctionCoalitionGame, coalition_array, permutations_array
 
-Worth = Literal["accuracy", "loss", "logit"] | Callable[[Tensor, Tensor], Tensor]
+Metric = Literal["accuracy", "loss", "logit"] | Callable[[Tensor, Tensor], Tensor]
 Score = Callable[[Tensor, Tensor], Tensor]  # outputs (rows, m, ...), targets (rows, ...) -> (m, rows) worths
 
 MEMORY = 512 * 2**20
@@ -44,16 +44,16 @@ class NetworkCoalitionGame:
 
     Attributes:
         layer: name of the layer.
-        worth: what a network is worth.
-        absent: what replaces the values of a unit outside the coalition.
+        metric: what a network is worth.
+        baseline: what replaces the values of a unit outside the coalition.
         network: the network from the layer on.
         targets: (rows, ...) what its outputs are held against.
         memory: bytes for what comes and goes with a part of the coalitions.
     """
 
     layer: str
-    worth: Worth
-    absent: Absent
+    metric: Metric
+    baseline: Baseline
     network: MaskedNetwork = field(repr=False)
     targets: Tensor = field(repr=False)
     memory: int
@@ -73,7 +73,7 @@ class NetworkCoalitionGame:
         rows = np.ascontiguousarray(members.reshape(-1, self.n_players))
         if len(rows) == 0:
             return np.zeros(members.shape[:-1])
-        score = _score(self.worth, self.targets)
+        score = _score(self.metric, self.targets)
         worths = mean_over_rows(
             self.network,
             rows,
@@ -83,27 +83,27 @@ class NetworkCoalitionGame:
         return _finite(worths).reshape(members.shape[:-1])
 
     @property
-    def n_parts(self) -> int:
+    def n_components(self) -> int:
         """Number of games whose mean this is: one for each row; 1 if rows cannot be told apart."""
         return 1 if isinstance(self.network, Whole) else self.network.n_rows
 
-    def worths_along(self, orders: ArrayLike) -> NDArray[np.float64]:
-        """Worths (n_parts, n + 1) of the first 0, 1, ..., n units of each part's own order (n_parts, n).
+    def values_along_permutations(self, orders: ArrayLike) -> NDArray[np.float64]:
+        """Worths (n_components, n + 1) of the first 0, 1, ..., n units of each part's own order (n_components, n).
 
         Raises:
             ValueError: if orders are no orders of all units, one for each part, or if a worth is not finite.
         """
-        given = orders_array(orders, self.n_parts, self.n_players)
+        given = permutations_array(orders, self.n_components, self.n_players)
         if isinstance(self.network, Whole):
             return self.value(np.argsort(given[0]) < np.arange(self.n_players + 1)[:, None])[None]
-        score = _score(self.worth, self.targets)
+        score = _score(self.metric, self.targets)
         return _finite(
             along_orders(
                 self.network, given, lambda outputs, part: score(outputs, self.targets[part]).double(), self.memory
             )
         )
 
-    def grounded(self) -> FunctionCoalitionGame:
+    def zero_normalized(self) -> FunctionCoalitionGame:
         """The game v(S) - v(empty), as questions about the core need it; values of players are the same."""
         empty = float(self.value(np.zeros(self.n_players, dtype=np.bool_)))
         return FunctionCoalitionGame(self.n_players, lambda coalitions: self.value(coalitions) - empty)
@@ -114,8 +114,8 @@ def coalition_game(
     layer: str,
     data: tuple[Tensor, Tensor],
     *,
-    worth: Worth = "accuracy",
-    absent: Absent = "zero",
+    metric: Metric = "accuracy",
+    baseline: Baseline = "zero",
     memory: int = MEMORY,
     rng: np.random.Generator | None = None,
 ) -> NetworkCoalitionGame:
@@ -127,9 +127,9 @@ def coalition_game(
         layer: name of the module whose output units are the players: the entries of the second axis, features or
             channels. Name an activation function to mask what it gives, and the module before it to mask what it gets.
         data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers.
-        worth: "accuracy", "loss", "logit" or a function of outputs (m, ...) and targets (m, ...) that gives one worth
+        metric: "accuracy", "loss", "logit" or a function of outputs (m, ...) and targets (m, ...) that gives one worth
             for each of the m rows; see the module.
-        absent: what a unit outside the coalition is replaced by: "zero", its "mean" over the rows, or a "sample", its
+        baseline: what a unit outside the coalition is replaced by: "zero", its "mean" over the rows, or a "sample", its
             value for another row (one draw for the whole game).
         memory: most bytes to be held at once by what comes and goes with a part of the rows or coalitions. What stays,
             the values of the layer for all rows and whatever else the rest of the network reads, comes on top.
@@ -151,74 +151,84 @@ def coalition_game(
     Reference: A. Ghorbani and J. Zou, Neuron Shapley: discovering the responsible neurons (2020), section 2.
     """
     inputs, targets = data_pair(data)
-    network = masked_network(model, layer, inputs, absent=absent, memory=memory, rng=rng)
+    network = masked_network(model, layer, inputs, baseline=baseline, memory=memory, rng=rng)
     targets = targets.detach().to(network.device)
     everybody = torch.ones(1, network.n_units, dtype=torch.bool, device=network.device)
-    check_worth(worth, network.outputs(everybody, slice(0, 1 if network.row_bytes else None))[:, 0], targets)
-    game = NetworkCoalitionGame(layer, worth, absent, network, targets, memory)
+    check_metric(metric, network.outputs(everybody, slice(0, 1 if network.row_bytes else None))[:, 0], targets)
+    game = NetworkCoalitionGame(layer, metric, baseline, network, targets, memory)
     game.value(np.ones(network.n_units, dtype=np.bool_))  # what is wrong with the data shows here
     return game
 
 
 def data_pair(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of one length, or a refusal."""
+    """Inputs and targets of one length, or an error."""
     if not isinstance(data, (tuple, list)) or len(data) != 2 or not all(isinstance(part, Tensor) for part in data):
-        raise refusal("data", type(data).__name__, "a pair of tensors (inputs, targets)")
+        raise invalid_argument("data", type(data).__name__, "a pair of tensors (inputs, targets)")
     inputs, targets = data
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) == 0 or len(inputs) != len(targets):
         got = f"inputs of shape {tuple(inputs.shape)} and targets of shape {tuple(targets.shape)}"
-        raise refusal("data", got, "one target for each of at least one row")
+        raise invalid_argument("data", got, "one target for each of at least one row")
     if not targets.isfinite().all():
-        raise refusal("targets", f"{int((~targets.isfinite()).sum())} entries that are not finite", "finite targets")
+        raise invalid_argument(
+            "targets", f"{int((~targets.isfinite()).sum())} entries that are not finite", "finite targets"
+        )
     return inputs, targets
 
 
-def check_worth(worth: Worth, outputs: Tensor, targets: Tensor) -> None:
+def check_metric(metric: Metric, outputs: Tensor, targets: Tensor) -> None:
     """Refuse a worth that does not fit the outputs (some, ...) and targets (rows, ...)."""
-    if callable(worth):
-        worths = worth(outputs, targets[: len(outputs)])
+    if callable(metric):
+        worths = metric(outputs, targets[: len(outputs)])
         if not isinstance(worths, Tensor) or worths.shape != outputs.shape[:1]:
             got = f"shape {tuple(worths.shape)}" if isinstance(worths, Tensor) else type(worths).__name__
-            raise refusal("worth", f"a function that gave {got}", f"one worth for each of {len(outputs)} rows")
+            raise invalid_argument(
+                "metric", f"a function that gave {got}", f"one worth for each of {len(outputs)} rows"
+            )
         return
-    if worth not in ("accuracy", "loss", "logit"):
-        raise refusal("worth", worth, "'accuracy', 'loss', 'logit', or a function of outputs and targets")
+    if metric not in ("accuracy", "loss", "logit"):
+        raise invalid_argument("metric", metric, "'accuracy', 'loss', 'logit', or a function of outputs and targets")
     if targets.is_floating_point():
-        if worth != "loss":
-            raise refusal("targets", f"{targets.dtype}", f"integer class ids for {worth!r}")
+        if metric != "loss":
+            raise invalid_argument("targets", f"{targets.dtype}", f"integer class ids for {metric!r}")
         if targets.shape[1:] != outputs.shape[1:] and (targets.ndim, *outputs.shape[1:]) != (1, 1):
-            raise refusal("targets", f"shape {tuple(targets.shape)}", f"numbers (rows, {outputs.shape[1:]})")
+            raise invalid_argument("targets", f"shape {tuple(targets.shape)}", f"numbers (rows, {outputs.shape[1:]})")
         return
     classes = outputs.shape[-1]
     if outputs.ndim != 2 or classes < 2:
-        raise refusal("model", f"outputs of shape {tuple(outputs.shape)}", "at least two outputs, one for each class")
+        raise invalid_argument(
+            "model", f"outputs of shape {tuple(outputs.shape)}", "at least two outputs, one for each class"
+        )
     if targets.ndim != 1 or targets.is_complex() or targets.dtype == torch.bool:
-        raise refusal("targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) integer class ids")
+        raise invalid_argument(
+            "targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) integer class ids"
+        )
     if int(targets.min()) < 0 or int(targets.max()) >= classes:
-        raise refusal("targets", f"ids {int(targets.min())} to {int(targets.max())}", f"ids in [0, {classes - 1}]")
+        raise invalid_argument(
+            "targets", f"ids {int(targets.min())} to {int(targets.max())}", f"ids in [0, {classes - 1}]"
+        )
 
 
 def _finite(worths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The worths, or a refusal."""
+    """The worths, or an error."""
     if not np.isfinite(worths).all():
-        raise refusal("worth", f"{np.count_nonzero(~np.isfinite(worths))} worths not finite", "finite worths")
+        raise invalid_argument("metric", f"{np.count_nonzero(~np.isfinite(worths))} worths not finite", "finite worths")
     return worths
 
 
-def _score(worth: Worth, targets: Tensor) -> Score:
+def _score(metric: Metric, targets: Tensor) -> Score:
     """A worth, row by row."""
-    if callable(worth):
-        return lambda outputs, part: _by_function(worth, outputs, part)
-    if worth == "accuracy":
+    if callable(metric):
+        return lambda outputs, part: _by_function(metric, outputs, part)
+    if metric == "accuracy":
         return right_answers
     if targets.is_floating_point():
         return _minus_squares
-    return _minus_cross_entropy if worth == "loss" else _right_logits
+    return _minus_cross_entropy if metric == "loss" else _right_logits
 
 
-def _by_function(worth: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
+def _by_function(metric: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
     sets = outputs.shape[1]
-    worths = worth(outputs.flatten(0, 1), targets.repeat_interleave(sets, dim=0))
+    worths = metric(outputs.flatten(0, 1), targets.repeat_interleave(sets, dim=0))
     return worths.unflatten(0, (-1, sets)).T
 
 

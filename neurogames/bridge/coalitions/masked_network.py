@@ -22,12 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.coalitions.layers import device_of, frozen_copy, known_module, on_output, record
+from neurogames._arguments import integer, invalid_argument
 from neurogames.bridge.coalitions.masked_runs import Folded, MaskedNetwork, Stacked, Whole
 from neurogames.bridge.coalitions.network_graph import CutNetwork, cut_network
-from neurogames.games.arguments import refusal, whole
+from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
 
-Absent = Literal["zero", "mean", "sample"]
+Baseline = Literal["zero", "mean", "sample"]
 
 _CACHE_BYTES = 2**22  # on a CPU, more at once is slower, since it leaves the cache
 _PROBE_ROWS = 5
@@ -39,7 +39,7 @@ def masked_network(
     inputs: Tensor,
     *,
     until: str | None = None,
-    absent: Absent = "zero",
+    baseline: Baseline = "zero",
     memory: int,
     rng: np.random.Generator | None = None,
 ) -> MaskedNetwork:
@@ -50,7 +50,7 @@ def masked_network(
         layer: name of a module that is called once; its output has shape (rows, units, ...).
         inputs: (rows, ...).
         until: name of a later module whose values are to be the outputs; the network's own when left out.
-        absent: what replaces the values of a unit outside the set.
+        baseline: what replaces the values of a unit outside the set.
         memory: bytes for what comes and goes with a part of the rows.
         rng: draws the other rows of "sample".
 
@@ -61,15 +61,17 @@ def masked_network(
         ValueError: a name is unknown, a module is not called once or gives no (rows, units, ...), there are no rows,
             or something is not finite.
     """
-    if absent not in ("zero", "mean", "sample"):
-        raise refusal("absent", absent, "'zero', 'mean' or 'sample'")
+    if baseline not in ("zero", "mean", "sample"):
+        raise invalid_argument("baseline", baseline, "'zero', 'mean' or 'sample'")
     if not isinstance(inputs, Tensor) or inputs.ndim == 0 or len(inputs) == 0:
         got = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else inputs
-        raise refusal("inputs", got, "a tensor with at least one row")
+        raise invalid_argument("inputs", got, "a tensor with at least one row")
     if not inputs.isfinite().all():
-        raise refusal("inputs", f"{int((~inputs.isfinite()).sum())} entries that are not finite", "finite inputs")
-    whole("memory", memory, least=1)
-    donors = _donors(absent, len(inputs), rng)
+        raise invalid_argument(
+            "inputs", f"{int((~inputs.isfinite()).sum())} entries that are not finite", "finite inputs"
+        )
+    integer("memory", memory, minimum=1)
+    donors = _donors(baseline, len(inputs), rng)
     for name in (layer, until):
         if name is not None:
             known_module(model, name)
@@ -79,11 +81,11 @@ def masked_network(
     values, expected = record(own, layer, until, probe)
     for name, tensor in ((layer, values), (until or "outputs", expected)):
         if not tensor.isfinite().all():
-            raise refusal("model", f"values of {name} that are not finite", "a network with finite values")
+            raise invalid_argument("model", f"values of {name} that are not finite", "a network with finite values")
     parts = cut_network(own, layer, until, probe)
     if parts is not None:
         try:
-            result: MaskedNetwork = _cut(parts, own, layer, values, inputs, absent, donors, memory)
+            result: MaskedNetwork = _cut(parts, own, layer, values, inputs, baseline, donors, memory)
             again = result.outputs(
                 torch.ones(3, values.shape[1], dtype=torch.bool, device=inputs.device), slice(0, len(probe))
             )
@@ -91,7 +93,7 @@ def masked_network(
             again = None
         if again is not None and _alike(again, expected):
             return result
-    return _whole(own, layer, until, inputs, absent, donors)
+    return _whole(own, layer, until, inputs, baseline, donors)
 
 
 @torch.no_grad()
@@ -152,14 +154,14 @@ def along_orders(
     return scores
 
 
-def _donors(absent: str, rows: int, rng: np.random.Generator | None) -> Tensor | None:
+def _donors(baseline: str, rows: int, rng: np.random.Generator | None) -> Tensor | None:
     """For each row another one, uniformly; None where no rows are drawn."""
-    if absent != "sample":
+    if baseline != "sample":
         return None
     if not isinstance(rng, np.random.Generator):
-        raise refusal("rng", rng, "a numpy Generator, since rows are drawn")
+        raise invalid_argument("rng", rng, "a numpy Generator, since rows are drawn")
     if rows < 2:
-        raise refusal("inputs", "one row", "at least two rows, to replace values by those of another")
+        raise invalid_argument("inputs", "one row", "at least two rows, to replace values by those of another")
     return torch.from_numpy((np.arange(rows) + rng.integers(1, rows, size=rows)) % rows)
 
 
@@ -178,7 +180,7 @@ def _cut(
     layer: str,
     like: Tensor,
     inputs: Tensor,
-    absent: Absent,
+    baseline: Baseline,
     donors: Tensor | None,
     memory: int,
 ) -> Stacked | Folded:
@@ -186,7 +188,7 @@ def _cut(
     total = like.new_zeros(1, *like.shape[1:], dtype=torch.float64)
 
     def add(output: Tensor) -> None:
-        if absent == "mean":  # here, since what comes next may write into the output
+        if baseline == "mean":  # here, since what comes next may write into the output
             total.add_(output.sum(dim=0, keepdim=True, dtype=torch.float64))
 
     held: list[Any] = []
@@ -207,7 +209,7 @@ def _cut(
             done += len(block)
     values, *also = held
     if not values.isfinite().all():
-        raise refusal("model", "values that are not finite", "a network with finite values for these inputs")
+        raise invalid_argument("model", "values that are not finite", "a network with finite values for these inputs")
     if donors is not None:
         filler = values[donors.to(values.device)]
     else:
@@ -234,16 +236,16 @@ def _cut(
 
 @torch.no_grad()
 def _whole(
-    model: nn.Module, layer: str, until: str | None, inputs: Tensor, absent: Absent, donors: Tensor | None
+    model: nn.Module, layer: str, until: str | None, inputs: Tensor, baseline: Baseline, donors: Tensor | None
 ) -> Whole:
     """Run the whole network once to know what replaces the values of the layer."""
     values, outputs = record(model, layer, until, inputs)
     if not values.isfinite().all():
-        raise refusal("model", "values that are not finite", "a network with finite values for these inputs")
+        raise invalid_argument("model", "values that are not finite", "a network with finite values for these inputs")
     if donors is not None:
         filler = values[donors.to(values.device)]
     else:
         filler = (
-            values.double().mean(dim=0, keepdim=True).to(values) if absent == "mean" else torch.zeros_like(values[:1])
+            values.double().mean(dim=0, keepdim=True).to(values) if baseline == "mean" else torch.zeros_like(values[:1])
         )
     return Whole(model, layer, until, inputs, filler, values.shape[1], set_bytes=outputs.nbytes)

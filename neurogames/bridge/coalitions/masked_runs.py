@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, fx, nn
 
-from neurogames.bridge.coalitions.layers import on_output
+from neurogames.bridge.modules.hooks import on_output
 
 
 class MaskedNetwork(Protocol):

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalitions.coalition_values import MEMORY
-from neurogames.bridge.coalitions.masked_network import Absent, masked_network, mean_over_rows
+from neurogames.bridge.coalitions.masked_network import Baseline, masked_network, mean_over_rows
 from neurogames.engine.coalitions.transforms import coalition_rows
-from neurogames.games.arguments import number, refusal, whole
 
 
 def banzhaf_pathways(
@@ -38,7 +38,7 @@ def banzhaf_pathways(
     share: float = 0.05,
     sources: Sequence[Sequence[int]] | None = None,
     targets: Sequence[Sequence[int]] | None = None,
-    absent: Absent = "zero",
+    baseline: Baseline = "zero",
     memory: int = MEMORY,
 ) -> nx.DiGraph:
     """Find which units of a layer feed which units of a later one.
@@ -53,7 +53,7 @@ def banzhaf_pathways(
         sources: coalitions of units of a, no unit in two of them; units in none are always present. Single units when
             left out.
         targets: coalitions of units of b. Single units when left out.
-        absent: what replaces an absent unit: "zero", "mean" or "sample".
+        baseline: what replaces an absent unit: "zero", "mean" or "sample".
         memory: most bytes for what comes and goes with a part of the coalitions.
 
     Returns:
@@ -76,15 +76,15 @@ def banzhaf_pathways(
     pseudo-Boolean functions (1992), for values as a least-squares fit.
     """
     if len(layers) != 2:
-        raise refusal("layers", layers, "the names of two layers")
+        raise invalid_argument("layers", layers, "the names of two layers")
     number("share", share, "a share in [0, 1]", lambda value: 0 <= value <= 1)
-    network = masked_network(model, layers[0], inputs, until=layers[1], absent=absent, memory=memory, rng=rng)
+    network = masked_network(model, layers[0], inputs, until=layers[1], baseline=baseline, memory=memory, rng=rng)
     everybody = np.ones((1, network.n_units), dtype=np.bool_)
     n_targets = mean_over_rows(network, everybody, _by_unit, memory).shape[1]
     feeding = _groups("sources", sources, network.n_units, apart=True)
     fed = _groups("targets", targets, n_targets, apart=False)
     n = len(feeding)
-    whole("budget", budget, least=min(2 * n + 4, 1 << n))
+    integer("budget", budget, minimum=min(2 * n + 4, 1 << n))
     exact = budget >= 1 << n
     # of each pair of a coalition and its complement one will do
     coalitions = coalition_rows(np.arange(1 << (n - 1)), n) if exact else rng.random((budget // 2, n)) < 0.5
@@ -103,15 +103,15 @@ def _by_unit(outputs: Tensor, _rows: slice) -> Tensor:
 
 
 def _groups(name: str, given: Sequence[Sequence[int]] | None, n_units: int, *, apart: bool) -> list[tuple[int, ...]]:
-    """Coalitions of units as tuples, or a refusal."""
+    """Coalitions of units as tuples, or an error."""
     if given is None:
         return [(unit,) for unit in range(n_units)]
-    groups = [tuple(whole(name, unit, least=0, most=n_units - 1) for unit in group) for group in given]
+    groups = [tuple(integer(name, unit, minimum=0, maximum=n_units - 1) for unit in group) for group in given]
     members = [unit for group in groups for unit in group]
     if not groups or not all(groups) or any(len(set(group)) < len(group) for group in groups):
-        raise refusal(name, given, "coalitions of one or more different units")
+        raise invalid_argument(name, given, "coalitions of one or more different units")
     if apart and len(set(members)) < len(members):
-        raise refusal(name, given, "coalitions without common units")
+        raise invalid_argument(name, given, "coalitions without common units")
     return groups
 
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame
 from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
 from neurogames.engine.coalitions.transforms import evaluate
 from neurogames.engine.coalitions.values import banzhaf, shapley
-from neurogames.games.arguments import refusal
 from neurogames.games.coalition import CoalitionGame
 
 
@@ -68,7 +68,7 @@ def removal_curve(game: CoalitionGame, order: ArrayLike) -> RemovalCurve:
     n = game.n_players
     players = np.asarray(order)
     if players.dtype.kind not in "iu" or players.shape != (n,) or not np.array_equal(np.sort(players), np.arange(n)):
-        raise refusal("order", order, f"each of the players 0..{n - 1} once")
+        raise invalid_argument("order", order, f"each of the players 0..{n - 1} once")
     places = np.argsort(players)
     left = places >= np.arange(n + 1)[:, None]
     return RemovalCurve(players.astype(np.intp), evaluate(game, left))
@@ -103,17 +103,17 @@ def removal_orders(
     >>> from neurogames.bridge.coalitions.coalition_values import coalition_game
     >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 2))
     >>> data = torch.randn(9, 2), torch.arange(9) % 2
-    >>> game = coalition_game(model, "1", data, worth="loss")
+    >>> game = coalition_game(model, "1", data, metric="loss")
     >>> orders = removal_orders(game, model, data, budget=32, rng=np.random.default_rng(0))
     >>> [sorted(order.tolist()) == [0, 1, 2, 3, 4] for order in orders.values()]
     [True, True, True, True, True]
     """
-    worth: Literal["logit", "loss"] = "loss" if data[1].is_floating_point() else "logit"
+    metric: Literal["logit", "loss"] = "loss" if data[1].is_floating_point() else "logit"
     scores = {
         "Shapley": shapley(game, budget, rng=rng).values,
         "Banzhaf": banzhaf(game, budget, rng=rng).values,
         "magnitude": activation_magnitude(model, game.layer, data[0]),
-        "gradient x activation": gradient_activation(model, game.layer, data, worth=worth),
+        "gradient x activation": gradient_activation(model, game.layer, data, metric=metric),
         "random": rng.random(game.n_players),
     }
     return {name: np.argsort(-score, kind="stable") for name, score in scores.items()}

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurogames.bridge.coalitions.coalition_values import check_worth, data_pair
-from neurogames.bridge.coalitions.layers import device_of, frozen_copy, known_module, on_output, record
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
+from neurogames.bridge.coalitions.coalition_values import check_metric, data_pair
+from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
 
 _ROWS = 256  # rows do not act on each other, so that they can come in parts
 
@@ -44,7 +44,7 @@ def activation_magnitude(model: nn.Module, layer: str, inputs: Tensor) -> NDArra
     """
     known_module(model, layer)
     if not isinstance(inputs, Tensor) or inputs.ndim == 0 or len(inputs) == 0:
-        raise refusal("inputs", tuple(getattr(inputs, "shape", ())), "a tensor with at least one row")
+        raise invalid_argument("inputs", tuple(getattr(inputs, "shape", ())), "a tensor with at least one row")
     own = frozen_copy(model)
     blocks = inputs.detach().to(device_of(own)).split(_ROWS)
     values = (record(own, layer, None, block)[0].abs() for block in blocks)
@@ -53,7 +53,7 @@ def activation_magnitude(model: nn.Module, layer: str, inputs: Tensor) -> NDArra
 
 
 def gradient_activation(
-    model: nn.Module, layer: str, data: tuple[Tensor, Tensor], *, worth: Literal["logit", "loss"] = "logit"
+    model: nn.Module, layer: str, data: tuple[Tensor, Tensor], *, metric: Literal["logit", "loss"] = "logit"
 ) -> NDArray[np.float64]:
     """Absolute gradient times activation of every unit of a layer.
 
@@ -61,7 +61,7 @@ def gradient_activation(
         model: any network with one tensor of inputs and one of outputs, rows first; it is left as it was.
         layer: name of a module that is called once and gives (rows, units, ...).
         data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers with "loss".
-        worth: of a row: its "logit" of the right class, or minus its "loss", as in ``coalition_game``.
+        metric: of a row: its "logit" of the right class, or minus its "loss", as in ``coalition_game``.
 
     Returns:
         (units,) scores.
@@ -78,12 +78,12 @@ def gradient_activation(
     resource efficient inference (2017), equation 7.
     """
     known_module(model, layer)
-    if worth not in ("logit", "loss"):
-        raise refusal("worth", worth, "'logit' or 'loss'")
+    if metric not in ("logit", "loss"):
+        raise invalid_argument("metric", metric, "'logit' or 'loss'")
     inputs, targets = data_pair(data)
     own = frozen_copy(model)
     inputs, targets = inputs.detach().to(device_of(own)), targets.detach().to(device_of(own))
-    check_worth(worth, record(own, layer, None, inputs[:1])[1], targets)
+    check_metric(metric, record(own, layer, None, inputs[:1])[1], targets)
     sums: list[Tensor] = []
     for rows, expected in zip(inputs.split(_ROWS), targets.split(_ROWS), strict=True):
         kept: list[Tensor] = []
@@ -94,17 +94,17 @@ def gradient_activation(
 
         with on_output(own, layer, cut), torch.enable_grad():
             outputs = own(rows.clone())
-            (gradient,) = torch.autograd.grad(_total_worth(worth, outputs, expected), kept)
+            (gradient,) = torch.autograd.grad(_total_metric(metric, outputs, expected), kept)
         products = (gradient * kept[0].detach()).double()
         sums.append(products.reshape(*products.shape[:2], -1).sum(dim=2).abs().sum(dim=0))
     return (torch.stack(sums).sum(dim=0) / len(inputs)).cpu().numpy()
 
 
-def _total_worth(worth: str, outputs: Tensor, targets: Tensor) -> Tensor:
+def _total_metric(metric: str, outputs: Tensor, targets: Tensor) -> Tensor:
     """Sum of the worth of all rows."""
     if targets.is_floating_point():
         squares = (outputs - targets.reshape(outputs.shape).to(outputs.dtype)).square()
         return -squares.reshape(len(squares), -1).mean(dim=1).sum()
-    if worth == "loss":
+    if metric == "loss":
         return -functional.cross_entropy(outputs, targets.long(), reduction="sum")
     return outputs.gather(1, targets.long()[:, None]).sum()

@@ -1,7 +1,7 @@
 """Training steps on the CPU, compiled: one network after the other, its whole state in the processor's cache.
 
 It takes the same steps as ``stacked_steps`` (which defines them), in another order of work. A network of a few
-thousand parameters, its optimiser's memory and one batch of its activations fit into a core's own cache, so
+thousand parameters, its optimizer's memory and one batch of its activations fit into a core's own cache, so
 that taking all steps of an epoch for one network before turning to the next is faster than stepping all
 networks together. It also needs no memory for the gradients of many networks, and makes the result of a network
 independent of its company and of the number of threads to the last bit. Threads share the networks among
@@ -25,10 +25,10 @@ from neurogames.bridge.ensembles.stacked_steps import (
     EPSILON,
     FIRST_DECAY,
     SECOND_DECAY,
+    EpochSlice,
     Recipe,
     Settings,
     State,
-    Stretch,
 )
 from neurogames.bridge.ensembles.streams import FIRST, GOLDEN, MASKS, SECOND, stream_keys
 
@@ -45,7 +45,7 @@ def take_steps(
     settings: Settings,
     inputs: Tensor,
     targets: Tensor,
-    stretch: Stretch,
+    epoch_slice: EpochSlice,
     *,
     pool: Executor,
     threads: int,
@@ -59,7 +59,7 @@ def take_steps(
         settings: what each network has of its own.
         inputs: (rows, features).
         targets: (rows, outputs), or (rows, 1) class ids as floating numbers.
-        stretch: which steps of which networks.
+        epoch_slice: which steps of which networks.
         pool: runs the threads.
         threads: how many parts the networks are shared out to.
         blas: keeps BLAS from starting threads of its own inside each of them.
@@ -67,12 +67,12 @@ def take_steps(
     Returns:
         (some,) float64: sum over the rows seen of the loss before each step, in the order of ``stretch.networks``.
     """
-    losses = np.zeros(len(stretch.networks))
-    noise = stretch.noise if stretch.noise is not None else inputs.new_empty(len(losses), 0, 0)
+    losses = np.zeros(len(epoch_slice.networks))
+    noise = epoch_slice.noise if epoch_slice.noise is not None else inputs.new_empty(len(losses), 0, 0)
     parameters = _arrays(state.weights + state.biases)
     memories = (_arrays(state.first), _arrays(state.second)) if recipe.adam else (parameters, parameters)
     keys = stream_keys(settings.seeds, MASKS).numpy().view(np.uint64)
-    own = (stretch.networks, stretch.begin, stretch.end, stretch.order, noise)
+    own = (epoch_slice.networks, epoch_slice.begin, epoch_slice.end, epoch_slice.order, noise)
 
     def share(members: slice) -> None:
         _take_steps(
@@ -81,7 +81,7 @@ def take_steps(
             (recipe.batch_size, recipe.cross_entropy, recipe.adam, recipe.rescale),
             (inputs.numpy(), targets.numpy()),
             tuple(tensor.numpy()[members] for tensor in own),
-            stretch.done,
+            epoch_slice.done,
             _scratch(state, recipe, targets),
             losses[members],
         )

@@ -3,11 +3,11 @@
 Network k is trained exactly as if it were alone, by mini-batches in an order of its own, with gradient dropout: the
 gradient at a hidden layer's activation is multiplied by a mask that keeps each unit with probability
 ``keep_prob``, one draw per step. Time is counted per network: an epoch is one pass over the rows, in
-ceil(rows / batch_size) optimiser steps of which the last may hold fewer rows, and a share s in [0, 1] of ITS OWN
+ceil(rows / batch_size) optimizer steps of which the last may hold fewer rows, and a share s in [0, 1] of ITS OWN
 training is reached after round(s * steps) steps. All draws come from the network's own stream (``streams``), so
 that neither the other networks nor the number of threads change a result.
 
-With Adam a unit whose gradient is masked still moves, by the optimiser's memory of earlier gradients; with SGD
+With Adam a unit whose gradient is masked still moves, by the optimizer's memory of earlier gradients; with SGD
 its incoming weights stand still for that step.
 """
 
@@ -24,11 +24,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from neurogames._arguments import integer, invalid_argument, number, probability
 from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
 from neurogames.bridge.ensembles.stacked_steps import Recipe, Settings, State
-from neurogames.bridge.ensembles.targets import TargetNoise
-from neurogames.bridge.ensembles.training import Books, Course, advance, backend, group_count, one_torch_thread
-from neurogames.games.arguments import number, probability, refusal, whole
+from neurogames.bridge.ensembles.training import (
+    TrainingLog,
+    TrainingState,
+    advance,
+    backend,
+    group_count,
+    one_torch_thread,
+)
+from neurogames.bridge.feedback.target_noise import TargetNoise
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +46,7 @@ class Trained:
         ensemble: the networks in the order of their seeds; a diverged one as it was when it was stopped.
         train_loss: (networks, epochs), mean over the rows of an epoch of the loss just before the step they
             were used in, against labels with their noise; NaN where a network was not trained any more.
-        steps: (networks,) optimiser steps taken.
+        steps: (networks,) optimizer steps taken.
         status: for each network "finished", or "diverged: ..." with where it happened.
     """
 
@@ -66,12 +73,12 @@ def train_ensemble(
     learning_rate: float | Sequence[float] = 1e-3,
     epochs: float | Sequence[float] = 20,
     batch_size: int = 64,
-    optimiser: Literal["adam", "sgd"] = "adam",
+    optimizer: Literal["adam", "sgd"] = "adam",
     granularity: Literal["unit", "sample", "layer"] = "unit",
     rescale: bool = False,
     record_at: Sequence[float] = (),
     on_record: Callable[[float, Ensemble], object] | None = None,
-    progress: Callable[[float], object] | None = None,
+    on_progress: Callable[[float], object] | None = None,
 ) -> Trained:
     """Train one ReLU network per seed on the same rows, by gradient dropout.
 
@@ -96,13 +103,13 @@ def train_ensemble(
         epochs: > 0, may be fractional; one number, or one per network. The number of steps is
             round(epochs * ceil(rows / batch_size)), at least 1.
         batch_size: rows of a mini-batch.
-        optimiser: "adam" (betas 0.9 and 0.999, eps 1e-8) or "sgd".
+        optimizer: "adam" (betas 0.9 and 0.999, eps 1e-8) or "sgd".
         granularity: "unit", one mask entry per unit for the whole mini-batch; "sample", one per row and
             unit; "layer", one per layer.
         rescale: divide the kept gradients by keep, so that the mean over masks is the true gradient.
         record_at: shares of training in [0, 1], increasing.
         on_record: called with a share and a copy of all networks, each after that share of its own training.
-        progress: called with the fraction of all steps done, in [0, 1].
+        on_progress: called with the fraction of all steps done, in [0, 1].
 
     Returns:
         The networks, their losses, steps and status. A network whose loss or parameters stop being finite
@@ -123,20 +130,20 @@ def train_ensemble(
     >>> bool((trained.ensemble(inputs)[:, :, 0] - inputs[:, 0] ** 2).square().mean() < 0.02)
     True
     """
-    batch_size = whole("batch_size", batch_size, least=1)
+    batch_size = integer("batch_size", batch_size, minimum=1)
     inputs = _checked_inputs(inputs, batch_size)
     for name, value, expected in (
         ("seeds", seeds, "one integer for each network"),
         ("hidden", hidden, "numbers of units, one for each hidden layer"),
     ):
         if not isinstance(value, Iterable):
-            raise refusal(name, value, expected)
-    seeds = [whole("seeds", seed, least=-(2**63), most=2**63 - 1) for seed in seeds]
-    count = whole("number of seeds", len(seeds), least=1)
-    choices = (("loss", loss, ("mse", "cross_entropy")), ("optimiser", optimiser, ("adam", "sgd")))
+            raise invalid_argument(name, value, expected)
+    seeds = [integer("seeds", seed, minimum=-(2**63), maximum=2**63 - 1) for seed in seeds]
+    count = integer("number of seeds", len(seeds), minimum=1)
+    choices = (("loss", loss, ("mse", "cross_entropy")), ("optimizer", optimizer, ("adam", "sgd")))
     for name, value, allowed in (*choices, ("granularity", granularity, ("unit", "sample", "layer"))):
         if value not in allowed:
-            raise refusal(name, value, " or ".join(map(repr, allowed)))
+            raise invalid_argument(name, value, " or ".join(map(repr, allowed)))
     targets, outputs = _checked_targets(targets, inputs, loss)
     keeps = [probability("keep_prob", keep) for keep in _per_network("keep_prob", keep_prob, count)]
     rates = [_positive("learning_rate", rate) for rate in _per_network("learning_rate", learning_rate, count)]
@@ -144,51 +151,51 @@ def train_ensemble(
     noises = _label_noises(_per_network("target_noise", target_noise, count), targets, loss)
     shares = [number("record_at", share, "shares in [0, 1]", lambda value: 0 <= value <= 1) for share in record_at]
     if shares != sorted(set(shares)) or (shares and on_record is None):
-        raise refusal("record_at", list(record_at), "increasing shares, and a function on_record to call")
+        raise invalid_argument("record_at", list(record_at), "increasing shares, and a function on_record to call")
 
     with one_torch_thread():
         ensemble = initial_ensemble(
             (inputs.shape[1], *hidden, outputs), seeds, device=inputs.device, dtype=inputs.dtype
         )
-        remembered = ensemble.weights + ensemble.biases if optimiser == "adam" else ()
+        remembered = ensemble.weights + ensemble.biases if optimizer == "adam" else ()
         first, second = (tuple(torch.zeros_like(tensor) for tensor in remembered) for _ in range(2))
         doubles = partial(torch.tensor, dtype=torch.float64, device=inputs.device)
-        course = Course(
+        training = TrainingState(
             State(ensemble.weights, ensemble.biases, first, second),
-            Recipe(batch_size, loss == "cross_entropy", optimiser == "adam", granularity, bool(rescale)),
+            Recipe(batch_size, loss == "cross_entropy", optimizer == "adam", granularity, bool(rescale)),
             Settings(torch.tensor(seeds, device=inputs.device), doubles(rates), doubles(keeps)),
             inputs,
             targets,
             noises,
         )
-    planned = np.array([max(1, round(length * course.steps_per_epoch)) for length in lengths])
-    books = Books.opened(planned, course.steps_per_epoch)
+    planned = np.array([max(1, round(length * training.steps_per_epoch)) for length in lengths])
+    log = TrainingLog.opened(planned, training.steps_per_epoch)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         take_steps = backend(inputs.device, pool)
         for share in sorted({*shares, 1.0}):
             goal = np.round(share * planned).astype(np.int64)
-            for networks in np.array_split(np.arange(count), group_count(course)):
-                for _ in advance(course, books, take_steps, networks, goal):
-                    if progress is not None:
-                        progress(float(np.where(books.alive, books.taken, planned).sum() / planned.sum()))
+            for networks in np.array_split(np.arange(count), group_count(training)):
+                for _ in advance(training, log, take_steps, networks, goal):
+                    if on_progress is not None:
+                        on_progress(float(np.where(log.alive, log.taken, planned).sum() / planned.sum()))
             if share in shares and on_record is not None:
                 on_record(share, ensemble.copy())
     with one_torch_thread():
-        return _closed(ensemble, books)
+        return _closed(ensemble, log)
 
 
-def _closed(ensemble: Ensemble, books: Books) -> Trained:
+def _closed(ensemble: Ensemble, log: TrainingLog) -> Trained:
     """Say how it went."""
     finite = torch.stack([t.isfinite().all(dim=(1, 2)) for t in ensemble.weights + ensemble.biases]).all(dim=0)
     status = [
         f"diverged: the loss is not finite in epoch {epoch}"
         if epoch
         else ("finished" if intact else "diverged: a parameter is not finite after the last step")
-        for epoch, intact in zip(books.diverged_in.tolist(), finite.tolist(), strict=True)
+        for epoch, intact in zip(log.diverged_in.tolist(), finite.tolist(), strict=True)
     ]
-    nothing = np.full(books.loss_sum.shape, np.nan)
-    losses = np.divide(books.loss_sum, books.rows_seen, out=nothing, where=books.rows_seen > 0)
-    return Trained(ensemble, losses, books.taken, tuple(status))
+    nothing = np.full(log.loss_sum.shape, np.nan)
+    losses = np.divide(log.loss_sum, log.rows_seen, out=nothing, where=log.rows_seen > 0)
+    return Trained(ensemble, losses, log.taken, tuple(status))
 
 
 def _per_network(name: str, value: Any, count: int) -> list[Any]:
@@ -196,7 +203,7 @@ def _per_network(name: str, value: Any, count: int) -> list[Any]:
     value = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value  # of no axes: a number
     values = list(value) if isinstance(value, Sequence) else [value] * count
     if len(values) != count:
-        raise refusal(name, f"{len(values)} values", f"one value, or one for each of {count} networks")
+        raise invalid_argument(name, f"{len(values)} values", f"one value, or one for each of {count} networks")
     return values
 
 
@@ -205,36 +212,40 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _checked_inputs(inputs: Tensor, batch_size: int) -> Tensor:
-    """The table as the compiled steps read it, or a refusal."""
+    """The table as the compiled steps read it, or an error."""
     if not isinstance(inputs, Tensor) or inputs.dtype not in (torch.float32, torch.float64):
-        raise refusal("inputs", getattr(inputs, "dtype", type(inputs)), "a tensor of float32 or float64")
+        raise invalid_argument("inputs", getattr(inputs, "dtype", type(inputs)), "a tensor of float32 or float64")
     if inputs.ndim != 2 or inputs.shape[1] == 0:
-        raise refusal("inputs", f"shape {tuple(inputs.shape)}", "shape (rows, features)")
+        raise invalid_argument("inputs", f"shape {tuple(inputs.shape)}", "shape (rows, features)")
     if len(inputs) < batch_size:
-        raise refusal("inputs", f"{len(inputs)} rows", f"at least one batch of {batch_size} rows")
+        raise invalid_argument("inputs", f"{len(inputs)} rows", f"at least one batch of {batch_size} rows")
     if not inputs.isfinite().all():
-        raise refusal("inputs", f"{int((~inputs.isfinite()).sum())} entries that are not finite", "finite entries")
+        raise invalid_argument(
+            "inputs", f"{int((~inputs.isfinite()).sum())} entries that are not finite", "finite entries"
+        )
     return inputs.detach().contiguous()
 
 
 def _checked_targets(targets: Tensor, inputs: Tensor, loss: str) -> tuple[Tensor, int]:
-    """Targets (rows, outputs) in the dtype of the inputs, and the number of outputs, or a refusal."""
+    """Targets (rows, outputs) in the dtype of the inputs, and the number of outputs, or an error."""
     rows = len(inputs)
     if not isinstance(targets, Tensor) or targets.ndim not in (1, 2) or len(targets) != rows:
-        raise refusal("targets", f"shape {tuple(getattr(targets, 'shape', ()))}", f"a tensor with {rows} rows")
+        raise invalid_argument("targets", f"shape {tuple(getattr(targets, 'shape', ()))}", f"a tensor with {rows} rows")
     # Labels get their second axis here, once: outputs (B, 1) minus labels (B,) would be a (B, B) table.
     table = targets.detach().to(inputs.device).reshape(rows, -1)
     if table.is_complex():
-        raise refusal("targets", targets.dtype, "real numbers or class ids")
+        raise invalid_argument("targets", targets.dtype, "real numbers or class ids")
     if loss == "cross_entropy":
         whole_numbers = not (table.is_floating_point() or table.dtype == torch.bool)
         if not whole_numbers or targets.ndim != 1 or table.min() < 0:
-            raise refusal("targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) class ids 0, 1, ...")
+            raise invalid_argument(
+                "targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) class ids 0, 1, ..."
+            )
     elif not (table := table.to(inputs.dtype)).isfinite().all():  # judged in the type in which they are learned
         got = f"{int((~table.isfinite()).sum())} entries that are not finite in {inputs.dtype}"
-        raise refusal("targets", got, "finite entries")
+        raise invalid_argument("targets", got, "finite entries")
     if table.shape[1] == 0 or (table == table[0]).all(dim=0).any():
-        raise refusal("targets", "one value only", "targets that differ between rows")
+        raise invalid_argument("targets", "one value only", "targets that differ between rows")
     outputs = int(table.max()) + 1 if loss == "cross_entropy" else table.shape[1]
     return table.to(inputs.dtype).contiguous(), outputs
 
@@ -249,12 +260,12 @@ def _label_noises(
         if noise is None or noise in noises[:k]:
             continue
         if not callable(getattr(noise, "amplitude", None)) or not callable(getattr(noise, "transform", None)):
-            raise refusal("target_noise", noise, "a noise with transform and amplitude, or None")
+            raise invalid_argument("target_noise", noise, "a noise with transform and amplitude, or None")
         amplitude = torch.tensor([noise.amplitude(deviation) for deviation in deviations], dtype=torch.float64)
         if not amplitude.any():
             continue
         if loss == "cross_entropy":
-            raise refusal("target_noise", noise, "none: class ids have no noise to be added to")
+            raise invalid_argument("target_noise", noise, "none: class ids have no noise to be added to")
         members = np.array([other == noise for other in noises])
         groups.append((noise, members, amplitude.to(targets)))
     return groups

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.bridge.ensembles.streams import INITIAL_WEIGHTS, uniforms
-from neurogames.games.arguments import refusal, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +44,15 @@ class Ensemble:
     def __post_init__(self) -> None:
         if not self.weights or len(self.weights) != len(self.biases):
             got = f"{len(self.weights)} weights and {len(self.biases)} biases"
-            raise refusal("weights, biases", got, "one weight and one bias for every layer, at least one layer")
+            raise invalid_argument(
+                "weights, biases", got, "one weight and one bias for every layer, at least one layer"
+            )
         incoming = self.weights[0].shape[1] if self.weights[0].ndim == 3 else 0
         networks = len(self.weights[0])
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             outgoing = weight.shape[-1]
             if weight.shape != (networks, incoming, outgoing) or bias.shape != (networks, 1, outgoing):
-                raise refusal(
+                raise invalid_argument(
                     f"layer {layer}",
                     f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)}",
                     f"shapes ({networks}, {incoming}, fan_out) and ({networks}, 1, fan_out)",
@@ -101,8 +103,8 @@ class Ensemble:
         True
         """
         if len(self.weights) < 2:
-            raise refusal("layer", layer, "an ensemble with hidden layers")
-        layer = whole("layer", layer, least=0, most=len(self.weights) - 2)
+            raise invalid_argument("layer", layer, "an ensemble with hidden layers")
+        layer = integer("layer", layer, minimum=0, maximum=len(self.weights) - 2)
         return self._run(layer + 1, self._stacked("activations", activations, layer + 1))[-1]
 
     def select(self, index: Sequence[int] | slice | Tensor) -> Ensemble:
@@ -122,7 +124,7 @@ class Ensemble:
         >>> torch.allclose(ensemble.network(1)(inputs), ensemble(inputs)[1])
         True
         """
-        k = whole("k", k, least=0, most=len(self) - 1)
+        k = integer("k", k, minimum=0, maximum=len(self) - 1)
         modules: list[nn.Module] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
             linear = nn.utils.skip_init(nn.Linear, *weight.shape[1:], device=weight.device, dtype=weight.dtype)
@@ -151,11 +153,11 @@ class Ensemble:
         True
         """
         if not models:
-            raise refusal("models", "none", "at least one model")
+            raise invalid_argument("models", "none", "at least one model")
         stacks = [_linear_layers(model) for model in models]
         shapes = {tuple(tuple(linear.weight.shape) for linear in linears) for linears in stacks}
         if len(shapes) != 1:
-            raise refusal("models", f"{len(shapes)} different shapes", "models of one shape")
+            raise invalid_argument("models", f"{len(shapes)} different shapes", "models of one shape")
         layers = list(zip(*stacks, strict=True))
         weights = tuple(torch.stack([linear.weight.detach().T for linear in layer]) for layer in layers)
         biases = tuple(torch.stack([linear.bias.detach()[None] for linear in layer]) for layer in layers)
@@ -167,7 +169,7 @@ class Ensemble:
         shared = values.ndim == 2 and values.shape[1] == width
         if not shared and (values.ndim != 3 or values.shape[0] != len(self) or values.shape[2] != width):
             expected = f"shape (rows, {width}) or ({len(self)}, rows, {width})"
-            raise refusal(name, f"shape {tuple(values.shape)}", expected)
+            raise invalid_argument(name, f"shape {tuple(values.shape)}", expected)
         return values.expand(len(self), *values.shape[-2:])
 
     def _run(self, layer: int, values: Tensor) -> list[Tensor]:
@@ -180,14 +182,14 @@ class Ensemble:
 
 
 def _linear_layers(model: nn.Sequential) -> list[nn.Linear]:
-    """The Linear layers of a plain multilayer perceptron, or a refusal."""
+    """The Linear layers of a plain multilayer perceptron, or an error."""
     modules = list(model)
     kinds = [nn.Linear if position % 2 == 0 else nn.ReLU for position in range(len(modules))]
     fits = len(modules) % 2 == 1 and all(isinstance(m, kind) for m, kind in zip(modules, kinds, strict=True))
     linears = [module for module in modules if isinstance(module, nn.Linear)]
     if not fits or any(linear.bias is None for linear in linears):
         made_of = ", ".join(type(module).__name__ for module in modules)
-        raise refusal("models", made_of, "Linear, ReLU, Linear, ..., Linear with biases")
+        raise invalid_argument("models", made_of, "Linear, ReLU, Linear, ..., Linear with biases")
     return linears
 
 
@@ -219,16 +221,16 @@ def initial_ensemble(
     >>> initial_ensemble((10, 32, 32, 1), seeds=range(3)).widths
     (10, 32, 32, 1)
     """
-    widths = [whole("widths", width, least=1) for width in widths]
+    widths = [integer("widths", width, minimum=1) for width in widths]
     if len(widths) < 2:
-        raise refusal("widths", widths, "numbers of inputs, hidden units and outputs")
+        raise invalid_argument("widths", widths, "numbers of inputs, hidden units and outputs")
     if dtype not in (torch.float32, torch.float64):
-        raise refusal("dtype", dtype, "torch.float32 or torch.float64")
+        raise invalid_argument("dtype", dtype, "torch.float32 or torch.float64")
     given = seeds.tolist() if isinstance(seeds, Tensor) else list(seeds)
     if not given:
-        raise refusal("seeds", "none", "at least one integer")
+        raise invalid_argument("seeds", "none", "at least one integer")
     device = seeds.device if device is None and isinstance(seeds, Tensor) else device
-    given = [whole("seeds", seed, least=-(2**63), most=2**63 - 1) for seed in given]
+    given = [integer("seeds", seed, minimum=-(2**63), maximum=2**63 - 1) for seed in given]
     seeds = torch.tensor(given, device=device)
     weights, biases = [], []
     for layer, (incoming, outgoing) in enumerate(itertools.pairwise(widths)):

@@ -1,6 +1,6 @@
 """What one training step of an ensemble is, and how a device takes it for all networks at once.
 
-The state of K networks is one tensor (K, ...) per layer for weights, biases and the optimiser's two memories. For one
+The state of K networks is one tensor (K, ...) per layer for weights, biases and the optimizer's two memories. For one
 mini-batch of B rows, with hidden activations a_l, outputs z, incoming gradient g_l = dL/da_l, one step is
 
     dL/dz = 2 (z - y) / (B outputs)  or  (softmax(z) - onehot(y)) / B
@@ -31,7 +31,7 @@ class Recipe:
     Args:
         batch_size: rows of a mini-batch; the last one of an epoch may have fewer.
         cross_entropy: loss is cross-entropy over class ids, else mean squared error.
-        adam: optimiser is Adam, else plain SGD.
+        adam: optimizer is Adam, else plain SGD.
         granularity: "unit" (one mask entry per unit for the whole mini-batch), "sample" (one per row and unit), or
             "layer" (one per layer).
         rescale: divide kept gradients by keep.
@@ -83,7 +83,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class EpochSlice:
     """Part of one epoch for some of the networks.
 
     Args:
@@ -92,7 +92,7 @@ class Stretch:
         noise: (some, rows, outputs), what is added to the label at each place of the order; None for nothing.
         begin: (some,) int64, the first mini-batch taken, 0 for the first of the epoch.
         end: (some,) int64, one past the last mini-batch taken.
-        done: optimiser steps that went before the epoch.
+        done: optimizer steps that went before the epoch.
     """
 
     networks: Tensor
@@ -104,7 +104,7 @@ class Stretch:
 
 
 def take_steps(
-    state: State, recipe: Recipe, settings: Settings, inputs: Tensor, targets: Tensor, stretch: Stretch
+    state: State, recipe: Recipe, settings: Settings, inputs: Tensor, targets: Tensor, epoch_slice: EpochSlice
 ) -> Tensor:
     """Take the steps of a stretch for all its networks together, overwriting ``state``.
 
@@ -114,29 +114,29 @@ def take_steps(
         settings: what each network has of its own.
         inputs: (rows, features).
         targets: (rows, outputs), or (rows, 1) class ids as floating numbers.
-        stretch: which steps of which networks.
+        epoch_slice: which steps of which networks.
 
     Returns:
         (some,) float64: sum over the rows seen of the loss before each step, in the order of ``stretch.networks``.
     """
-    losses = torch.zeros(len(stretch.networks), dtype=torch.float64, device=inputs.device)
-    bounds = torch.stack([stretch.begin, stretch.end])
+    losses = torch.zeros(len(epoch_slice.networks), dtype=torch.float64, device=inputs.device)
+    bounds = torch.stack([epoch_slice.begin, epoch_slice.end])
     for begin, end in bounds.unique(dim=1).T.tolist():
-        members = ((stretch.begin == begin) & (stretch.end == end)).nonzero()[:, 0]
-        networks = stretch.networks[members]
+        members = ((epoch_slice.begin == begin) & (epoch_slice.end == end)).nonzero()[:, 0]
+        networks = epoch_slice.networks[members]
         part = _gather(state, networks)
         rates, keeps = settings.rates[networks], settings.keeps[networks]
         seeds, masked = settings.seeds[networks], bool((keeps < 1).any())  # read here: a step must not wait for a GPU
         for batch in range(begin, end):
             places = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
-            rows = stretch.order[members, places]
+            rows = epoch_slice.order[members, places]
             wanted = targets[rows]
-            if stretch.noise is not None:
-                wanted = wanted + stretch.noise[members, places]
-            masks = _masks(recipe, part, seeds, keeps, stretch.done + batch) if masked else ()
+            if epoch_slice.noise is not None:
+                wanted = wanted + epoch_slice.noise[members, places]
+            masks = _masks(recipe, part, seeds, keeps, epoch_slice.done + batch) if masked else ()
             loss, gradients = _backward(part, recipe, inputs[rows], wanted, masks)
             losses[members] += loss * rows.shape[1]
-            _descend(part, recipe, rates, gradients, stretch.done + batch + 1)
+            _descend(part, recipe, rates, gradients, epoch_slice.done + batch + 1)
         _scatter(part, state, networks)
     return losses
 
@@ -200,7 +200,7 @@ def _backward(
 
 
 def _descend(state: State, recipe: Recipe, rates: Tensor, gradients: list[Tensor], step: int) -> None:
-    """One step of the optimiser, each network with its own learning rate; ``step`` counts from 1."""
+    """One step of the optimizer, each network with its own learning rate; ``step`` counts from 1."""
     parameters = [*state.weights, *state.biases]
     if not recipe.adam:
         size = rates.to(gradients[0].dtype)[:, None, None]

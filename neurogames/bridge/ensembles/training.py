@@ -20,17 +20,17 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from neurogames.bridge.ensembles import compiled_steps, stacked_steps
-from neurogames.bridge.ensembles.stacked_steps import Recipe, Settings, State, Stretch
+from neurogames.bridge.ensembles.stacked_steps import EpochSlice, Recipe, Settings, State
 from neurogames.bridge.ensembles.streams import LABELS, ORDER, permutations, uniforms
-from neurogames.bridge.ensembles.targets import TargetNoise
+from neurogames.bridge.feedback.target_noise import TargetNoise
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class TrainingState:
     """What is trained, on what, and how.
 
     Args:
-        state: parameters and optimiser memories; its tensors are overwritten.
+        state: parameters and optimizer memories; its tensors are overwritten.
         recipe: what all networks have in common.
         settings: what each network has of its own.
         inputs: (rows, features).
@@ -52,11 +52,11 @@ class Course:
 
 
 @dataclass(frozen=True, eq=False)
-class Books:
+class TrainingLog:
     """How far each network has come; the arrays are overwritten as training goes on.
 
     Args:
-        taken: (networks,) optimiser steps taken.
+        taken: (networks,) optimizer steps taken.
         alive: (networks,) False once the loss was not finite.
         diverged_in: (networks,) the epoch in which that was, counted from 1, or 0.
         loss_sum: (networks, epochs) sum over the rows seen of the loss before the step.
@@ -70,39 +70,46 @@ class Books:
     rows_seen: NDArray[np.int64]
 
     @staticmethod
-    def opened(planned: NDArray[np.int64], steps_per_epoch: int) -> Books:
+    def opened(planned: NDArray[np.int64], steps_per_epoch: int) -> TrainingLog:
         """Nothing done yet."""
         shape = (len(planned), -(-int(planned.max()) // steps_per_epoch))
         nothing, zeros = np.zeros_like(planned), np.zeros(shape, dtype=np.int64)
-        return Books(nothing, np.ones(len(planned), dtype=bool), nothing.copy(), np.zeros(shape), zeros)
+        return TrainingLog(nothing, np.ones(len(planned), dtype=bool), nothing.copy(), np.zeros(shape), zeros)
 
 
 def advance(
-    course: Course,
-    books: Books,
+    training: TrainingState,
+    log: TrainingLog,
     take_steps: Callable[..., Tensor],
     networks: NDArray[np.int64],
     goal: NDArray[np.int64],
 ) -> Iterator[None]:
     """Train some networks up to their goals, one epoch at a time, the lagging ones first."""
-    per_epoch, rows = course.steps_per_epoch, len(course.inputs)
-    while len(active := networks[books.alive[networks] & (books.taken[networks] < goal[networks])]):
-        epochs = books.taken[active] // per_epoch
+    per_epoch, rows = training.steps_per_epoch, len(training.inputs)
+    while len(active := networks[log.alive[networks] & (log.taken[networks] < goal[networks])]):
+        epochs = log.taken[active] // per_epoch
         epoch = int(epochs.min())
         active = active[epochs == epoch]
-        begin = books.taken[active] - epoch * per_epoch
+        begin = log.taken[active] - epoch * per_epoch
         end = np.minimum(goal[active] - epoch * per_epoch, per_epoch)
         with one_torch_thread():
-            stretch = _stretch(course, active, epoch, begin, end)
-        loss = take_steps(course.state, course.recipe, course.settings, course.inputs, course.targets, stretch)
+            epoch_slice = _epoch_slice(training, active, epoch, begin, end)
+        loss = take_steps(
+            training.state,
+            training.recipe,
+            training.settings,
+            training.inputs,
+            training.targets,
+            epoch_slice,
+        )
         losses = loss.cpu().numpy()
-        books.taken[active] += end - begin
-        books.loss_sum[active, epoch] += losses
-        books.rows_seen[active, epoch] += np.minimum(end * course.recipe.batch_size, rows)
-        books.rows_seen[active, epoch] -= begin * course.recipe.batch_size
+        log.taken[active] += end - begin
+        log.loss_sum[active, epoch] += losses
+        log.rows_seen[active, epoch] += np.minimum(end * training.recipe.batch_size, rows)
+        log.rows_seen[active, epoch] -= begin * training.recipe.batch_size
         lost = active[~np.isfinite(losses)]
-        books.alive[lost] = False
-        books.diverged_in[lost] = epoch + 1
+        log.alive[lost] = False
+        log.diverged_in[lost] = epoch + 1
         yield
 
 
@@ -117,24 +124,28 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _stretch(
-    course: Course, networks: NDArray[np.int64], epoch: int, begin: NDArray[np.int64], end: NDArray[np.int64]
-) -> Stretch:
+def _epoch_slice(
+    training: TrainingState,
+    networks: NDArray[np.int64],
+    epoch: int,
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+) -> EpochSlice:
     """Draw the order of the rows and the noise of the labels of one epoch."""
-    rows, outputs = course.targets.shape
-    device = course.inputs.device
+    rows, outputs = training.targets.shape
+    device = training.inputs.device
     index = torch.from_numpy(networks).to(device)
-    seeds = course.settings.seeds[index]
+    seeds = training.settings.seeds[index]
     noise = None
-    for law, members, amplitude in course.noises:
+    for law, members, amplitude in training.noises:
         mine = torch.from_numpy(members[networks]).to(device)
         if mine.any():
-            draws = uniforms(seeds[mine], LABELS, epoch, (2, rows, outputs), course.inputs.dtype)
+            draws = uniforms(seeds[mine], LABELS, epoch, (2, rows, outputs), training.inputs.dtype)
             noise = draws.new_zeros(len(networks), rows, outputs) if noise is None else noise
             noise[mine] = law.transform(draws[:, 0], draws[:, 1]) * amplitude
     order = permutations(seeds, ORDER, epoch, rows)
     first, last = (torch.from_numpy(limit).to(device) for limit in (begin, end))
-    return Stretch(index, order, noise, first, last, epoch * course.steps_per_epoch)
+    return EpochSlice(index, order, noise, first, last, epoch * training.steps_per_epoch)
 
 
 def backend(device: torch.device, pool: Executor) -> Callable[..., Tensor]:
@@ -144,10 +155,10 @@ def backend(device: torch.device, pool: Executor) -> Callable[..., Tensor]:
     return partial(compiled_steps.take_steps, pool=pool, threads=torch.get_num_threads(), blas=ThreadpoolController())
 
 
-def group_count(course: Course) -> int:
+def group_count(training: TrainingState) -> int:
     """In how many groups networks are trained, so that the draws of an epoch stay small beside the state."""
-    rows, outputs = course.targets.shape
-    count = len(course.settings.seeds)
-    cpu = course.inputs.device.type == "cpu"
-    together = (2**18 if cpu else 2**26) // (rows * (1 + 2 * outputs * bool(course.noises)))
+    rows, outputs = training.targets.shape
+    count = len(training.settings.seeds)
+    cpu = training.inputs.device.type == "cpu"
+    together = (2**18 if cpu else 2**26) // (rows * (1 + 2 * outputs * bool(training.noises)))
     return -(-count // max(together, torch.get_num_threads()))

@@ -1,1 +1,1 @@
-"""Units that take part or stay out: gates on real networks, the games they play, joint training."""
+"""Joint training of weights and participation, and the certificate of its end."""

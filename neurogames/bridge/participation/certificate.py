@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.participation.gate_places import Unit
-from neurogames.bridge.participation.gated_loss import gated_loss
-from neurogames.bridge.participation.gates import insert_gates
-from neurogames.games.arguments import number
+from neurogames._arguments import number
+from neurogames.bridge.gates.gated_loss import gated_loss
+from neurogames.bridge.gates.gates import insert_gates
+from neurogames.bridge.modules.units import Unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ def fee_certificate(
     loss: Callable[[Tensor, Tensor], Tensor],
     data: tuple[Tensor, Tensor],
     *,
-    crowding: float = 0.0,
+    congestion: float = 0.0,
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
 ) -> FeeCertificate:
     """Check a profile of the game U_i = -L(s) - fee_i 1[s_i > 0], in which whoever has left stays away.
 
-    The fee of the units of layer l is price (x_l / x)^crowding, with x_l the share of its units and x the share of all
-    units that take part.
+    The fee of the units of layer l is price (x_l / x)^congestion, with x_l the share of its units and x the share
+    of all units that take part.
 
     It uses nothing of the training but the network, and costs one pass over the rows for each unit that takes part.
 
@@ -62,14 +62,14 @@ def fee_certificate(
         price: the fee >= 0 of a unit in a layer as full as the network as a whole, in units of the loss.
         loss: (outputs, targets) -> mean loss.
         data: inputs (rows, ...) and targets (rows, ...).
-        crowding: how much more the units of fuller layers pay, >= 0; 0: all pay the price.
+        congestion: how much more the units of fuller layers pay, >= 0; 0: all pay the price.
         units: what is gated.
 
     Returns:
         Worths, fees, moves and regret.
 
     Raises:
-        ValueError: if the profile does not fit the model, or the data do not; if price or crowding is below 0.
+        ValueError: if the profile does not fit the model, or the data do not; if price or congestion is below 0.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Identity(), nn.Linear(2, 1, bias=False))
@@ -81,7 +81,7 @@ def fee_certificate(
     (array([1., 0.]), array([ 0., -1.]), 0.5)
     """
     price = number("price", price, "a fee >= 0", lambda value: value >= 0)
-    crowding = number("crowding", crowding, "a number >= 0", lambda value: value >= 0)
+    congestion = number("congestion", congestion, "a number >= 0", lambda value: value >= 0)
     gated_model = copy.deepcopy(model)
     gates = insert_gates(gated_model, units)
     gates.assign(profile)
@@ -96,7 +96,7 @@ def fee_certificate(
     shares, slope = gates.profile(), np.concatenate([part.numpy() for part in slopes])
     present = shares > 0
     fullness = np.bincount(gates.blocks, present) / gates.sizes
-    fee = price * (fullness / max(present.mean(), 1e-12))[gates.blocks] ** crowding
+    fee = price * (fullness / max(present.mean(), 1e-12))[gates.blocks] ** congestion
     # L(x) = L(s) + g (x - s) + h (x - s)^2 / 2 through x = 0 gives h = 2 (worth + g s) / s^2.
     size = np.where(present, shares, 1.0)
     curvature = 2 * (worth + slope * size) / size**2

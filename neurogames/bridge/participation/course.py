@@ -16,21 +16,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neurogames._arguments import invalid_argument, number
+from neurogames.bridge.gates.gate_hooks import GatedProjection
+from neurogames.bridge.gates.gates import Gates, insert_gates
+from neurogames.bridge.modules.stacked_modules import StackedModules, stack_modules
 from neurogames.bridge.participation.certificate import fee_certificate
-from neurogames.bridge.participation.gate_hooks import GatedProjection
-from neurogames.bridge.participation.gates import Gates, insert_gates
-from neurogames.bridge.participation.price_path import FIRST_EXIT, LAST_EXIT, Seats, price_path
+from neurogames.bridge.participation.price_path import FIRST_EXIT, LAST_EXIT, UnitBudget, price_path
 from neurogames.bridge.participation.rules import (
     IncomingWeights,
     PaperCosts,
     RunningCurvature,
-    crowded_fees,
+    congested_fees,
     fee_residual,
 )
-from neurogames.bridge.participation.stacked_modules import StackedModules, stack_modules
 from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.engine.schedules import Parameter, Schedule
-from neurogames.games.arguments import number, refusal
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 _COUNT_EVERY = 4
@@ -42,7 +42,7 @@ class Run:
     """What one run starts from and is charged."""
 
     model: nn.Module
-    price: Parameter | Seats
+    price: Parameter | UnitBudget
     ridge: float
     competition: float
 
@@ -59,11 +59,11 @@ class Course:
     shares: Tensor  # (runs, n), of which the gates among the leaves are views
     curvature: RunningCurvature
     costs: PaperCosts | None
-    prices: tuple[Schedule | Seats, ...]
-    cleared: Tensor  # (runs, 1) the last price that cleared where seats are given, else 0
-    crowding: float
-    rate: Schedule | None  # of the weights; None where the optimiser's does not change
-    optimiser: torch.optim.Adam
+    prices: tuple[Schedule | UnitBudget, ...]
+    cleared: Tensor  # (runs, 1) the last price that cleared where a unit budget is given, else 0
+    congestion: float
+    rate: Schedule | None  # of the weights; None where the optimizer's does not change
+    optimizer: torch.optim.Adam
     loss: Loss
     history: list[dict[str, Tensor]]
 
@@ -76,7 +76,7 @@ class Course:
         units: str | Sequence[str],
         learning_rate: Parameter,
         *,
-        crowding: float = 0.0,
+        congestion: float = 0.0,
         weight_decay: float = 0.0,
     ) -> Course:
         """Stack gated copies of the models."""
@@ -95,7 +95,7 @@ class Course:
         if rule == "paper":
             for name in gates[0].modules:
                 if f"{name}.weight" not in stack.parameters:
-                    raise refusal(
+                    raise invalid_argument(
                         "units", units, "neurons or filters for rule 'paper': heads have no theta of their own"
                     )
             prices = [number("price", run.price, "a number") for run in runs]
@@ -112,9 +112,9 @@ class Course:
             costs=costs,
             prices=tuple(price_path(run.price, rule) for run in runs),
             cleared=shares.new_zeros(len(runs), 1),
-            crowding=crowding,
+            congestion=congestion,
             rate=learning_rate if callable(learning_rate) else None,
-            optimiser=torch.optim.Adam(
+            optimizer=torch.optim.Adam(
                 [value for name, value in leaves.items() if name not in gate_names],
                 lr=0.0 if callable(learning_rate) else _positive(learning_rate),
                 weight_decay=weight_decay,
@@ -126,7 +126,7 @@ class Course:
 
     def price_at(self, done: float) -> Tensor:
         """(runs, 1) prices at a share of training: those given, or the last that cleared."""
-        given = [0.0 if isinstance(price, Seats) else float(price(min(done, 1.0))) for price in self.prices]
+        given = [0.0 if isinstance(price, UnitBudget) else float(price(min(done, 1.0))) for price in self.prices]
         return self.cleared + self.cleared.new_tensor(given)[:, None]
 
     def losses(
@@ -153,14 +153,14 @@ class Course:
         losses = self.losses(inputs, targets, training=True, exchanged=exchanged)
         losses.backward(torch.ones_like(losses))
         if self.rate is not None:
-            self.optimiser.param_groups[0]["lr"] = float(self.rate(done))
+            self.optimizer.param_groups[0]["lr"] = float(self.rate(done))
         with torch.no_grad():
             if self.costs is not None:
                 slopes = torch.cat([self.leaves[name].grad for name in self.gates.parameter_names], dim=-1)
                 self.shares.add_(slopes.view_as(drain).sub_(drain), alpha=participation_rate).clamp_(0, 1)
             elif step % _COUNT_EVERY == 0:
                 self._count(exchanged, len(inputs))
-        self.optimiser.step()
+        self.optimizer.step()
         return losses.detach()
 
     def _gates_by_row(self, rows: int) -> dict[str, Tensor]:
@@ -185,10 +185,10 @@ class Course:
     def decide(self, done: float) -> None:
         """Let units leave, for good, in the order of the least price that is too high for them, few at a time.
 
-        Where the price is given, those leave for whom it is too high; where seats are, as many as have none, and the
-        price is the last that one of these would have paid. Units that stand in for each other are each worth little
-        while the others stay. Leaving one after another they are worth more in the end; all at once they would leave
-        together.
+        Where the price is given, those leave for whom it is too high; where a unit budget is, as many as are above it,
+        and the price is the last that one of these would have paid. Units that stand in for each other are each worth
+        little while the others stay. Leaving one after another they are worth more in the end; all at once they would
+        leave together.
         """
         if self.costs is not None or not FIRST_EXIT <= done < LAST_EXIT:
             return
@@ -198,8 +198,8 @@ class Course:
         ranked, order = bids.sort(dim=1, stable=True)
         count, unwilling = taking_part.sum(dim=1).tolist(), (bids < self.price_at(done)).sum(dim=1).tolist()
         for run, price in enumerate(self.prices):
-            if isinstance(price, Seats):
-                leaving = max(count[run] - price.open_at(done, self.gates.n_players), 0)
+            if isinstance(price, UnitBudget):
+                leaving = max(count[run] - price.units_at(done, self.gates.n_players), 0)
                 if leaving:
                     self.cleared[run] = ranked[run, leaving - 1]
             else:
@@ -208,7 +208,7 @@ class Course:
 
     def _fees(self, price: Tensor) -> Tensor:
         """(runs, n) what the units pay for taking part at prices (runs, 1)."""
-        return crowded_fees(price, self.shares > 0, self.gates.sizes, self.crowding)
+        return congested_fees(price, self.shares > 0, self.gates.sizes, self.congestion)
 
     @functools.cached_property
     def _incoming(self) -> IncomingWeights:
@@ -228,7 +228,7 @@ class Course:
 
     def note(self, loss: Tensor, inputs: Tensor, targets: Tensor, done: float) -> None:
         """Write down how the runs stand after an epoch of mean loss (runs,)."""
-        residual, unsettled = self.check(inputs, targets, done)
+        residual, fraction_off_best_response = self.check(inputs, targets, done)
         price = self.price_at(done).squeeze(1)
         self.history.append(
             {
@@ -236,12 +236,12 @@ class Course:
                 "loss": loss,
                 "price": price,
                 "residual": residual,
-                "unsettled": unsettled,
+                "fraction_off_best_response": fraction_off_best_response,
             }
         )
 
     def check(self, inputs: Tensor, targets: Tensor, done: float) -> tuple[Tensor, Tensor]:
-        """Residual and share of unsettled units, each (runs,)."""
+        """Residual and share of fraction_off_best_response units, each (runs,)."""
         gates = [self.leaves[name] for name in self.gates.parameter_names]
         slopes = torch.autograd.grad(self.losses(inputs, targets, training=False).sum(), gates)
         with torch.no_grad():
@@ -268,12 +268,12 @@ class Course:
             models.append(module)
             price, finite = record["price"][-1, run], np.isfinite(record["loss"][-1, run])
             certificate = None
-            charged = price > 0 or isinstance(self.prices[run], Seats)  # dead units leave at a price of 0
+            charged = price > 0 or isinstance(self.prices[run], UnitBudget)  # dead units leave at a price of 0
             if self.costs is None and charged and finite:
                 profile = record["participation"][-1, run]
                 data = inputs, targets
                 certificate = fee_certificate(
-                    module, profile, price, self.loss, data, crowding=self.crowding, units=self.units
+                    module, profile, price, self.loss, data, congestion=self.congestion, units=self.units
                 )
             certificates.append(certificate)
             residual = record["residual"][-1, run] if certificate is None else certificate.residual

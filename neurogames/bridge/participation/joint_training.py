@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neurogames._arguments import integer, invalid_argument, number
+from neurogames.bridge.modules.stacked_modules import same_architecture
 from neurogames.bridge.participation.course import Course, Loss, Run
-from neurogames.bridge.participation.price_path import LEAST_STEPS, Seats
-from neurogames.bridge.participation.stacked_modules import same_architecture
+from neurogames.bridge.participation.price_path import LEAST_STEPS, UnitBudget
 from neurogames.bridge.participation.training_result import ParticipationTraining
 from neurogames.engine.schedules import Parameter
-from neurogames.games.arguments import number, refusal, whole
 
 _DECISIONS = 200
 
@@ -34,10 +34,10 @@ def train_participation(
     *,
     loss: Loss = nn.functional.cross_entropy,
     rule: Literal["equilibrium", "paper"] = "equilibrium",
-    price: Parameter | Seats | Sequence[Parameter | Seats] = 0.0,
+    price: Parameter | UnitBudget | Sequence[Parameter | UnitBudget] = 0.0,
     ridge: float | Sequence[float] = 0.0,
     competition: float | Sequence[float] = 0.0,
-    crowding: float = 0.0,
+    congestion: float = 0.0,
     units: str | Sequence[str] = ("neurons", "filters"),
     epochs: int = 20,
     batch_size: int = 128,
@@ -48,7 +48,7 @@ def train_participation(
     tolerance: float = 0.05,
     rng: torch.Generator,
     on_epoch: Callable[[int, Callable[[Tensor], Tensor]], object] | None = None,
-    progress: Callable[[float], object] | None = None,
+    on_progress: Callable[[float], object] | None = None,
 ) -> ParticipationTraining:
     """Train the weights by Adam on the loss, and the participation of units by a rule.
 
@@ -61,14 +61,14 @@ def train_participation(
         rule: "equilibrium" (units pay a fee and leave when it exceeds their worth) or "paper" (arXiv 2512.22106 as
             printed); see ``rules``.
         price: "equilibrium": the fee in units of the loss; a number p means ``rising_price(p)``, a schedule is taken
-            as it is; ``Seats(k)`` is the price that clears when k units may stay. Units may leave between 5 and 50 % of
-            training, the least worth first, at one of 200 decisions (under a given price at most a tenth of them at
-            each); the other half is for those who stay. "paper": gamma. One for all, or one per run; price 0 without
-            ridge is plain training.
+            as it is; ``UnitBudget(k)`` is the price that clears when k units may stay. Units may leave between 5 and
+            50 % of training, the least worth first, at one of 200 decisions (under a given price at most a tenth of
+            them at each); the other half is for those who stay. "paper": gamma. One for all, or one per run; price 0
+            without ridge is plain training.
         ridge: "paper" only: beta >= 0, one for all or one per run.
         competition: "paper" only: eta, one for all or one per run.
-        crowding: "equilibrium" only, >= 0: by what power of its layer's fullness a unit pays more than the price, or
-            less: price (x_l / x)^crowding, x_l the share of its layer and x of all units that take part; 0: all pay
+        congestion: "equilibrium" only, >= 0: by what power of its layer's fullness a unit pays more than the price, or
+            less: price (x_l / x)^congestion, x_l the share of its layer and x of all units that take part; 0: all pay
             the price.
         units: what is gated, as in :func:`neurogames.bridge.insert_gates`.
         epochs: passes over the rows; an incomplete last batch is left out, as its curvature would have another scale.
@@ -82,7 +82,7 @@ def train_participation(
         rng: source of the order of the rows.
         on_epoch: called after each epoch with its number, from 1, and a function that gives the outputs
             (runs, rows, ...) of the gated networks for inputs (rows, ...).
-        progress: called with the share of steps done.
+        on_progress: called with the share of steps done.
 
     Returns:
         The trained networks, their participation over time, residuals and status.
@@ -102,10 +102,10 @@ def train_participation(
     Reference: Pruning as a Game, arXiv 2512.22106, eq. 16-18 for "paper".
     """
     runs = _checked_runs(models, price, ridge, competition, rule)
-    crowding = number("crowding", crowding, "a number >= 0", lambda value: value >= 0)
+    congestion = number("congestion", congestion, "a number >= 0", lambda value: value >= 0)
     weight_decay = number("weight_decay", weight_decay, "a number >= 0", lambda value: value >= 0)
-    if rule == "paper" and crowding != 0:
-        raise refusal("crowding", crowding, "0: it belongs to rule 'equilibrium'")
+    if rule == "paper" and congestion != 0:
+        raise invalid_argument("congestion", congestion, "0: it belongs to rule 'equilibrium'")
     _check_data(runs[0].model, inputs, targets, loss)
     at_once = _runs_at_once(len(runs), inputs.device)
     courses = [
@@ -115,23 +115,23 @@ def train_participation(
             rule,
             units,
             learning_rate,
-            crowding=crowding,
+            congestion=congestion,
             weight_decay=weight_decay,
         )
         for first in range(0, len(runs), at_once)
     ]
-    epochs, batch_size = whole("epochs", epochs, least=1), whole("batch_size", batch_size, least=1)
+    epochs, batch_size = integer("epochs", epochs, minimum=1), integer("batch_size", batch_size, minimum=1)
     if len(inputs) < batch_size:
-        raise refusal("inputs", f"{len(inputs)} rows", f"at least one batch of {batch_size} rows")
-    check = slice(0, whole("check_rows", check_rows, least=1))
+        raise invalid_argument("inputs", f"{len(inputs)} rows", f"at least one batch of {batch_size} rows")
+    check = slice(0, integer("check_rows", check_rows, minimum=1))
     number("participation_rate", participation_rate, "a rate > 0", lambda value: value > 0)
     number("tolerance", tolerance, "a tolerance > 0", lambda value: value > 0)
     if not isinstance(rng, torch.Generator):
-        raise refusal("rng", rng, "a torch.Generator")
+        raise invalid_argument("rng", rng, "a torch.Generator")
     steps = len(inputs) // batch_size
     decisions = max(1, epochs * steps // _DECISIONS)
     for run in runs:
-        _check_seats(run, courses[0].gates.n_players, epochs * steps)
+        _check_unit_budget(run, courses[0].gates.n_players, epochs * steps)
 
     def outputs(rows: Tensor) -> Tensor:
         return torch.cat([course.stack(rows) for course in courses])
@@ -148,9 +148,9 @@ def train_participation(
                     total += course.step(inputs[rows], targets[rows], done, number_of_step, participation_rate)
                     if number_of_step % decisions == 0:
                         course.decide(done)
-                    if progress is not None:
+                    if on_progress is not None:
                         taken = (epoch * len(courses) + place) * steps + step + 1
-                        progress(taken / (epochs * len(courses) * steps))
+                        on_progress(taken / (epochs * len(courses) * steps))
                 course.note(total / steps, inputs[check], targets[check], (epoch + 1) / epochs)
             if on_epoch is not None:
                 on_epoch(epoch + 1, outputs)
@@ -166,9 +166,9 @@ def _runs_at_once(runs: int, device: torch.device) -> int:
 def _checked_runs(
     models: nn.Module | Sequence[nn.Module], price: Any, ridge: Any, competition: Any, rule: str
 ) -> list[Run]:
-    """One entry for each run, or a refusal."""
+    """One entry for each run, or an error."""
     if rule not in ("equilibrium", "paper"):
-        raise refusal("rule", rule, "'equilibrium' or 'paper'")
+        raise invalid_argument("rule", rule, "'equilibrium' or 'paper'")
     given = {
         "models": [models] if isinstance(models, nn.Module) else list(models),
         "price": _listed(price),
@@ -178,25 +178,27 @@ def _checked_runs(
     runs = max(map(len, given.values()))
     for name, values in given.items():
         if len(values) not in (1, runs):
-            raise refusal(name, f"{len(values)} values", f"one value, or one for each of {runs} runs")
+            raise invalid_argument(name, f"{len(values)} values", f"one value, or one for each of {runs} runs")
         if name in ("ridge", "competition"):
             for value in values:
                 least = 0.0 if name == "ridge" else -np.inf
                 number(name, value, f"a number >= {least}", lambda got, least=least: got >= least)
                 if rule == "equilibrium" and value != 0:
-                    raise refusal(name, value, "0: it is a cost of rule 'paper'")
+                    raise invalid_argument(name, value, "0: it is a cost of rule 'paper'")
         given[name] = values * (runs // len(values))
     same_architecture(given["models"])
     return [Run(*values) for values in zip(*given.values(), strict=True)]
 
 
-def _check_seats(run: Run, n_units: int, steps: int) -> None:
-    """Refuse seats that cannot be filled, or not in time."""
-    if isinstance(run.price, Seats):
+def _check_unit_budget(run: Run, n_units: int, steps: int) -> None:
+    """Refuse a unit budget above the number of units, or one that cannot be reached in time."""
+    if isinstance(run.price, UnitBudget):
         if run.price.units > n_units:
-            raise refusal("price", run.price, f"at most {n_units} seats, one for each unit")
+            raise invalid_argument("price", run.price, f"at most the {n_units} units there are")
         if steps < LEAST_STEPS:
-            raise refusal("epochs", f"{steps} steps in all", f"at least {LEAST_STEPS} steps for a price that clears")
+            raise invalid_argument(
+                "epochs", f"{steps} steps in all", f"at least {LEAST_STEPS} steps for a price that clears"
+            )
 
 
 def _joined(parts: Sequence[ParticipationTraining]) -> ParticipationTraining:
@@ -226,11 +228,13 @@ def _check_data(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -
     """Refuse data that the model or the loss cannot read, before any work."""
     for name, value in (("inputs", inputs), ("targets", targets)):
         if not isinstance(value, Tensor) or value.ndim == 0 or len(value) == 0:
-            raise refusal(name, getattr(value, "shape", type(value).__name__), "a tensor with rows")
+            raise invalid_argument(name, getattr(value, "shape", type(value).__name__), "a tensor with rows")
         if value.is_floating_point() and not value.isfinite().all():
-            raise refusal(name, f"{int((~value.isfinite()).sum())} entries that are not finite", "finite entries")
+            raise invalid_argument(
+                name, f"{int((~value.isfinite()).sum())} entries that are not finite", "finite entries"
+            )
     if len(inputs) != len(targets):
-        raise refusal("targets", f"{len(targets)} rows", f"{len(inputs)} rows, one for each of inputs")
+        raise invalid_argument("targets", f"{len(targets)} rows", f"{len(inputs)} rows, one for each of inputs")
     trial = copy.deepcopy(model).eval()
     with torch.no_grad():
         try:
@@ -238,15 +242,17 @@ def _check_data(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -
             value = loss(outputs, targets[:2])
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
             why = str(error).splitlines()[0]
-            raise refusal(
+            raise invalid_argument(
                 "inputs and targets",
                 f"shapes {tuple(inputs.shape)} and {tuple(targets.shape)} ({why})",
                 "rows that the model and the loss take",
             ) from None
     if outputs.ndim == 0 or len(outputs) != len(inputs[:2]):
-        raise refusal("models", f"outputs of shape {tuple(outputs.shape)} for 2 rows", "one output for each row")
+        raise invalid_argument(
+            "models", f"outputs of shape {tuple(outputs.shape)} for 2 rows", "one output for each row"
+        )
     if value.ndim:
-        raise refusal("loss", f"an answer of shape {tuple(value.shape)}", "the mean over the rows, one number")
+        raise invalid_argument("loss", f"an answer of shape {tuple(value.shape)}", "the mean over the rows, one number")
 
 
 def _listed(value: Any) -> list[Any]:

@@ -11,15 +11,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.engine.schedules import Parameter, Schedule, constant
-from neurogames.games.arguments import number, refusal, whole
 
 FIRST_EXIT, LAST_EXIT = 0.05, 0.5
 """Shares of training between which units may leave."""
 LEAST_STEPS = 40
-"""Steps below which there may be no decision between the last seat taken away and the last exit."""
+"""Steps below which there may be no decision between the moment the budget is reached and the last exit."""
 _FULL_PRICE, _FIRST_SHARE = 0.45, 1e-3
-_ALL_SEATED = 0.47
+_BUDGET_REACHED = 0.47
 
 
 def rising_price(price: float) -> Schedule:
@@ -34,11 +34,12 @@ def rising_price(price: float) -> Schedule:
 
 
 @dataclass(frozen=True)
-class Seats:
+class UnitBudget:
     """As a price: the one that clears when so many units may stay.
 
-    Seats are taken away one after another. At every decision the price is the least at which those without a seat would
-    leave, by their worths and the fullness of their layers before. Worths change with the weights, so that it may fall.
+    The budget falls from all units to ``units``. At every decision the price is the least at which the units beyond it
+    would leave, by their worths and the fullness of their layers before. Worths change with the weights, so
+    that it may fall.
 
     Args:
         units: how many units of the network stay, at least 1.
@@ -46,7 +47,7 @@ class Seats:
     Raises:
         ValueError: if ``units`` is not a whole number of at least 1.
 
-    >>> [Seats(10).open_at(x, 1000) for x in (0.0, 0.05, 0.26, 0.47, 1.0)]
+    >>> [UnitBudget(10).units_at(x, 1000) for x in (0.0, 0.05, 0.26, 0.47, 1.0)]
     [1000, 1000, 100, 10, 10]
     """
 
@@ -54,19 +55,19 @@ class Seats:
 
     def __post_init__(self) -> None:
         """Refuse a number of units that is none."""
-        whole("units", self.units, least=1)
+        integer("units", self.units, minimum=1)
 
-    def open_at(self, done: float, n_units: int) -> int:
+    def units_at(self, done: float, n_units: int) -> int:
         """How many of n units may still take part at a share x of training, n (units / n)^((x - 0.05) / 0.42)."""
-        u = min(max((done - FIRST_EXIT) / (_ALL_SEATED - FIRST_EXIT), 0.0), 1.0)
+        u = min(max((done - FIRST_EXIT) / (_BUDGET_REACHED - FIRST_EXIT), 0.0), 1.0)
         return round(n_units * (self.units / n_units) ** u)
 
 
-def price_path(price: Parameter | Seats, rule: str) -> Schedule | Seats:
-    """A price as a schedule, or as the number of seats: under the equilibrium rule a number rises to its height."""
-    if isinstance(price, Seats):
+def price_path(price: Parameter | UnitBudget, rule: str) -> Schedule | UnitBudget:
+    """A price as a schedule, or as the unit budget: under the equilibrium rule a number rises to its height."""
+    if isinstance(price, UnitBudget):
         if rule != "equilibrium":
-            raise refusal("price", price, "a number for rule 'paper'")
+            raise invalid_argument("price", price, "a number for rule 'paper'")
         return price
     if callable(price):
         return price

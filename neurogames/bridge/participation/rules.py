@@ -12,7 +12,7 @@ any cost makes 0 the best response of all.
 
 **Equilibrium** (ours): all share one interest, the loss, and whoever takes part pays a fee,
 
-    U_i = -L(s, theta) - fee_l 1[s_i > 0],        fee_l = price (x_l / x)^crowding,
+    U_i = -L(s, theta) - fee_l 1[s_i > 0],        fee_l = price (x_l / x)^congestion,
 
 with x_l the share of the units of layer l that take part, and x that of all units: whoever stands in a layer that has
 emptied less than the network pays more than the price. The fee is counted in units of the loss. A price per unit of
@@ -27,7 +27,7 @@ with the empirical Fisher curvature h_i, the mean over the rows r of the squared
 weights decay, rest is at g_i = -decay |theta_i|^2; that small slope is not counted. The price is given, or it is what
 clears when so many may stay (``price_path``).
 
-With crowding 0 this is an exact potential game: -L - price #{i: s_i > 0} rises by what the mover gains. Otherwise the
+With congestion 0 this is an exact potential game: -L - price #{i: s_i > 0} rises by what the mover gains. Otherwise the
 fee of one layer depends on who stays in the others, and there is no such potential; that nobody gains by leaving is
 certified in both.
 """
@@ -58,7 +58,7 @@ class IncomingWeights:
 
     def squares(self) -> Tensor:
         """(runs, n) |theta_i|^2, n units in all."""
-        # The first layer is read last: an optimiser ends with the last one, and a forward pass begins with the first.
+        # The first layer is read last: an optimizer ends with the last one, and a forward pass begins with the first.
         norms = [torch.linalg.vector_norm(weight, dim=2) for weight in reversed(self.weights)]
         return torch.cat(norms[::-1], dim=1).square_().add_(torch.cat(self.biases, dim=1).square_())
 
@@ -131,24 +131,24 @@ class RunningCurvature:
         return self._sum / max(self._weight, 1e-12)
 
 
-def crowded_fees(price: Tensor, taking_part: Tensor, sizes: Sequence[int], crowding: float) -> Tensor:
-    """What each unit pays for taking part, price (x_l / x)^crowding, (runs, n).
+def congested_fees(price: Tensor, taking_part: Tensor, sizes: Sequence[int], congestion: float) -> Tensor:
+    """What each unit pays for taking part, price (x_l / x)^congestion, (runs, n).
 
     Args:
         price: (runs, 1).
         taking_part: (runs, n), true for units that take part.
         sizes: units of each layer, n in all.
-        crowding: 0 for one fee for all, more for a fee that evens out the layers.
+        congestion: 0 for one fee for all, more for a fee that evens out the layers.
 
     >>> stay = torch.tensor([[True, True, True, True, False, True]])
-    >>> crowded_fees(torch.tensor([[0.5]]), stay, (4, 2), 1.0)
+    >>> congested_fees(torch.tensor([[0.5]]), stay, (4, 2), 1.0)
     tensor([[0.6000, 0.6000, 0.6000, 0.6000, 0.3000, 0.3000]])
     """
     present = taking_part.to(price)
     parts = present.split(list(sizes), dim=1)
     fullness = torch.cat([part.mean(dim=1, keepdim=True).expand_as(part) for part in parts], dim=1)
     mean = present.mean(dim=1, keepdim=True).clamp(min=torch.finfo(price.dtype).tiny)
-    return price * (fullness / mean) ** crowding
+    return price * (fullness / mean) ** congestion
 
 
 def fee_residual(slope: Tensor, curvature: Tensor, shares: Tensor, fee: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.pruning.channels import LAYERS, Flow, Step, number_rows, restrict
 from neurogames.bridge.pruning.following import FollowError, follow
-from neurogames.games.arguments import refusal
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
@@ -76,11 +76,11 @@ def cut_out(
         try:
             flow = follow(model, inputs, rows, {places[name]: torch.from_numpy(mask) for name, mask in silent.items()})
         except FollowError as error:
-            raise refusal("model", str(error), "a model whose channels can be followed") from error
+            raise invalid_argument("model", str(error), "a model whose channels can be followed") from error
         for name in silent:
             if flow.odd & {name, places[name]} and (shares[name] != 1).any():
                 got = f"weights of {name!r} that are used by themselves"
-                raise refusal("model", got, "units that are reached by calling their module only")
+                raise invalid_argument("model", got, "units that are reached by calling their module only")
         flow.blocked.update(fixed)
         if stuck := _stuck(flow, silent, units):
             for label, why in stuck.items():
@@ -102,7 +102,9 @@ def cut_out(
             break
         name, labels = hindrance
         if not len(labels):
-            raise refusal("model", f"an operation {name} that changes", "a model whose channels can be followed")
+            raise invalid_argument(
+                "model", f"an operation {name} that changes", "a model whose channels can be followed"
+            )
         fixed.update(dict.fromkeys(labels.tolist(), f"{name} holds its number of channels fixed"))
     for label, why in held.items():
         name, index = units[label]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.pruning.channels import Flow, Step, is_plain, swapped, tensors_in
 from neurogames.bridge.pruning.known_tensors import KnownTensors
 from neurogames.bridge.pruning.operations import CONVOLUTIONS, MAPS, MOVES, VALUES, operation_name
@@ -27,7 +28,6 @@ from neurogames.bridge.pruning.rules import (
     stop,
 )
 from neurogames.bridge.pruning.work import evaluating
-from neurogames.games.arguments import refusal
 
 
 class FollowError(RuntimeError):
@@ -60,7 +60,9 @@ def follow(model: nn.Module, inputs: tuple[Any, ...], rows: Mapping[str, Tensor]
     (tensor([1, 2]), tensor([0.5000,    nan]))
     """
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
-        raise refusal("model", "a scripted module", "a module that runs in Python, so that channels can be followed")
+        raise invalid_argument(
+            "model", "a scripted module", "a module that runs in Python, so that channels can be followed"
+        )
     flow = Flow(rows)
     known = KnownTensors(model, flow, silent)
     follower = _Follower(known)
@@ -73,7 +75,7 @@ def follow(model: nn.Module, inputs: tuple[Any, ...], rows: Mapping[str, Tensor]
         raise FollowError(flow, why) from why
     outputs = tuple(tensors_in(flow.output))
     if not outputs or not is_plain(flow.output):
-        raise refusal(
+        raise invalid_argument(
             "model", f"an output of type {type(flow.output).__name__}", "tensors, or tuples, lists or dicts of them"
         )
     for tensor in outputs:
@@ -107,7 +109,9 @@ class _Follower(TorchFunctionMode):
                 flow.odd.update(known.owners(tensors))
             return result
         if VALUES.fullmatch(getattr(func, "__name__", "")):
-            self.refused = refusal("model", f"{name}() of values that depend on the input", "no branch on values")
+            self.refused = invalid_argument(
+                "model", f"{name}() of values that depend on the input", "no branch on values"
+            )
             raise self.refused
         inputs = tuple(known.labels(tensor) for tensor in (tensors[:1] if reads else tracked))
         # Looked up before an operation in place makes the tensors others.

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.participation.gates import Gates, insert_gates
-from neurogames.games.arguments import whole
+from neurogames._arguments import integer
+from neurogames.bridge.gates.gates import Gates, insert_gates
 
 
 def magnitude_importance(model: nn.Module, units: str | Sequence[str] = ("neurons", "filters")) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ def taylor_importance(
     arXiv 1611.06440, eq. 7 and 8 (there on feature maps, whose slope times value is the slope of their gate).
     """
     inputs, targets = data
-    whole("rows of data", len(inputs), least=1)
+    integer("rows of data", len(inputs), minimum=1)
     gates: Gates = insert_gates(copy.deepcopy(model).eval(), units)
     shares = gates.parameters()
     total = [torch.zeros_like(share) for share in shares]

@@ -1,13 +1,13 @@
 """Pruning: the units that hardly take part leave the network, which becomes a smaller dense one.
 
 A profile gives every unit (neuron, filter) its share s_i in [0, 1], which multiplies its output. Units with a share
-below a bound count as 0 and leave: the row of their own weights, their entries in the norm behind, and the columns of
-whoever reads them. The shares of the others are multiplied into the weights. The function is that of the gated network
-in evaluation mode, and every result carries the measured difference.
+below a threshold count as 0 and leave: the row of their own weights, their entries in the norm behind, and the
+columns of whoever reads them. The shares of the others are multiplied into the weights. The function is that of the
+gated network in evaluation mode, and every result carries the measured difference.
 
 - A unit that is silent may still leave a constant behind (sigmoid(0) = 1/2): it goes into the bias of the reader.
-- Channels that meet in a residual sum, or are moved together, leave together or not at all. A unit below the bound that
-  cannot leave is ``pinned``: it stays, multiplied by its own share.
+- Channels that meet in a residual sum, or are moved together, leave together or not at all. A unit below the threshold
+  that cannot leave is ``pinned``: it stays, multiplied by its own share.
 - A channel that nobody hears any more, since a silent gate stands behind it, leaves with that gate's unit, whatever its
   own share (a convolution in front of a silent depthwise one).
 - No layer is emptied: torch has no convolution, norm or pooling over 0 channels. The unit with the largest share stays
@@ -28,11 +28,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from neurogames.bridge.participation.gates import Gates, insert_gates, present_gates
+from neurogames._arguments import invalid_argument, number, numbers
+from neurogames.bridge.gates.gates import Gates, insert_gates, present_gates
 from neurogames.bridge.pruning.channels import swapped, tensors_in
 from neurogames.bridge.pruning.cutting import cut_out
 from neurogames.bridge.pruning.work import as_arguments, count_parameters, evaluating, multiply_adds, refuse_inputs
-from neurogames.games.arguments import number, numbers, refusal
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Pruned:
         model: the smaller dense model, without gates, in the modes of the original.
         kept: indices of the units that stayed, by name of module.
         removed: number of units that left, by name of module.
-        pinned: why a unit below the bound had to stay, by name of module and index.
+        pinned: why a unit below the threshold had to stay, by name of module and index.
         parameters: number of parameters before and after.
         multiply_adds: multiply-adds of a run on the example inputs, before and after.
         difference: largest absolute difference to the gated network on the example inputs, whose removed units have
@@ -64,7 +64,7 @@ def prune(
     profile: ArrayLike | Mapping[str, ArrayLike],
     example_inputs: Tensor | tuple[Any, ...],
     *,
-    below: float = 0.01,
+    threshold: float = 0.01,
 ) -> Pruned:
     """Remove the units with small shares and fold the other shares into the weights.
 
@@ -73,7 +73,7 @@ def prune(
         profile: (n,) shares in [0, 1], in the order of the model's gates, or else of those that ``insert_gates(model)``
             makes; or shares (units,) by name of module. Modules that are not named keep their present shares.
         example_inputs: an input of the model, or a tuple of its positional arguments; a small batch will do.
-        below: units with a smaller share leave.
+        threshold: units with a smaller share leave.
 
     Returns:
         The smaller model, with its certificate.
@@ -87,7 +87,7 @@ def prune(
     >>> result.model[0], result.kept["0"], result.parameters, result.difference < 1e-5
     (Linear(in_features=3, out_features=2, bias=True), array([0, 2]), (21, 11), True)
     """
-    below = number("below", below, "a share in [0, 1]", lambda share: 0 <= share <= 1)
+    threshold = number("threshold", threshold, "a share in [0, 1]", lambda share: 0 <= share <= 1)
     inputs = as_arguments(example_inputs)
     try:
         _run(model, inputs)
@@ -99,7 +99,7 @@ def prune(
     assert present is not None
     _give_weights(folded, present.places)
     present.remove(fold=True)
-    silent = {name: share < below for name, share in shares.items()}
+    silent = {name: share < threshold for name, share in shares.items()}
     heads = {name: silent.pop(name) for name in gates.modules if _is_attention(gates.model, name)}
     places = dict(zip(gates.modules, gates.places, strict=True))
     cut = cut_out(folded, inputs, silent, shares, places)
@@ -137,13 +137,15 @@ def _gated(
         shares = gates.split(gates.profile().clip(0.0, 1.0))
         for name, part in profile.items():
             if name not in shares:
-                raise refusal("profile", f"shares of {name!r}", f"shares of {', '.join(map(repr, gates.modules))}")
+                raise invalid_argument(
+                    "profile", f"shares of {name!r}", f"shares of {', '.join(map(repr, gates.modules))}"
+                )
             expected = f"{len(shares[name])} shares in [0, 1]"
             values = numbers(f"profile[{name!r}]", part, expected)
             if values.shape != shares[name].shape:
-                raise refusal(f"profile[{name!r}]", f"shape {values.shape}", expected)
+                raise invalid_argument(f"profile[{name!r}]", f"shape {values.shape}", expected)
             if not ((values >= 0) & (values <= 1)).all():
-                raise refusal(f"profile[{name!r}]", f"values from {values.min()} to {values.max()}", expected)
+                raise invalid_argument(f"profile[{name!r}]", f"values from {values.min()} to {values.max()}", expected)
             shares[name] = values.copy()
     gates.assign(np.concatenate(list(shares.values())))
     return gates, shares

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurogames.games.arguments import refusal, whole
+from neurogames._arguments import integer, invalid_argument
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -85,7 +85,7 @@ def measured_speed(
     >>> measured_speed(model, model, torch.ones(2, 4)) > 0
     True
     """
-    repeats = whole("repeats", repeats, least=1)
+    repeats = integer("repeats", repeats, minimum=1)
     arguments = as_arguments(inputs)
     seconds: tuple[list[float], list[float]] = ([], [])
     with evaluating(before), evaluating(after), torch.no_grad():
@@ -112,7 +112,7 @@ def refuse_inputs(inputs: tuple[Any, ...], error: Exception) -> ValueError:
     """Build the error for example inputs that a model does not accept."""
     shapes = [tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in inputs]
     why = f"{type(error).__name__}: {error}".splitlines()[0]
-    return refusal("example_inputs", f"{shapes} ({why})", "inputs that the model accepts")
+    return invalid_argument("example_inputs", f"{shapes} ({why})", "inputs that the model accepts")
 
 
 @contextmanager

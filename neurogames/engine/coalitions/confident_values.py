@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.engine.coalitions.paired_design import least_draws
 from neurogames.engine.coalitions.transforms import Vector
 from neurogames.engine.coalitions.valuation import Values, required
 from neurogames.engine.coalitions.values import shapley
-from neurogames.games.arguments import number, refusal, whole
 from neurogames.games.coalition import CoalitionGame
 
 _FIRST_STAGE = 2.0  # times the least that the regression needs
@@ -66,15 +66,15 @@ def shapley_until(
     """
     n = game.n_players
     if (half_width is None) == (top is None):
-        raise refusal("half_width, top", (half_width, top), "exactly one of them")
+        raise invalid_argument("half_width, top", (half_width, top), "exactly one of them")
     if half_width is not None:
         number("half_width", half_width, "a number > 0", lambda value: value > 0)
     if top is not None:
-        whole("top", top, least=1, most=max(1, n - 1))
+        integer("top", top, minimum=1, maximum=max(1, n - 1))
     number("confidence", confidence, "a probability in (0, 1)", lambda value: 0 < value < 1)
     required(rng)
     least = min(2 * int(least_draws(n).sum()), 1 << n) if n > 1 else 2
-    whole("max_budget", max_budget, least=least)
+    integer("max_budget", max_budget, minimum=least)
     values, variance, spent, stage = np.zeros(n), np.zeros(n), 0, 0
     budget = min(int(_FIRST_STAGE * least), max_budget)
     while True:
@@ -152,7 +152,7 @@ def split_half(game: CoalitionGame, budget: int, *, top: int, rng: np.random.Gen
     >>> found.overlap, found.rank_correlation > 0.8
     (1.0, True)
     """
-    whole("top", top, least=1, most=game.n_players)
+    integer("top", top, minimum=1, maximum=game.n_players)
     required(rng)
     first, second = (shapley(game, budget // 2, rng=rng) for _ in range(2))
     best = [set(np.argsort(-half.values, kind="stable")[:top].tolist()) for half in (first, second)]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import invalid_argument, numbers
 from neurogames.engine.coalitions.lexicographic import minimise_lexicographically, normalise
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_table, subset_sums
-from neurogames.games.arguments import numbers, refusal
 from neurogames.games.coalition import CoalitionGame
 
 
@@ -76,11 +76,11 @@ def core_violation(game: CoalitionGame, allocation: ArrayLike) -> CoreViolation:
     >>> violation.excess, violation.coalition[1]
     (array([0.  , 0.25]), array([ True,  True, False]))
     """
-    table = grounded_table(game)
+    table = zero_normalized_table(game)
     n = game.n_players
     x = numbers("allocation", allocation, f"finite numbers of shape (..., {n})")
     if x.ndim == 0 or x.shape[-1] != n or not np.isfinite(x).all():
-        raise refusal("allocation", f"shape {x.shape}", f"finite numbers of shape (..., {n})")
+        raise invalid_argument("allocation", f"shape {x.shape}", f"finite numbers of shape (..., {n})")
     worst = np.empty(x.shape[:-1], dtype=np.intp)
     excess = np.empty(x.shape[:-1])
     for place in np.ndindex(x.shape[:-1]):
@@ -112,10 +112,10 @@ def least_core(game: CoalitionGame) -> LeastCore:
     Reference: M. Maschler, B. Peleg and L. Shapley, Geometric properties of the kernel, nucleolus, and related
     solution concepts (1979).
     """
-    table = grounded_table(game)
+    table = zero_normalized_table(game)
     n = game.n_players
     if n < 2:
-        raise refusal("game", f"{n} player", "at least 2 players")
+        raise invalid_argument("game", f"{n} player", "at least 2 players")
     alone, rest, scale = normalise(table)
     answer = minimise_lexicographically(rest, floor=None)
     if answer.status != "ok":
@@ -130,9 +130,11 @@ def least_core(game: CoalitionGame) -> LeastCore:
     return LeastCore(allocation, excess, float(bound), members, first.weights, "ok")
 
 
-def grounded_table(game: CoalitionGame) -> Vector:
-    """Worths (2^n,) of all coalitions of a game with v(empty) = 0, or a refusal."""
+def zero_normalized_table(game: CoalitionGame) -> Vector:
+    """Worths (2^n,) of all coalitions of a game with v(empty) = 0, or an error."""
     table = coalition_table(game)
     if table[0] != 0:
-        raise refusal("game", f"v(empty) = {table[0]}", "a game with v(empty) = 0, since nobody can be paid it")
+        raise invalid_argument(
+            "game", f"v(empty) = {table[0]}", "a game with v(empty) = 0, since nobody can be paid it"
+        )
     return table

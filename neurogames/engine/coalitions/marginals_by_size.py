@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames._arguments import integer
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_table, evaluate
 from neurogames.engine.coalitions.valuation import covers, required
-from neurogames.games.arguments import whole
 from neurogames.games.coalition import CoalitionGame
 
 _ENTRIES = 1 << 24  # of coalitions by player, at once
@@ -71,12 +71,12 @@ def marginals_by_size(game: CoalitionGame, budget: int, *, rng: np.random.Genera
 
     Reference: J. Castro, D. Gomez and J. Tejada, Polynomial calculation of the Shapley value based on sampling (2009).
     """
-    n = whole("game.n_players", game.n_players, least=2)
+    n = integer("game.n_players", game.n_players, minimum=2)
     if covers(game, budget):
         return _exact(game)
     required(rng)
     cost = 2 * (n - 1)
-    whole("budget", budget, least=min(2 + 2 * cost, 1 << n))
+    integer("budget", budget, minimum=min(2 + 2 * cost, 1 << n))
     pairs = (budget - 2) // cost
     everybody = np.ones((1, n), dtype=np.bool_)
     ends = evaluate(game, np.concatenate([~everybody, everybody]))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
-from neurogames.engine.coalitions.core import grounded_table
+from neurogames.engine.coalitions.core import zero_normalized_table
 from neurogames.engine.coalitions.lexicographic import Span, minimise_lexicographically, normalise
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, subset_sums
 from neurogames.games.coalition import CoalitionGame
@@ -81,7 +81,7 @@ def prenucleolus(game: CoalitionGame) -> Nucleolus:
 
 def _nucleolus(game: CoalitionGame, floor: float | None) -> Nucleolus:
     """Solve and certify; ``floor`` is what each player gets at least beyond what it is worth alone."""
-    alone, rest, scale = normalise(grounded_table(game))
+    alone, rest, scale = normalise(zero_normalized_table(game))
     if floor is not None and rest[-1] < floor:
         return Nucleolus(np.full(alone.size, np.nan), np.zeros(0), np.nan, "no imputation", 0)
     answer = minimise_lexicographically(rest, floor)

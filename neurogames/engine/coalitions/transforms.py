@@ -12,7 +12,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 from neurogames.games.coalition import CoalitionGame, TabularCoalitionGame
 
 Vector = NDArray[np.float64]
@@ -42,7 +42,7 @@ def evaluate(game: CoalitionGame, coalitions: NDArray[np.bool_]) -> Vector:
         rows = coalitions[first : first + _CHUNK]
         answer = np.asarray(game.value(rows), dtype=np.float64)
         if answer.shape != (len(rows),) or not np.isfinite(answer).all():
-            raise refusal("game", f"worths {answer!r}", f"{len(rows)} finite worths of as many coalitions")
+            raise invalid_argument("game", f"worths {answer!r}", f"{len(rows)} finite worths of as many coalitions")
         worths[first : first + _CHUNK] = answer
     return worths
 
@@ -65,7 +65,9 @@ def coalition_table(game: CoalitionGame) -> Vector:
     """
     n = game.n_players
     if n > MOST_PLAYERS:
-        raise refusal("game", f"{n} players", f"at most {MOST_PLAYERS}, since all 2^n coalitions are asked for")
+        raise invalid_argument(
+            "game", f"{n} players", f"at most {MOST_PLAYERS}, since all 2^n coalitions are asked for"
+        )
     if isinstance(game, TabularCoalitionGame):
         return game.values
     table = np.empty(1 << n)

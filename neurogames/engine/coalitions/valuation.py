@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import refusal, whole
+from neurogames._arguments import integer, invalid_argument
 from neurogames.games.coalition import CoalitionGame
 
 
@@ -42,11 +42,11 @@ def covers(game: CoalitionGame, budget: int) -> bool:
     Raises:
         ValueError: if the budget is no integer of at least 2.
     """
-    return whole("budget", budget, least=2) >= 1 << game.n_players
+    return integer("budget", budget, minimum=2) >= 1 << game.n_players
 
 
 def required(rng: object) -> np.random.Generator:
     """Return the generator that an estimate needs, or refuse to do without."""
     if not isinstance(rng, np.random.Generator):
-        raise refusal("rng", rng, "a numpy Generator, since a budget below 2^n asks for an estimate")
+        raise invalid_argument("rng", rng, "a numpy Generator, since a budget below 2^n asks for an estimate")
     return rng

@@ -22,11 +22,11 @@ from math import comb
 
 import numpy as np
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.coalitions.paired_design import Pairs, allocate, draw_pairs, least_draws, strata
 from neurogames.engine.coalitions.ridge import Fit, fit_ridge
 from neurogames.engine.coalitions.transforms import Vector, evaluate, size_weights
 from neurogames.engine.coalitions.valuation import Values
-from neurogames.games.arguments import refusal, whole
 from neurogames.games.coalition import CoalitionGame
 
 _MOST_PLAYERS = 1000  # beyond, the number of coalitions of one size overflows a float
@@ -114,7 +114,9 @@ def regress_interactions(game: CoalitionGame, budget: int, *, rng: np.random.Gen
     n, shapley = game.n_players, index == "Shapley interaction"
     most = 2 * (_MOST_ENTRIES // comb(n, 2))
     if budget > most:
-        raise refusal("budget", budget, f"at most {most}, for the interactions of {n} players to fit into memory")
+        raise invalid_argument(
+            "budget", budget, f"at most {most}, for the interactions of {n} players to fit into memory"
+        )
     mass = np.sqrt(_share(n) * _kernel(n)) if shapley else strata(n) / strata(n).max()
     pairs, inside, outside = _ask(game, budget, mass, 0, rng)
     even = 0.5 * (inside + outside)
@@ -146,8 +148,8 @@ def _ask(
     game: CoalitionGame, budget: int, mass: Vector, spare: int, rng: np.random.Generator
 ) -> tuple[Pairs, Vector, Vector]:
     """Draw what the budget pays for; the pairs, their worths, and those of their complements."""
-    n = whole("game.n_players", game.n_players, least=2, most=_MOST_PLAYERS)
-    whole("budget", budget, least=min(2 * (int(least_draws(n).sum()) + spare), 1 << n))
+    n = integer("game.n_players", game.n_players, minimum=2, maximum=_MOST_PLAYERS)
+    integer("budget", budget, minimum=min(2 * (int(least_draws(n).sum()) + spare), 1 << n))
     pairs = draw_pairs(n, allocate(n, mass, budget // 2), rng)
     worths = evaluate(game, np.concatenate([pairs.coalitions, ~pairs.coalitions]))
     return pairs, worths[: len(pairs.stratum)], worths[len(pairs.stratum) :]

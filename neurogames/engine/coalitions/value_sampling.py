@@ -14,10 +14,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames._arguments import integer, number
 from neurogames.engine.coalitions.transforms import Vector, evaluate
 from neurogames.engine.coalitions.valuation import Values, covers, required
 from neurogames.engine.coalitions.values import shapley
-from neurogames.games.arguments import number, whole
 from neurogames.games.coalition import CoalitionGame
 
 
@@ -51,7 +51,7 @@ def shapley_by_strata(game: CoalitionGame, budget: int, *, rng: np.random.Genera
     cost = np.array([n if 2 * h == n else 2 * n for h in range(2, n // 2 + 1)], dtype=np.intp)
     border = 2 + 2 * n
     least = border + 2 * int(cost.sum())
-    whole("budget", budget, least=min(least, 1 << n))
+    integer("budget", budget, minimum=min(least, 1 << n))
     rings = np.full(cost.size, (budget - border) // int(cost.sum()))
     left = budget - border - int(rings @ cost)
     for h in rng.permutation(cost.size):
@@ -115,7 +115,7 @@ def shapley_by_permutations(
     required(rng)
     n = game.n_players
     cost = 2 * (n - 1)
-    whole("budget", budget, least=min(2 + 2 * cost, 1 << n))
+    integer("budget", budget, minimum=min(2 + 2 * cost, 1 << n))
     everybody = np.ones((1, n), dtype=np.bool_)
     ends = evaluate(game, np.concatenate([~everybody, everybody]))
     left = budget - 2

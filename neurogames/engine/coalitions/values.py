@@ -8,7 +8,7 @@ v(S+i+j) - v(S+i) - v(S+j) + v(S) over coalitions S without both, with n - 1 in 
 
 Without a budget every coalition is asked for and the answer is exact. With one it is estimated by a regression on
 pairs of coalitions (``value_estimates``); the Shapley value of a mean of many games by orders drawn for each of them
-(``values_by_parts``). Two plainer estimators are in ``value_sampling``. A budget of 2^n or more is exact again.
+(``values_by_components``). Two plainer estimators are in ``value_sampling``. A budget of 2^n or more is exact again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.coalitions.transforms import (
     Vector,
     coalition_table,
@@ -26,8 +27,7 @@ from neurogames.engine.coalitions.transforms import (
 )
 from neurogames.engine.coalitions.valuation import Values, covers, required
 from neurogames.engine.coalitions.value_estimates import regress_interactions, regress_values
-from neurogames.engine.coalitions.values_by_parts import least_budget, shapley_by_parts
-from neurogames.games.arguments import refusal, whole
+from neurogames.engine.coalitions.values_by_components import least_budget, shapley_by_components
 from neurogames.games.coalition import CoalitionGame, MeanCoalitionGame
 
 # Measured with 64 hidden units and 2,000 to 20,000 coalitions: the regression, which uses every worth for every player,
@@ -60,8 +60,12 @@ def shapley(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Ge
     """
     if budget is None or covers(game, budget):
         return _certain(contributions(coalition_table(game), size_weights(game.n_players, True)), "Shapley")
-    if isinstance(game, MeanCoalitionGame) and game.n_parts >= _MANY_PARTS and budget >= least_budget(game.n_players):
-        return shapley_by_parts(game, budget, rng=required(rng))
+    if (
+        isinstance(game, MeanCoalitionGame)
+        and game.n_components >= _MANY_PARTS
+        and budget >= least_budget(game.n_players)
+    ):
+        return shapley_by_components(game, budget, rng=required(rng))
     return regress_values(game, budget, rng=required(rng), index="Shapley")
 
 
@@ -106,8 +110,8 @@ def interactions(
     cooperative games (1999).
     """
     if index not in ("Shapley", "Banzhaf"):
-        raise refusal("index", index, "'Shapley' or 'Banzhaf'")
-    n = whole("game.n_players", game.n_players, least=2)
+        raise invalid_argument("index", index, "'Shapley' or 'Banzhaf'")
+    n = integer("game.n_players", game.n_players, minimum=2)
     name = f"{index} interaction"
     if budget is None or covers(game, budget):
         return _certain(pair_contributions(coalition_table(game), size_weights(n - 1, index == "Shapley")), name)

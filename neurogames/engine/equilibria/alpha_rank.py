@@ -24,7 +24,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import number, refusal, whole
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.games.normal_form import NormalFormGame
 
 _MOST_EXPONENT = 1e300
@@ -80,13 +80,13 @@ def alpha_rank(
     array([0.333333, 0.333333, 0.333333])
     """
     alpha = number("alpha", alpha, "an intensity > 0", lambda value: value > 0)
-    m = whole("population_size", population_size, least=2)
+    m = integer("population_size", population_size, minimum=2)
     if not np.isfinite(alpha * m) or game.payoff_range > _MOST_EXPONENT / (alpha * m):
         most = f"at most {_MOST_EXPONENT:g} when multiplied by the population size and the payoff range"
-        raise refusal("alpha", alpha, most)
+        raise invalid_argument("alpha", alpha, most)
     for name, value, kinds in (("populations", populations, Populations), ("fitness", fitness, Fitness)):
         if value not in get_args(kinds):
-            raise refusal(name, value, " or ".join(map(repr, get_args(kinds))))
+            raise invalid_argument(name, value, " or ".join(map(repr, get_args(kinds))))
     if populations == "one":
         log_rate, shape = _one_population(game, alpha, m, fitness)
     else:
@@ -138,10 +138,12 @@ def _one_population(
 ) -> tuple[NDArray[np.float64], tuple[int, ...]]:
     """(a, a) log rates between the actions of a symmetric game."""
     if game.n_players != 2 or game.payoffs[0].shape != game.payoffs[1].T.shape:
-        raise refusal("game", f"a game of shape {game.n_actions}", "a symmetric game of 2 players for one population")
+        raise invalid_argument(
+            "game", f"a game of shape {game.n_actions}", "a symmetric game of 2 players for one population"
+        )
     a = game.payoffs[0]
     if not np.array_equal(a, game.payoffs[1].T):
-        raise refusal("game", "payoffs that differ between the players", "a symmetric game for one population")
+        raise invalid_argument("game", "payoffs that differ between the players", "a symmetric game for one population")
     if fitness == "pair":
         log_rate = log_fixation(alpha * (a.T - a), m)
     else:

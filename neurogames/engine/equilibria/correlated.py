@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array
 
-from neurogames.games.arguments import finite_array, refusal
+from neurogames._arguments import finite_array, invalid_argument
 from neurogames.games.normal_form import NormalFormGame
 
 _ROUNDING = 1e-9
@@ -70,12 +70,12 @@ def correlated_equilibrium(
     """
     if isinstance(objective, str):
         if objective != "welfare":
-            raise refusal("objective", objective, "'welfare', or an array of what each profile is worth")
+            raise invalid_argument("objective", objective, "'welfare', or an array of what each profile is worth")
         worth = np.sum(game.payoffs, axis=0)
     else:
         worth = finite_array("objective", objective, ndim=game.n_players)
         if worth.shape != game.n_actions:
-            raise refusal("objective", f"shape {worth.shape}", f"the shape of the payoffs, {game.n_actions}")
+            raise invalid_argument("objective", f"shape {worth.shape}", f"the shape of the payoffs, {game.n_actions}")
     constraints = _coarse_rows(game) if coarse else _swap_rows(game)
     # The stubs of linprog do not know that it takes sparse matrices.
     solve: Any = linprog
@@ -118,7 +118,7 @@ def correlated_regret(game: NormalFormGame, distribution: ArrayLike, *, coarse: 
     q = finite_array("distribution", distribution, ndim=game.n_players)
     if q.shape != game.n_actions or (q < -_ROUNDING).any() or abs(q.sum() - 1.0) > _ROUNDING:
         got = f"shape {q.shape}, least {q.min():g}, sum {q.sum():g}"
-        raise refusal("distribution", got, f"probabilities of shape {game.n_actions} that sum to 1")
+        raise invalid_argument("distribution", got, f"probabilities of shape {game.n_actions} that sum to 1")
     worst = 0.0
     for i, tensor in enumerate(game.payoffs):
         law = np.moveaxis(q, i, 0).reshape(q.shape[i], -1)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.equilibria.zero_sum import solve_zero_sum
-from neurogames.games.arguments import refusal, whole
 from neurogames.games.dominance import Kind, action_rows, check_kind
 from neurogames.games.normal_form import NormalFormGame
 
@@ -28,7 +28,7 @@ _ACCURACY = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Dominator:
+class DominatingStrategy:
     """A mixture that does best against one action.
 
     Attributes:
@@ -42,7 +42,9 @@ class Dominator:
     dominates: bool
 
 
-def best_dominator(game: NormalFormGame, player: int, action: int, kind: Kind = "strict") -> Dominator:
+def best_dominating_strategy(
+    game: NormalFormGame, player: int, action: int, kind: Kind = "strict"
+) -> DominatingStrategy:
     """Find the mixture that dominates an action of a player, or comes closest.
 
     Args:
@@ -58,20 +60,20 @@ def best_dominator(game: NormalFormGame, player: int, action: int, kind: Kind = 
         ValueError: if there is no such player, action or kind.
 
     >>> game = NormalFormGame(([[3, 0], [0, 3], [1, 1]], [[0, 0], [0, 0], [0, 0]]))
-    >>> found = best_dominator(game, 0, 2)
+    >>> found = best_dominating_strategy(game, 0, 2)
     >>> found.dominates, found.mixture.round(6), found.margins.round(6)
     (True, array([0.5, 0.5, 0. ]), array([0.5, 0.5]))
     """
     check_kind(kind)
-    player = whole("player", player, least=0, most=game.n_players - 1)
-    action = whole("action", action, least=0, most=game.n_actions[player] - 1)
+    player = integer("player", player, minimum=0, maximum=game.n_players - 1)
+    action = integer("action", action, minimum=0, maximum=game.n_actions[player] - 1)
     rows = action_rows(game, player)
     margins = rows - rows[action]
     spread = float(np.ptp(rows)) or 1.0
     if kind == "strict":
         mixture = solve_zero_sum(NormalFormGame.zero_sum(margins)).profile[0]
         achieved = mixture @ margins
-        return Dominator(mixture, achieved, bool(achieved.min() > _ACCURACY * spread))
+        return DominatingStrategy(mixture, achieved, bool(achieved.min() > _ACCURACY * spread))
     unit = margins / spread
     answer: Any = linprog(
         -unit.sum(axis=1),
@@ -83,12 +85,14 @@ def best_dominator(game: NormalFormGame, player: int, action: int, kind: Kind = 
         method="highs",
     )
     if answer.status != 0:
-        raise refusal("game", f"a program that ends with {answer.message!r}", "payoffs that a linear program can hold")
+        raise invalid_argument(
+            "game", f"a program that ends with {answer.message!r}", "payoffs that a linear program can hold"
+        )
     mixture = np.maximum(answer.x, 0.0)
     mixture /= mixture.sum()
     achieved = mixture @ margins
     small = 100.0 * _ACCURACY * spread
-    return Dominator(mixture, achieved, bool(achieved.min() >= -small and achieved.max() > small))
+    return DominatingStrategy(mixture, achieved, bool(achieved.min() >= -small and achieved.max() > small))
 
 
 def mixed_dominated(game: NormalFormGame, kind: Kind = "strict") -> tuple[NDArray[np.bool_], ...]:
@@ -111,6 +115,6 @@ def mixed_dominated(game: NormalFormGame, kind: Kind = "strict") -> tuple[NDArra
     """
     check_kind(kind)
     return tuple(
-        np.array([best_dominator(game, player, action, kind).dominates for action in range(size)])
+        np.array([best_dominating_strategy(game, player, action, kind).dominates for action in range(size)])
         for player, size in enumerate(game.n_actions)
     )

@@ -21,9 +21,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import finite_array, invalid_argument
 from neurogames.engine.equilibria.dictionaries import positive
 from neurogames.engine.equilibria.vertices import vertices
-from neurogames.games.arguments import finite_array, refusal
 from neurogames.games.normal_form import NormalFormGame
 
 _MOST_BASES = 500_000
@@ -98,14 +98,16 @@ def is_evolutionarily_stable(game: NormalFormGame, strategy: ArrayLike) -> bool:
     matrix = _matrix(game)
     p = finite_array("strategy", strategy, ndim=1)
     if p.size != len(matrix) or (p < 0).any() or abs(p.sum() - 1.0) > _SAME:
-        raise refusal("strategy", strategy, f"{len(matrix)} probabilities")
+        raise invalid_argument("strategy", strategy, f"{len(matrix)} probabilities")
     return _stable(matrix, p)
 
 
 def _matrix(game: NormalFormGame) -> NDArray[np.float64]:
     """Payoffs of the first player of a symmetric game."""
     if game.n_players != 2 or not np.array_equal(game.payoffs[0], game.payoffs[1].T):
-        raise refusal("game", f"payoffs of shape {game.n_actions}", "2 players, payoffs[1] the transpose of payoffs[0]")
+        raise invalid_argument(
+            "game", f"payoffs of shape {game.n_actions}", "2 players, payoffs[1] the transpose of payoffs[0]"
+        )
     return game.payoffs[0]
 
 

@@ -15,11 +15,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.equilibria.bimatrix import extreme_equilibria
 from neurogames.engine.equilibria.components import Groups, nash_subsets
 from neurogames.engine.equilibria.lemke_howson import follow
 from neurogames.engine.equilibria.logit_limit import logit_limit
-from neurogames.games.arguments import refusal, whole
 from neurogames.games.normal_form import NormalFormGame
 from neurogames.games.replies import Profile, pure_equilibria, regret
 
@@ -98,9 +98,9 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
     (3, True, False, (1, 1, -1), True)
     """
     if method not in get_args(Method):
-        raise refusal("method", method, f"one of {', '.join(get_args(Method))}")
+        raise invalid_argument("method", method, f"one of {', '.join(get_args(Method))}")
     if method in ("vertices", "lemke_howson") and game.n_players != 2:
-        raise refusal("method", method, f"'pure', 'logit' or 'auto' for a game of {game.n_players} players")
+        raise invalid_argument("method", method, f"'pure', 'logit' or 'auto' for a game of {game.n_players} players")
     if method == "vertices" or (method == "auto" and game.n_players == 2):
         found = _from_vertices(game)
         if found.complete or method == "vertices":
@@ -135,8 +135,8 @@ def lemke_howson(game: NormalFormGame, label: int = 0) -> NashSolutions:
     [array([0.5, 0.5]), array([0.5, 0.5])]
     """
     if game.n_players != 2:
-        raise refusal("game", f"{game.n_players} players", "2 players")
-    label = whole("label", label, least=0, most=sum(game.n_actions) - 1)
+        raise invalid_argument("game", f"{game.n_players} players", "2 players")
+    label = integer("label", label, minimum=0, maximum=sum(game.n_actions) - 1)
     return _from_paths(game, [label])
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import number
+from neurogames._arguments import number
 from neurogames.games.normal_form import NormalFormGame
 
 

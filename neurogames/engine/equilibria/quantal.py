@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import number
+from neurogames._arguments import number
 from neurogames.games.normal_form import NormalFormGame
 from neurogames.games.replies import Profile, action_payoffs, regret
 

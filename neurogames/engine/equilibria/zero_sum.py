@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from neurogames._arguments import invalid_argument
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, leaving_row, rename
-from neurogames.games.arguments import refusal
 from neurogames.games.normal_form import NormalFormGame
 
 _ACCURACY = 1e-9
@@ -68,12 +68,12 @@ def solve_zero_sum(game: NormalFormGame) -> ZeroSumSolution:
     (array([0.4, 0.6]), 0.2, 'ok')
     """
     if game.n_players != 2:
-        raise refusal("game", f"{game.n_players} players", "2 players")
+        raise invalid_argument("game", f"{game.n_players} players", "2 players")
     matrix = game.payoffs[0]
     low, high, least, most = _ranges(*game.payoffs)
     spread = high - low
     if most - least > _ACCURACY * spread:
-        raise refusal("game", f"payoff sums from {least:g} to {most:g}", "a constant sum of the payoffs")
+        raise invalid_argument("game", f"payoff sums from {least:g} to {most:g}", "a constant sum of the payoffs")
     found = _certified(matrix, spread, _simplex(matrix, low, spread), "simplex")
     if not found.exploitability <= _ACCURACY * spread:
         other = _highs(matrix, low, spread)

@@ -22,10 +22,10 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import integer, number, numbers
 from neurogames.engine.participation.factors import add, dot, sums
 from neurogames.engine.participation.uniqueness import participation_uniqueness
 from neurogames.engine.solution import Solution
-from neurogames.games.arguments import number, numbers, whole
 from neurogames.games.participation import ParticipationGame
 
 _SLOW = 0.5
@@ -70,7 +70,7 @@ def solve_participation(
     conjugate gradients: A. Chronopoulos and C. W. Gear, s-step iterative methods, J. Comput. Appl. Math. 25 (1989).
     """
     tolerance = number("tolerance", tolerance, "a tolerance > 0", lambda value: value > 0)
-    max_sweeps = whole("max_sweeps", max_sweeps, least=1)
+    max_sweeps = integer("max_sweeps", max_sweeps, minimum=1)
     first = numbers("start", start, "numbers in [0, 1]")
     if first.ndim == 0:
         first = np.full(game.n_players, float(first))

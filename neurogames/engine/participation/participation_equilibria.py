@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.support_search import BETWEEN, FULL, search
-from neurogames.games.arguments import refusal, whole
 from neurogames.games.participation import ParticipationGame
 
 _MOST_PLAYERS = 20
@@ -73,11 +73,11 @@ def participation_equilibria(
 
     Reference: R. Cottle, J.-S. Pang and R. Stone, The Linear Complementarity Problem (2009), section 2.3 (pivots).
     """
-    max_nodes = whole("max_nodes", max_nodes, least=1)
+    max_nodes = integer("max_nodes", max_nodes, minimum=1)
     n = game.n_players
     if n <= _MOST_PLAYERS:
         if starts is not None:
-            raise refusal(
+            raise invalid_argument(
                 "starts", f"starts for {n} players", f"none up to {_MOST_PLAYERS} players, where all are found"
             )
         return _enumerated(game, max_nodes)
@@ -86,7 +86,7 @@ def participation_equilibria(
         return _report(game, single.profile[None], "unique", single.status == "ok", single.status)
     first = np.array([0.0, 0.5, 1.0])[:, None] * np.ones(n) if starts is None else game.checked(starts, "starts")
     if first.ndim != 2 or first.shape[0] == 0:
-        raise refusal("starts", f"shape {first.shape}", f"profiles (m, {n}), m >= 1")
+        raise invalid_argument("starts", f"shape {first.shape}", f"profiles (m, {n}), m >= 1")
     found = [solve_participation(game, start=row) for row in first]
     good = [solution.profile for solution in found if solution.status == "ok"]
     failed = f"; {len(found) - len(good)} of them gave no answer" if len(good) < len(found) else ""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import number, whole
+from neurogames._arguments import integer, number
 from neurogames.games.participation import ParticipationGame
 
 _DENSE = 4096
@@ -73,7 +73,7 @@ def rationalizable_box(
     H. Moulin, Dominance solvability and Cournot stability, Mathematical Social Sciences 7 (1984).
     """
     tolerance = number("tolerance", tolerance, "a tolerance > 0", lambda value: value > 0)
-    max_rounds = whole("max_rounds", max_rounds, least=1)
+    max_rounds = integer("max_rounds", max_rounds, minimum=1)
     n, eta = game.n_players, game.competition
     lower, upper = np.zeros(n), np.ones(n)
     decided = np.zeros(n, dtype=np.intp)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.population.chain import population_chain
 from neurogames.engine.population.simulate import simulate
 from neurogames.engine.process import Process, check_played
-from neurogames.engine.solution import Law, Trajectory
-from neurogames.games.arguments import refusal, whole
+from neurogames.engine.solution import CountDistribution, Trajectory
 from neurogames.games.base import TwoActionGame
 
 
@@ -31,7 +31,7 @@ class Annealed:
     """
 
     path: Trajectory
-    law: Law
+    law: CountDistribution
     deviation: float
 
     def success(self, least: int, most: int | None = None) -> float:
@@ -48,8 +48,8 @@ class Annealed:
             ValueError: if a count is out of range.
         """
         n = self.path.n_players
-        first = whole("least", least, least=0, most=n)
-        last = n if most is None else whole("most", most, least=first, most=n)
+        first = integer("least", least, minimum=0, maximum=n)
+        last = n if most is None else integer("most", most, minimum=first, maximum=n)
         return float(np.exp(np.logaddexp.reduce(self.law.log_probability[-1, first : last + 1])))
 
 
@@ -89,15 +89,15 @@ def anneal(
     [1.0, 0.06]
     """
     check_played(game, process)
-    start = whole("start", start, least=0, most=game.n_players)
-    sweeps, every = whole("sweeps", sweeps, least=1), whole("every", every, least=1)
+    start = integer("start", start, minimum=0, maximum=game.n_players)
+    sweeps, every = integer("sweeps", sweeps, minimum=1), integer("every", every, minimum=1)
     if sweeps % every:
-        raise refusal("every", every, f"a divisor of sweeps, {sweeps}")
+        raise invalid_argument("every", every, f"a divisor of sweeps, {sweeps}")
     path = simulate(game, process, start=start, sweeps=sweeps, replicas=replicas, rng=rng, every=every)
     later = population_chain(game, process).transient(start, path.time[1:].astype(np.int64))
     first = np.full((1, game.n_players + 1), -np.inf)
     first[0, start] = 0.0
-    law = Law(np.concatenate([first, later.log_probability]), later.residual, later.status)
+    law = CountDistribution(np.concatenate([first, later.log_probability]), later.residual, later.status)
     counts = np.arange(game.n_players + 1)
     mean = law.probability @ counts
     spread = np.sqrt(((counts - mean[:, None]) ** 2 * law.probability).sum(axis=1) / path.count.shape[0])

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.population import birth_death, rounds, wide
 from neurogames.engine.process import Process, Switching, check_played, switching
-from neurogames.engine.solution import EscapeTime, Law
-from neurogames.games.arguments import refusal, whole
+from neurogames.engine.solution import CountDistribution, EscapeTime
 from neurogames.games.base import TwoActionGame
 
 
@@ -48,7 +48,7 @@ class PopulationChain:
     game: TwoActionGame
     process: Process
 
-    def stationary(self) -> Law:
+    def stationary(self) -> CountDistribution:
         """Stationary law: the share of time spent at each count in the long run.
 
         With ``logit`` at keep_prob 1, one at a time, it is Gibbs': binom(N, C) exp(Phi(C) / tau), normalised.
@@ -72,7 +72,7 @@ class PopulationChain:
         if len(classes) > 1:
             names = ", ".join(str(c[0]) if c.size == 1 else f"{c[0]}..{c[-1]}" for c in classes[:5])
             status = f"not unique: {len(classes)} sets of counts are never left ({names}{', ...' * (len(classes) > 5)})"
-            return Law(np.full(n + 1, np.nan), float("nan"), status)
+            return CountDistribution(np.full(n + 1, np.nan), float("nan"), status)
         inside = classes[0]
         if self.process.revision == "one":
             log_law, residual = birth_death.stationary(
@@ -82,7 +82,7 @@ class PopulationChain:
             log_law, residual = rounds.stationary(matrix[np.ix_(inside, inside)])
         everywhere = np.full(n + 1, -np.inf)
         everywhere[inside] = log_law
-        return Law(everywhere, float(residual))
+        return CountDistribution(everywhere, float(residual))
 
     def escape_time(self, start: int, target: int) -> EscapeTime:
         """Expected time from ``start`` actors to the first count >= target (<= target when target < start).
@@ -101,7 +101,7 @@ class PopulationChain:
         """
         self._need_constant("an escape time")
         n = self.game.n_players
-        start, target = whole("start", start, least=0, most=n), whole("target", target, least=0, most=n)
+        start, target = integer("start", start, minimum=0, maximum=n), integer("target", target, minimum=0, maximum=n)
         if start == target:
             return EscapeTime(-np.inf, 0.0)
         rates = self._rates()
@@ -117,7 +117,7 @@ class PopulationChain:
         goal = counts >= target if target > start else counts <= target
         return EscapeTime(*rounds.passage(rounds.log_matrix(rates), start, goal))
 
-    def transient(self, start: int, sweeps: int | Sequence[int] | NDArray[np.integer]) -> Law:
+    def transient(self, start: int, sweeps: int | Sequence[int] | NDArray[np.integer]) -> CountDistribution:
         """Exact law after some sweeps, following schedules.
 
         Sweep s = 0, 1, ... of S is played at progress s / S, as in a simulation of S sweeps.
@@ -133,11 +133,11 @@ class PopulationChain:
             ValueError: if a count, the times or a schedule are out of range.
         """
         n = self.game.n_players
-        start = whole("start", start, least=0, most=n)
+        start = integer("start", start, minimum=0, maximum=n)
         several = isinstance(sweeps, Sequence | np.ndarray)
-        times = [whole("sweeps", time, least=0) for time in np.atleast_1d(sweeps)]
+        times = [integer("sweeps", time, minimum=0) for time in np.atleast_1d(sweeps)]
         if not times or (np.diff(times) <= 0).any():
-            raise refusal("sweeps", sweeps, "a whole number or an increasing sequence of them")
+            raise invalid_argument("sweeps", sweeps, "a whole number or an increasing sequence of them")
         log_law = np.full(n + 1, -np.inf)
         log_law[start] = 0.0
         seen, now = [], 0
@@ -152,7 +152,7 @@ class PopulationChain:
             seen.append(log_law)
         laws = np.stack(seen)
         residual = float(np.abs(np.expm1(np.logaddexp.reduce(laws, axis=-1))).max())
-        return Law(laws if several else laws[0], residual)
+        return CountDistribution(laws if several else laws[0], residual)
 
     def transition_matrix(self) -> NDArray[np.float64]:
         """(N+1, N+1) probabilities of one revision, or of one round, dense; rows are where one comes from.
@@ -185,19 +185,19 @@ class PopulationChain:
         return revise
 
     def _rates(self, progress: float = 0.0) -> Switching:
-        """Switching probabilities, or a refusal of those whose products are beyond all numbers."""
+        """Switching probabilities, or an error of those whose products are beyond all numbers."""
         rates = switching(self.game, self.process, progress=progress)
         logs = np.concatenate([rates.log_on, rates.log_off])
         least = float(logs[logs > -np.inf].min(initial=0.0))
         most = wide.LEAST_LOG / (self.game.n_players + 1)
         if least < most:
-            raise refusal(
+            raise invalid_argument(
                 "process", f"a log probability of {least:g}", f"none below {most:g} but -inf, as of best_response()"
             )
         return rates
 
     def _need_constant(self, what: str) -> None:
         if not self.process.constant:
-            raise refusal(
+            raise invalid_argument(
                 "process", "a process with schedules", f"constant parameters for {what}; transient follows schedules"
             )

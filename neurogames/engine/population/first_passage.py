@@ -11,12 +11,12 @@ from typing import Any
 import numba
 import numpy as np
 
+from neurogames._arguments import integer
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.population.simulate import threshold_tables
 from neurogames.engine.process import Process, check_played
 from neurogames.engine.solution import SimulatedEscape
-from neurogames.games.arguments import whole
 from neurogames.games.base import TwoActionGame
 
 
@@ -56,10 +56,10 @@ def escape_times(
     """
     check_played(game, process)
     n = game.n_players
-    start = whole("start", start, least=0, most=n)
-    target = whole("target", target, least=0, most=n)
-    replicas = whole("replicas", replicas, least=1)
-    max_sweeps = whole("max_sweeps", max_sweeps, least=1)
+    start = integer("start", start, minimum=0, maximum=n)
+    target = integer("target", target, minimum=0, maximum=n)
+    replicas = integer("replicas", replicas, minimum=1)
+    max_sweeps = integer("max_sweeps", max_sweeps, minimum=1)
     count = np.full(replicas, start, dtype=np.int64)
     steps = np.full(replicas, -1 if start != target else 0, dtype=np.int64)
     state = generator.states(replicas, rng)

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numba
 import numpy as np
 
+from neurogames._arguments import invalid_argument
 from neurogames.engine.population import birth_death
 from neurogames.engine.process import Process, check_played, switching
-from neurogames.games.arguments import refusal
 from neurogames.games.base import TwoActionGame
 
 
@@ -76,9 +76,9 @@ def fixation_probability(game: TwoActionGame, process: Process, mutant: Literal[
     """
     check_played(game, process)
     if process.revision != "one" or not process.constant:
-        raise refusal("process", process, "constant parameters and revision 'one'")
+        raise invalid_argument("process", process, "constant parameters and revision 'one'")
     if mutant not in ("acts", "rests"):
-        raise refusal("mutant", mutant, "'acts' or 'rests'")
+        raise invalid_argument("mutant", mutant, "'acts' or 'rests'")
     up, down = birth_death.line(switching(game, process))
     if mutant == "rests":
         up, down = down[::-1], up[::-1]

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 
 _U = np.uint64
 _EVERY_DRAW = _U(2**64 - 1)
@@ -29,7 +29,7 @@ def states(replicas: int, rng: np.random.Generator) -> NDArray[np.uint64]:
     True
     """
     if not isinstance(rng, np.random.Generator):
-        raise refusal("rng", rng, "a numpy.random.Generator")
+        raise invalid_argument("rng", rng, "a numpy.random.Generator")
     return rng.integers(2**64, size=(replicas, 4), dtype=np.uint64)
 
 

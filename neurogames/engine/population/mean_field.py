@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import invalid_argument
 from neurogames.engine.choice import Logit
 from neurogames.engine.process import Process, check_played, limit_switching
-from neurogames.games.arguments import refusal
 from neurogames.games.base import TwoActionGame
 from neurogames.games.public_goods import ClubGood, PublicGoodsGame
 
@@ -32,7 +32,7 @@ _LEAST_KEEP = 1e-9
 
 
 @dataclass(frozen=True)
-class Equilibrium:
+class MeanFieldEquilibrium:
     """A share at which a large population stays.
 
     Attributes:
@@ -71,7 +71,7 @@ class MeanField:
         on, off = self._flows(x.ravel())
         return (on - off).reshape(x.shape)
 
-    def equilibria(self) -> tuple[Equilibrium, ...]:
+    def equilibria(self) -> tuple[MeanFieldEquilibrium, ...]:
         """All equilibria in increasing order.
 
         Between the turning points of v there is at most one each. The turning points are known in closed form for
@@ -165,7 +165,7 @@ class MeanField:
         """Parameters of the closed form, or the reason why there is none."""
         closed = _logit_club(self.game, self.process)
         if closed is None:
-            raise refusal(
+            raise invalid_argument(
                 "process", f"{self.process.choice!r} in {self.game!r}", f"logit choice in a club game for {what}"
             )
         return closed
@@ -201,18 +201,18 @@ class MeanField:
         )
         return float(found.x), min(float(found.fun), known)
 
-    def _at(self, share: float, kind: Literal["crossing", "tangent", "edge"]) -> Equilibrium:
+    def _at(self, share: float, kind: Literal["crossing", "tangent", "edge"]) -> MeanFieldEquilibrium:
         """The equilibrium at a share, with its slope and what that means for disturbances."""
         residual = abs(float(self.velocity(share)))
         leap = self._difference(share, 1e-12)
         if abs(leap) > 1e-3:
             # The steps of a jump are too long for simultaneous revision to settle on it.
             stable = leap < 0 and self.process.revision == "one"
-            return Equilibrium(share, stable, "jump", float(np.copysign(np.inf, leap)), residual)
+            return MeanFieldEquilibrium(share, stable, "jump", float(np.copysign(np.inf, leap)), residual)
         low, high = max(0.0, share - 1e-7), min(1.0, share + 1e-7)
         slope = self._difference(share, 1e-7) / (high - low)
         contracts = slope < 0 if self.process.revision == "one" else abs(1.0 + slope) < 1
-        return Equilibrium(share, kind == "crossing" and contracts, kind, slope, residual)
+        return MeanFieldEquilibrium(share, kind == "crossing" and contracts, kind, slope, residual)
 
     def _difference(self, share: float, step: float) -> float:
         """How much v rises from a step left of a share to a step right of it, within [0, 1]."""
@@ -245,7 +245,7 @@ def mean_field(game: TwoActionGame, process: Process) -> MeanField:
     """
     check_played(game, process)
     if not process.constant:
-        raise refusal("process", "a process with schedules", "constant parameters for a mean field")
+        raise invalid_argument("process", "a process with schedules", "constant parameters for a mean field")
     return MeanField(game, process)
 
 

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.engine.choice import logit
 from neurogames.engine.population.birth_death import line
 from neurogames.engine.population.chain import population_chain
 from neurogames.engine.process import Process, switching
 from neurogames.engine.solution import EscapeTime
-from neurogames.games.arguments import number, refusal, whole
 from neurogames.games.base import TwoActionGame
 
 
@@ -101,9 +101,9 @@ def metastable_escape(game: TwoActionGame, temperature: float, *, start: int, ta
     Reference: N. van Kampen, Stochastic Processes in Physics and Chemistry, chapter XIII.2 (escape times).
     """
     n = game.n_players
-    start, target = whole("start", start, least=0, most=n), whole("target", target, least=0, most=n)
+    start, target = integer("start", start, minimum=0, maximum=n), integer("target", target, minimum=0, maximum=n)
     if start == target:
-        raise refusal("target", target, "another count than start")
+        raise invalid_argument("target", target, "another count than start")
     energy = free_energy(game, temperature)
     process = Process(logit(temperature))
     exact = population_chain(game, process).escape_time(start, target)

@@ -15,12 +15,12 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process, check_played, switching
 from neurogames.engine.schedules import progress_of
 from neurogames.engine.solution import Trajectory
-from neurogames.games.arguments import refusal, whole
 from neurogames.games.base import TwoActionGame
 
 _TABLE_ENTRIES = 2**20
@@ -61,9 +61,9 @@ def simulate(
     """
     check_played(game, process)
     n = game.n_players
-    replicas = whole("replicas", replicas, least=1)
-    sweeps = whole("sweeps", sweeps, least=0)
-    every = whole("every", every, least=1)
+    replicas = integer("replicas", replicas, minimum=1)
+    sweeps = integer("sweeps", sweeps, minimum=0)
+    every = integer("every", every, minimum=1)
     count = _starts(start, replicas, n)
     time = np.arange(0, sweeps + 1, every)
     record = np.empty((replicas, time.size), dtype=np.int64)
@@ -80,9 +80,9 @@ def _starts(start: ArrayLike, replicas: int, n: int) -> NDArray[np.int64]:
     given = np.asarray(start)
     expected = f"integers in [0, {n}], one or {replicas} of them"
     if given.dtype.kind not in "iu" or given.shape not in ((), (replicas,)):
-        raise refusal("start", start, expected)
+        raise invalid_argument("start", start, expected)
     if (given < 0).any() or (given > n).any():
-        raise refusal("start", start, expected)
+        raise invalid_argument("start", start, expected)
     return np.array(np.broadcast_to(given, (replicas,)), dtype=np.int64)
 
 

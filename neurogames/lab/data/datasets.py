@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow.parquet
 import sklearn.datasets
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 from neurogames.lab.data.planted import planted_task
 from neurogames.lab.data.tables import Dataset, Task, clean_column, dataset_from_frame, infer_task, listed
 
@@ -56,14 +56,14 @@ def load_dataset(name_or_path: str | Path, *, target: str | None = None, task: T
     ['class_0', 'class_1', 'class_2']
     """
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
-        raise refusal("data", name_or_path, "the name of a data set or the path of a table")
+        raise invalid_argument("data", name_or_path, "the name of a data set or the path of a table")
     text = str(name_or_path)
     usual: str | None
     if isinstance(name_or_path, Path) or _looks_like_path(text):
         path = Path(text).expanduser()
         frame = _read_table(path)
         if target is None:
-            raise refusal("target", None, f"a column of {path.name}: {listed(frame.columns)}")
+            raise invalid_argument("target", None, f"a column of {path.name}: {listed(frame.columns)}")
         return dataset_from_frame(_stem(path), frame, target, task=task, source=f"file {path}")
     if text.startswith("openml:"):
         frame, usual, source = _fetch_openml(text)
@@ -74,12 +74,14 @@ def load_dataset(name_or_path: str | Path, *, target: str | None = None, task: T
         frame = _read_table(files[text])
         usual, source = str(frame.columns[-1]), f"file {files[text].name} of the folder {FOLDER_VARIABLE}"
         if target is None and all(_is_number(column) for column in frame.columns):
-            raise refusal("data", f"{files[text].name} with the first row {listed(frame.columns)}", "a header row")
+            raise invalid_argument(
+                "data", f"{files[text].name} with the first row {listed(frame.columns)}", "a header row"
+            )
     else:
-        raise refusal("data", text, _what_there_is(text, [*BUNDLED, *files]))
+        raise invalid_argument("data", text, _what_there_is(text, [*BUNDLED, *files]))
     wanted = usual if target is None else target
     if wanted is None:
-        raise refusal("target", None, f"a column of {text}: {listed(frame.columns)}")
+        raise invalid_argument("target", None, f"a column of {text}: {listed(frame.columns)}")
     return dataset_from_frame(text, frame, wanted, task=task, source=source)
 
 
@@ -149,7 +151,7 @@ def _folder_files() -> dict[str, Path]:
         return {}
     folder = Path(setting).expanduser()
     if not folder.is_dir():
-        raise refusal(FOLDER_VARIABLE, setting, "an existing folder")
+        raise invalid_argument(FOLDER_VARIABLE, setting, "an existing folder")
     found: dict[str, Path] = {}
     for ending in ENDINGS:
         for path in sorted(folder.iterdir()):
@@ -162,7 +164,7 @@ def _fetch_openml(text: str) -> tuple[pd.DataFrame, str | None, str]:
     """Fetch a table by name, or by number, which also fixes the version."""
     wanted = text.removeprefix("openml:")
     if not wanted:
-        raise refusal("data", text, "openml:NAME or openml:NUMBER")
+        raise invalid_argument("data", text, "openml:NAME or openml:NUMBER")
     key: dict[str, object] = {"data_id": int(wanted)} if wanted.isdecimal() else {"name": wanted}
     try:
         with warnings.catch_warnings():
@@ -171,7 +173,9 @@ def _fetch_openml(text: str) -> tuple[pd.DataFrame, str | None, str]:
             bunch = sklearn.datasets.fetch_openml(**key, as_frame=True, parser="auto")
     except (OSError, ValueError, KeyError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise refusal("data", f"{text} ({why})", "a table that openml.org delivers (this needs a network)") from None
+        raise invalid_argument(
+            "data", f"{text} ({why})", "a table that openml.org delivers (this needs a network)"
+        ) from None
     names = list(bunch.target_names or [])
     details = getattr(bunch, "details", None) or {}
     source = f"openml.org, {details.get('name', wanted)} version {details.get('version', '?')}"
@@ -182,20 +186,20 @@ def _read_table(path: Path) -> pd.DataFrame:
     """Read a csv, csv.gz or parquet file, or say in one line why it is no table."""
     if not path.is_file():
         there = "a folder" if path.is_dir() else "nothing"
-        raise refusal("data", str(path), f"an existing file ({there} is there)")
+        raise invalid_argument("data", str(path), f"an existing file ({there} is there)")
     if not path.name.lower().endswith(ENDINGS):
-        raise refusal("data", str(path), f"a file that ends in {', '.join(ENDINGS)}")
+        raise invalid_argument("data", str(path), f"a file that ends in {', '.join(ENDINGS)}")
     expected = "a table with at least two columns and a header row"
     try:
         parquet = path.name.lower().endswith(".parquet")
         frame = pd.read_parquet(path) if parquet else pd.read_csv(path, low_memory=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise refusal("data", f"{path} ({why})", expected) from None
+        raise invalid_argument("data", f"{path} ({why})", expected) from None
     if any("\0" in str(column) for column in frame.columns):
-        raise refusal("data", f"{path} with binary content", expected)
+        raise invalid_argument("data", f"{path} with binary content", expected)
     if frame.shape[1] < 2:
-        raise refusal(
+        raise invalid_argument(
             "data",
             f"{path} with {frame.shape[1]} columns ({listed(frame.columns)})",
             f"{expected}, separated by commas",

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurogames.games.arguments import refusal, whole
+from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.data.datasets import FOLDER_VARIABLE
 
 _OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
@@ -75,10 +75,10 @@ def load_images(name: str, *, rows: int | None = None) -> Images:
     (torch.Size([1257, 1, 8, 8]), torch.Size([540, 1, 8, 8]), 10)
     """
     if name not in IMAGE_NAMES:
-        raise refusal("data", name, f"one of {', '.join(IMAGE_NAMES)}")
+        raise invalid_argument("data", name, f"one of {', '.join(IMAGE_NAMES)}")
     pixels, classes, test, source = _digits() if name == "digits" else _large(name)
     cut = len(pixels) - test
-    used = slice(0, cut if rows is None else min(cut, whole("rows", rows, least=1)))
+    used = slice(0, cut if rows is None else min(cut, integer("rows", rows, minimum=1)))
     mean, deviation = float(pixels[used].mean()), float(pixels[used].std())
     scaled = torch.from_numpy((pixels - mean) / deviation).unsqueeze(1)
     targets = torch.from_numpy(classes)
@@ -111,7 +111,7 @@ def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
         why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 pictures"
     height, width = images.shape
     expected = f"pictures that the model takes, with an output for each of {images.n_classes} classes{why}"
-    raise refusal("data", f"{images.name}, pictures of {height} x {width}", expected)
+    raise invalid_argument("data", f"{images.name}, pictures of {height} x {width}", expected)
 
 
 def _digits() -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]:
@@ -132,14 +132,14 @@ def _large(name: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]
         ]
         for images, labels in parts:
             if len(images) != len(labels):
-                raise refusal(name, f"{len(images)} images and {len(labels)} labels", "as many of both")
+                raise invalid_argument(name, f"{len(images)} images and {len(labels)} labels", "as many of both")
         pixels, classes = (np.concatenate([part[which] for part in parts]) for which in (0, 1))
         return pixels.astype(np.float32), classes.astype(np.int64), len(parts[1][0]), str(place)
     try:
         table, labels = sklearn.datasets.fetch_openml(_OPENML[name], version=1, return_X_y=True, as_frame=False)
     except OSError as error:
         where = f"the folder {name} in {FOLDER_VARIABLE}, or a network to fetch it from OpenML ({error})"
-        raise refusal("data", f"{name}, which is not here", where) from None
+        raise invalid_argument("data", f"{name}, which is not here", where) from None
     pixels = table.reshape(-1, 28, 28).astype(np.float32)
     return pixels, labels.astype(np.int64), _LARGE_TEST, f"OpenML {_OPENML[name]}"
 
@@ -149,11 +149,11 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
-        raise refusal("data", f"no file {path}", "the official idx files") from None
+        raise invalid_argument("data", f"no file {path}", "the official idx files") from None
     except (OSError, EOFError) as error:
-        raise refusal("data", f"{path}, which cannot be read ({error})", "a gzipped idx file") from None
+        raise invalid_argument("data", f"{path}, which cannot be read ({error})", "a gzipped idx file") from None
     head = 4 + 4 * axes
     shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
     if content[:4] != bytes((0, 0, 8, axes)) or len(content) != head + int(np.prod(shape)):
-        raise refusal("data", f"{path} of another kind", f"an idx file of bytes with {axes} axes")
+        raise invalid_argument("data", f"{path} of another kind", f"an idx file of bytes with {axes} axes")
     return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neurogames.games.arguments import number, refusal, whole
+from neurogames._arguments import integer, invalid_argument, number
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class PlantedTask:
         True
         """
         if part not in ("shortcut", "primitives"):
-            raise refusal("part", part, "'shortcut' or 'primitives'")
+            raise invalid_argument("part", part, "'shortcut' or 'primitives'")
         order = rng.permutation(len(self.classes))
         features = self.features.copy()
         if part == "shortcut":
@@ -119,8 +119,8 @@ def planted_task(
     >>> task.features.shape, task.first_mark, bool((task.shortcut == task.classes).all())
     ((4, 44), 12, True)
     """
-    rows, n_primitives = whole("rows", rows, least=1), whole("n_primitives", n_primitives, least=2, most=6)
-    block = whole("block", block, least=1)
+    rows, n_primitives = integer("rows", rows, minimum=1), integer("n_primitives", n_primitives, minimum=2, maximum=6)
+    block = integer("block", block, minimum=1)
     shortcut = number("shortcut", shortcut, "a reliability in [0, 1]", lambda value: 0 <= value <= 1)
     for name, value in (("noise", noise), ("mark", mark), ("mark_noise", mark_noise)):
         number(name, value, "a finite number > 0", lambda size: size > 0)

@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from neurogames.games.arguments import number, refusal
+from neurogames._arguments import invalid_argument, number
 from neurogames.lab.data.tables import Dataset, Task
 
 
@@ -37,7 +37,7 @@ class Prepared:
         train_targets: (training rows,) standardised float32, or int64 class numbers.
         test_targets: (test rows,) likewise.
         target_mean: what was subtracted from a regression target; 0 for classes.
-        target_deviation: what it was divided by; 1 for classes.
+        target_std: what it was divided by; 1 for classes.
         feature_names: name of each input column; "column=value" for an encoded text.
         class_names: name of each class number; empty for a regression.
         train_rows: (training rows,) rows of the table.
@@ -51,7 +51,7 @@ class Prepared:
     train_targets: NDArray[np.float32] | NDArray[np.int64]
     test_targets: NDArray[np.float32] | NDArray[np.int64]
     target_mean: float
-    target_deviation: float
+    target_std: float
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     train_rows: NDArray[np.int64]
@@ -90,7 +90,7 @@ def prepare(
     train, test = dataset.features.iloc[train_rows], dataset.features.iloc[test_rows]
     filled = [column for column in train.columns if train[column].nunique() > 1]
     if not filled:
-        raise refusal(
+        raise invalid_argument(
             "features", f"every column constant in the {len(train)} training rows", "at least one that varies"
         )
     encoder = _encoder(train[filled], standardise=standardise)
@@ -101,7 +101,7 @@ def prepare(
     if dataset.task == "regression":
         targets = dataset.target.to_numpy(dtype=np.float64)
         if np.ptp(targets[train_rows]) == 0.0:
-            raise refusal("target", f"one value in all {len(train_rows)} training rows", "at least two values")
+            raise invalid_argument("target", f"one value in all {len(train_rows)} training rows", "at least two values")
         if standardise:
             mean, deviation = float(targets[train_rows].mean()), float(targets[train_rows].std())
         targets = ((targets - mean) / deviation).astype(np.float32)
@@ -117,7 +117,7 @@ def prepare(
         train_targets=targets[train_rows],
         test_targets=targets[test_rows],
         target_mean=mean,
-        target_deviation=deviation,
+        target_std=deviation,
         feature_names=tuple(names),
         class_names=class_names,
         train_rows=train_rows,
@@ -137,7 +137,9 @@ def _split(
         least = max(least, len(dataset.target.cat.categories))
     tests = int(np.ceil(test_share * len(rows)))
     if tests < least or len(rows) - tests < least:
-        raise refusal("test_share", test_share, f"a share of {len(rows)} rows that leaves {least} on either side")
+        raise invalid_argument(
+            "test_share", test_share, f"a share of {len(rows)} rows that leaves {least} on either side"
+        )
     seed = int(rng.integers(2**31))
     train_rows, test_rows = train_test_split(rows, test_size=tests, random_state=seed, stratify=codes)
     return np.sort(train_rows), np.sort(test_rows)
@@ -172,7 +174,7 @@ def _refuse_names(features: pd.DataFrame) -> None:
         different = features[column].nunique()
         if 2 * different > len(features):
             example = features[column].cat.categories[0]
-            raise refusal(
+            raise invalid_argument(
                 f"column {column!r}",
                 f"{different} different texts in {len(features)} rows, such as {example!r}",
                 "numbers, or a category with at most half as many values as rows",

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from neurogames.games.arguments import refusal
+from neurogames._arguments import invalid_argument
 
 Task = Literal["regression", "classification"]
 
@@ -69,21 +69,23 @@ def dataset_from_frame(
     ValueError: target: got 'prise', expected a column of toy (did you mean 'price'?): size, colour, price
     """
     if task not in (None, "regression", "classification"):
-        raise refusal("task", task, "'regression' or 'classification'")
+        raise invalid_argument("task", task, "'regression' or 'classification'")
     frame = frame.set_axis([str(column) for column in frame.columns], axis="columns")
     if not frame.columns.is_unique:
-        raise refusal("columns", listed(frame.columns[frame.columns.duplicated()]) + " twice", "each name once")
+        raise invalid_argument(
+            "columns", listed(frame.columns[frame.columns.duplicated()]) + " twice", "each name once"
+        )
     if target not in frame.columns:
         near = difflib.get_close_matches(str(target), list(frame.columns), n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise refusal("target", target, f"a column of {name}{hint}: {listed(frame.columns)}")
+        raise invalid_argument("target", target, f"a column of {name}{hint}: {listed(frame.columns)}")
     if frame.shape[1] < 2:
-        raise refusal("data", f"only the column {target!r}", "at least one feature beside the target")
+        raise invalid_argument("data", f"only the column {target!r}", "at least one feature beside the target")
     if len(frame) < LEAST_ROWS:
-        raise refusal("data", f"{len(frame)} rows in {name}", f"at least {LEAST_ROWS} rows")
+        raise invalid_argument("data", f"{len(frame)} rows in {name}", f"at least {LEAST_ROWS} rows")
     missing = int(frame[target].isna().sum())
     if missing:
-        raise refusal("target", f"{missing} of {len(frame)} rows of {target!r} missing", "none missing")
+        raise invalid_argument("target", f"{missing} of {len(frame)} rows of {target!r} missing", "none missing")
     features = pd.DataFrame({column: clean_column(frame[column]) for column in frame.columns if column != target})
     for column in features.columns[features.dtypes == np.float64]:
         _refuse_wild_numbers(features[column])
@@ -91,17 +93,19 @@ def dataset_from_frame(
     task = task or infer_task(values, was_bool=pd.api.types.is_bool_dtype(frame[target]))
     if task == "regression":
         if values.dtype != np.float64:
-            raise refusal(
+            raise invalid_argument(
                 "task", f"'regression' for the texts of {target!r}", "a column of numbers, or task 'classification'"
             )
         _refuse_wild_numbers(values)
     else:
         values = _as_classes(values, was_bool=pd.api.types.is_bool_dtype(frame[target]))
     if values.nunique() < 2:
-        raise refusal("target", f"the one value {values.iloc[0]} in all rows of {target!r}", "at least two values")
+        raise invalid_argument(
+            "target", f"the one value {values.iloc[0]} in all rows of {target!r}", "at least two values"
+        )
     if task == "classification" and (counts := values.value_counts()).min() < 2:
         rare = counts[counts < 2].index
-        raise refusal(
+        raise invalid_argument(
             "target",
             f"{len(rare)} classes of {target!r} with one row ({listed(rare)})",
             "at least two rows in every class",
@@ -118,7 +122,9 @@ def clean_column(values: pd.Series) -> pd.Series:
     """
     kind = pd.api.types
     if kind.is_complex_dtype(values) or kind.is_datetime64_any_dtype(values) or kind.is_timedelta64_dtype(values):
-        raise refusal(f"column {values.name!r}", f"values of the kind {values.dtype}", "numbers, booleans or texts")
+        raise invalid_argument(
+            f"column {values.name!r}", f"values of the kind {values.dtype}", "numbers, booleans or texts"
+        )
     if kind.is_bool_dtype(values) or kind.is_numeric_dtype(values):
         return pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), index=values.index, name=values.name)
     texts = values.astype(object).map(str, na_action="ignore")
@@ -150,7 +156,7 @@ def _refuse_wild_numbers(values: pd.Series) -> None:
     """Refuse infinities, and numbers that would overflow in single precision."""
     wild = int((values.abs() > LARGEST_NUMBER).sum())
     if wild:
-        raise refusal(
+        raise invalid_argument(
             f"column {values.name!r}",
             f"{wild} infinite or huge entries",
             f"numbers of size at most {LARGEST_NUMBER:.0e}",

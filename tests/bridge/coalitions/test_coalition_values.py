@@ -146,7 +146,7 @@ def network(name, rows=23):
     return model, layer, inputs, torch.randint(outputs.shape[1], (rows,)), machinery
 
 
-def slow_outputs(model, layer, inputs, member, absent, donors):
+def slow_outputs(model, layer, inputs, member, baseline, donors):
     """Outputs of the whole network, run with a hook that replaces the units."""
 
     def replace(module, arguments, output):
@@ -154,7 +154,7 @@ def slow_outputs(model, layer, inputs, member, absent, donors):
             "zero": lambda: torch.zeros_like(output),
             "mean": lambda: output.mean(dim=0, keepdim=True).expand_as(output),
             "sample": lambda: output[donors],
-        }[absent]()
+        }[baseline]()
         result = output.clone()
         result[:, ~member] = filler[:, ~member]
         return result
@@ -174,45 +174,45 @@ SLOW_WORTHS = {
 }
 
 
-@pytest.mark.parametrize("absent", ["zero", "mean", "sample"])
+@pytest.mark.parametrize("baseline", ["zero", "mean", "sample"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_worths_are_those_of_the_whole_network_with_replaced_units(name, absent, monkeypatch):
+def test_worths_are_those_of_the_whole_network_with_replaced_units(name, baseline, monkeypatch):
     monkeypatch.setattr(masked_module, "_CACHE_BYTES", 3000)  # several blocks of rows and of coalitions
     model, layer, inputs, targets, machinery = network(name)
     donors = torch.from_numpy((np.arange(23) + np.random.default_rng(3).integers(1, 23, size=23)) % 23)
     game = coalition_game(
-        model, layer, (inputs, targets), worth="loss", absent=absent, rng=np.random.default_rng(3), memory=2000
+        model, layer, (inputs, targets), metric="loss", baseline=baseline, rng=np.random.default_rng(3), memory=2000
     )
     assert type(game.network) is machinery
     coalitions = np.random.default_rng(0).random((9, game.n_players)) < 0.5
     coalitions[:2] = [[False], [True]]
     found = {
-        worth: coalition_game(
-            model, layer, (inputs, targets), worth=worth, absent=absent, rng=np.random.default_rng(3)
+        metric: coalition_game(
+            model, layer, (inputs, targets), metric=metric, baseline=baseline, rng=np.random.default_rng(3)
         ).value(coalitions)
-        for worth in SLOW_WORTHS
+        for metric in SLOW_WORTHS
     }
     found["loss again, in blocks"] = game.value(coalitions)
     for k, member in enumerate(torch.from_numpy(coalitions)):
-        outputs = slow_outputs(model, layer, inputs, member, absent, donors)
-        for worth, values in found.items():
-            expected = float(SLOW_WORTHS[worth.split()[0]](outputs, targets))
-            assert values[k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (worth, k)
+        outputs = slow_outputs(model, layer, inputs, member, baseline, donors)
+        for metric, values in found.items():
+            expected = float(SLOW_WORTHS[metric.split()[0]](outputs, targets))
+            assert values[k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (metric, k)
 
 
-@pytest.mark.parametrize("absent", ["zero", "mean", "sample"])
+@pytest.mark.parametrize("baseline", ["zero", "mean", "sample"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_worths_along_orders_are_those_of_each_row(name, absent, monkeypatch):
+def test_worths_along_orders_are_those_of_each_row(name, baseline, monkeypatch):
     monkeypatch.setattr(masked_module, "_CACHE_BYTES", 3000)  # several blocks of rows, and of units that have joined
     model, layer, inputs, targets, machinery = network(name)
     donors = torch.from_numpy((np.arange(23) + np.random.default_rng(3).integers(1, 23, size=23)) % 23)
-    for worth in SLOW_WORTHS:
+    for metric in SLOW_WORTHS:
         game = coalition_game(
-            model, layer, (inputs, targets), worth=worth, absent=absent, rng=np.random.default_rng(3), memory=2000
+            model, layer, (inputs, targets), metric=metric, baseline=baseline, rng=np.random.default_rng(3), memory=2000
         )
         n = game.n_players
-        orders = np.random.default_rng(4).permuted(np.tile(np.arange(n), (game.n_parts, 1)), axis=1)
-        found = game.worths_along(orders)
+        orders = np.random.default_rng(4).permuted(np.tile(np.arange(n), (game.n_components, 1)), axis=1)
+        found = game.values_along_permutations(orders)
         if machinery is Whole:
             prefixes = np.array([np.isin(np.arange(n), orders[0, :k]) for k in range(n + 1)])
             np.testing.assert_array_equal(found, game.value(prefixes)[None])
@@ -221,15 +221,15 @@ def test_worths_along_orders_are_those_of_each_row(name, absent, monkeypatch):
         for row in (0, 11, 22):
             for k in range(n + 1):
                 member = torch.from_numpy(np.isin(np.arange(n), orders[row, :k]))
-                outputs = slow_outputs(model, layer, inputs, member, absent, donors)[row : row + 1]
-                expected = float(SLOW_WORTHS[worth](outputs, targets[row : row + 1]))
-                assert found[row, k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (worth, row, k)
+                outputs = slow_outputs(model, layer, inputs, member, baseline, donors)[row : row + 1]
+                expected = float(SLOW_WORTHS[metric](outputs, targets[row : row + 1]))
+                assert found[row, k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (metric, row, k)
 
 
 def test_values_by_rows_and_by_regression_are_of_one_game():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
-    game = coalition_game(model, "1", (torch.randn(200, 6), torch.randint(3, (200,))), worth="loss")
+    game = coalition_game(model, "1", (torch.randn(200, 6), torch.randint(3, (200,))), metric="loss")
     exact, found = shapley(game).values, shapley(game, 400, rng=np.random.default_rng(0))
     assert found.method == "24 pairs of orders for each of 200 parts"
     assert (np.abs(found.values - exact) < 4 * found.stderr + 1e-6).all()
@@ -239,7 +239,7 @@ def test_values_by_rows_and_by_regression_are_of_one_game():
 def test_pooling_that_would_run_over_units_is_not_passed():
     model = nn.Sequential(nn.Linear(4, 6), nn.MaxPool1d(2), nn.Linear(3, 2))  # (rows, units): pools pairs of units
     inputs, targets = torch.randn(8, 4), torch.randint(2, (8,))
-    game = coalition_game(model, "0", (inputs, targets), worth="loss")
+    game = coalition_game(model, "0", (inputs, targets), metric="loss")
     coalitions = np.random.default_rng(1).random((20, 6)) < 0.5
     for value, member in zip(game.value(coalitions), torch.from_numpy(coalitions), strict=True):
         outputs = slow_outputs(model, "0", inputs, member, "zero", None)
@@ -249,7 +249,7 @@ def test_pooling_that_would_run_over_units_is_not_passed():
 def test_numbers_as_targets_are_worth_minus_the_squared_error():
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     inputs, targets = torch.randn(11, 3), torch.randn(11, 2)
-    game = coalition_game(model, "1", (inputs, targets), worth="loss")
+    game = coalition_game(model, "1", (inputs, targets), metric="loss")
     with torch.no_grad():
         assert game.value(np.ones(4, dtype=bool)) == pytest.approx(
             -float(functional.mse_loss(model(inputs), targets)), rel=1e-5
@@ -262,7 +262,7 @@ def test_numbers_as_targets_are_worth_minus_the_squared_error():
 def test_a_single_output_may_be_held_against_flat_targets():
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     inputs, targets = torch.randn(11, 3), torch.randn(11)
-    flat = coalition_game(model, "1", (inputs, targets), worth="loss").value([True] * 4)
+    flat = coalition_game(model, "1", (inputs, targets), metric="loss").value([True] * 4)
     with torch.no_grad():
         assert flat == pytest.approx(-float(functional.mse_loss(model(inputs)[:, 0], targets)), rel=1e-5)
 
@@ -273,7 +273,7 @@ def test_a_function_as_worth_gets_outputs_and_targets_row_by_row():
     def brier(outputs, targets):
         return -(outputs.softmax(dim=1) - functional.one_hot(targets, 4)).square().sum(dim=1)
 
-    game = coalition_game(model, layer, (inputs, targets), worth=brier)
+    game = coalition_game(model, layer, (inputs, targets), metric=brier)
     coalitions = np.random.default_rng(2).random((6, 7)) < 0.5
     for value, member in zip(game.value(coalitions), torch.from_numpy(coalitions), strict=True):
         outputs = slow_outputs(model, layer, inputs, member, "zero", None)
@@ -292,12 +292,12 @@ def test_a_linear_worth_makes_an_additive_game_with_known_values():
     inputs, targets = torch.randn(31, 5, dtype=torch.float64), torch.randint(3, (31,))
     with torch.no_grad():
         parts = model[1](model[0](inputs)) * model[2].weight[targets]  # (rows, units)
-    game = coalition_game(model, "1", (inputs, targets), worth="logit")
+    game = coalition_game(model, "1", (inputs, targets), metric="logit")
     expected = parts.mean(dim=0).numpy()
     np.testing.assert_allclose(shapley(game).values, expected, atol=1e-12)
     np.testing.assert_allclose(banzhaf(game).values, expected, atol=1e-12)
     np.testing.assert_allclose(interactions(game).values, 0, atol=1e-12)
-    assert least_core(game.grounded()).excess <= 1e-8
+    assert least_core(game.zero_normalized()).excess <= 1e-8
 
 
 def test_the_game_keeps_leading_axes_and_takes_none():
@@ -316,7 +316,7 @@ def test_the_network_is_left_as_it_was(name):
     before = {key: value.clone() for key, value in model.state_dict().items()}
     given = inputs.clone()
     game = coalition_game(model, layer, (inputs, targets))
-    worth = game.value([True] * game.n_players)
+    metric = game.value([True] * game.n_players)
     assert all(module.training for module in model.modules())
     assert all(not module._forward_hooks for module in model.modules())
     assert torch.equal(inputs, given)
@@ -324,7 +324,7 @@ def test_the_network_is_left_as_it_was(name):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    assert game.value([True] * game.n_players) == worth  # and later training does not change the game
+    assert game.value([True] * game.n_players) == metric  # and later training does not change the game
 
 
 def test_the_network_is_left_as_it_was_after_an_error():
@@ -334,14 +334,16 @@ def test_the_network_is_left_as_it_was_after_an_error():
         raise RuntimeError("no worth")
 
     with pytest.raises(RuntimeError, match="no worth"):
-        coalition_game(model, layer, (inputs, targets), worth=fails)
+        coalition_game(model, layer, (inputs, targets), metric=fails)
     assert model.training
     assert all(not module._forward_hooks for module in model.modules())
 
 
 def test_a_sample_is_one_draw_for_the_whole_game_and_never_the_row_itself():
     model, layer, inputs, targets, _ = network("linear next", rows=400)
-    game = coalition_game(model, layer, (inputs, targets), worth="loss", absent="sample", rng=np.random.default_rng(5))
+    game = coalition_game(
+        model, layer, (inputs, targets), metric="loss", baseline="sample", rng=np.random.default_rng(5)
+    )
     nobody = np.zeros(7, dtype=bool)
     assert game.value(nobody) == game.value(nobody)
     assert (game.network.difference != 0).any(dim=0).all()
@@ -374,22 +376,22 @@ BAD = {
     "other lengths": ({"data": (torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))}, "data"),
     "not tensors": ({"data": (np.zeros((4, 5)), np.zeros(4))}, "data"),
     "NaN inputs": ({"data": (torch.full((4, 5), torch.nan), torch.zeros(4, dtype=torch.long))}, "inputs"),
-    "NaN targets": ({"data": (torch.zeros(4, 5), torch.full((4,), torch.nan)), "worth": "loss"}, "targets"),
+    "NaN targets": ({"data": (torch.zeros(4, 5), torch.full((4,), torch.nan)), "metric": "loss"}, "targets"),
     "wrong width": ({"data": (torch.zeros(4, 6), torch.zeros(4, dtype=torch.long))}, "inputs"),
     "wrong precision": ({"data": (torch.zeros(4, 5).double(), torch.zeros(4, dtype=torch.long))}, "inputs"),
     "class too large": ({"data": (torch.zeros(4, 5), torch.full((4,), 4))}, "targets"),
     "class below zero": ({"data": (torch.zeros(4, 5), torch.full((4,), -1))}, "targets"),
     "truths as classes": ({"data": (torch.zeros(4, 5), torch.zeros(4, dtype=torch.bool))}, "targets"),
     "accuracy of numbers": ({"data": (torch.zeros(4, 5), torch.zeros(4))}, "targets"),
-    "numbers of another shape": ({"data": (torch.zeros(4, 5), torch.zeros(4, 3)), "worth": "loss"}, "targets"),
-    "unknown worth": ({"worth": "recall"}, "worth"),
-    "worth of another shape": ({"worth": lambda outputs, _: outputs}, "worth"),
-    "unknown absent": ({"absent": "median"}, "absent"),
-    "sample without rng": ({"absent": "sample"}, "rng"),
+    "numbers of another shape": ({"data": (torch.zeros(4, 5), torch.zeros(4, 3)), "metric": "loss"}, "targets"),
+    "unknown worth": ({"metric": "recall"}, "metric"),
+    "worth of another shape": ({"metric": lambda outputs, _: outputs}, "metric"),
+    "unknown absent": ({"baseline": "median"}, "baseline"),
+    "sample without rng": ({"baseline": "sample"}, "rng"),
     "sample of one row": (
         {
             "data": (torch.zeros(1, 5), torch.zeros(1, dtype=torch.long)),
-            "absent": "sample",
+            "baseline": "sample",
             "rng": np.random.default_rng(0),
         },
         "inputs",

@@ -25,7 +25,7 @@ def slow_game(model, start, end, inputs, targets, groups):
     with torch.no_grad():
         values = model[: start + 1](inputs)
 
-    def worth(coalitions):
+    def metric(coalitions):
         result = []
         for row in coalitions:
             masked = values.clone()
@@ -36,7 +36,7 @@ def slow_game(model, start, end, inputs, targets, groups):
                 result.append(float(model[start + 1 : end + 1](masked)[:, targets].mean()))
         return result
 
-    return FunctionCoalitionGame(len(groups), worth)
+    return FunctionCoalitionGame(len(groups), metric)
 
 
 def weights(graph, n, m, layers):

@@ -79,18 +79,18 @@ def test_magnitude_is_the_mean_absolute_value_over_rows_and_positions():
     assert model.training
 
 
-@pytest.mark.parametrize("worth", ["logit", "loss"])
-def test_gradient_activation_is_the_first_order_change_of_the_worth_of_a_row(worth):
+@pytest.mark.parametrize("metric", ["logit", "loss"])
+def test_gradient_activation_is_the_first_order_change_of_the_worth_of_a_row(metric):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
     inputs, labels = torch.randn(300, 3, dtype=torch.float64), torch.randint(3, (300,))
-    found = gradient_activation(model, "1", (inputs, labels), worth=worth)
+    found = gradient_activation(model, "1", (inputs, labels), metric=metric)
     hidden = model[:2](inputs).detach()
 
     def worths(values):
         outputs = model[2](values)
         rows = torch.arange(300)
-        return outputs[rows, labels] if worth == "logit" else outputs.log_softmax(dim=1)[rows, labels]
+        return outputs[rows, labels] if metric == "logit" else outputs.log_softmax(dim=1)[rows, labels]
 
     for unit in range(4):
         less = hidden.clone()
@@ -108,7 +108,7 @@ def test_gradients_of_the_squared_error_and_maps_are_summed_over_positions():
     maps = model[0](inputs).detach().requires_grad_()
     loss = -((model[3](maps.clone().relu().flatten(1))[:, 0] - targets) ** 2).sum()
     expected = (torch.autograd.grad(loss, maps)[0] * maps).sum(dim=(2, 3)).abs().mean(dim=0).detach().numpy()
-    np.testing.assert_allclose(gradient_activation(model, "0", (inputs, targets), worth="loss"), expected, rtol=1e-4)
+    np.testing.assert_allclose(gradient_activation(model, "0", (inputs, targets), metric="loss"), expected, rtol=1e-4)
 
 
 def test_bad_input_of_scores_is_refused():
@@ -119,7 +119,7 @@ def test_bad_input_of_scores_is_refused():
         activation_magnitude(model, "1", inputs[:0])
     with pytest.raises(ValueError, match="^data"):
         gradient_activation(model, "1", (inputs, labels[:3]))
-    with pytest.raises(ValueError, match="^worth"):
-        gradient_activation(model, "1", (inputs, labels), worth="accuracy")
+    with pytest.raises(ValueError, match="^metric"):
+        gradient_activation(model, "1", (inputs, labels), metric="accuracy")
     with pytest.raises(ValueError, match="^targets"):
-        gradient_activation(model, "1", (inputs, labels.double()), worth="logit")
+        gradient_activation(model, "1", (inputs, labels.double()), metric="logit")

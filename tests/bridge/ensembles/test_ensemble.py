@@ -14,7 +14,7 @@ from neurogames.bridge.ensembles import stacked_steps
 from neurogames.bridge.ensembles.ensemble import train_ensemble
 from neurogames.bridge.ensembles.networks import initial_ensemble
 from neurogames.bridge.ensembles.streams import LABELS, MASKS, ORDER, permutations, uniforms
-from neurogames.bridge.ensembles.targets import GaussianNoise, NoNoise, StableNoise, UniformNoise
+from neurogames.bridge.feedback.target_noise import GaussianNoise, NoNoise, StableNoise, UniformNoise
 
 ROWS, FEATURES = 70, 3
 HIDDEN = (6, 5)
@@ -31,13 +31,13 @@ def parameters(ensemble) -> list[torch.Tensor]:
 
 
 def train_alone(
-    inputs, targets, seed, *, hidden, loss, keep_prob, target_noise, learning_rate, epochs, batch_size, optimiser,
+    inputs, targets, seed, *, hidden, loss, keep_prob, target_noise, learning_rate, epochs, batch_size, optimizer,
     granularity, rescale,
 ) -> nn.Sequential:  # fmt: skip
-    """The slow twin: one plain torch model, autograd, torch's own optimiser, a loop over mini-batches."""
+    """The slow twin: one plain torch model, autograd, torch's own optimizer, a loop over mini-batches."""
     outputs = targets.shape[1] if loss == "mse" else int(targets.max()) + 1
     model = initial_ensemble((inputs.shape[1], *hidden, outputs), [seed], dtype=inputs.dtype).network(0)
-    descent = (torch.optim.Adam if optimiser == "adam" else torch.optim.SGD)(model.parameters(), lr=learning_rate)
+    descent = (torch.optim.Adam if optimizer == "adam" else torch.optim.SGD)(model.parameters(), lr=learning_rate)
     seeds, rows = torch.tensor([seed]), len(inputs)
     total = max(1, round(epochs * math.ceil(rows / batch_size)))
     step = 0
@@ -94,11 +94,11 @@ NOISES = [None, GaussianNoise(0.1), StableNoise(1.5, 0.5), GaussianNoise(0.1), N
 SEEDS = [3, 1, 4, 1, 5, 9]
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize(("granularity", "rescale"), [("unit", False), ("sample", True), ("layer", False)])
-def test_training_together_equals_one_by_one_with_autograd_and_torchs_optimiser(optimiser, granularity, rescale):
+def test_training_together_equals_one_by_one_with_autograd_and_torchs_optimiser(optimizer, granularity, rescale):
     inputs, targets = table(outputs=2)
-    settings = {**MIXTURE, "optimiser": optimiser, "granularity": granularity, "rescale": rescale, "loss": "mse"}
+    settings = {**MIXTURE, "optimizer": optimizer, "granularity": granularity, "rescale": rescale, "loss": "mse"}
     trained = train_ensemble(inputs, targets, seeds=SEEDS, target_noise=NOISES, **settings)
     twins = [None if isinstance(noise, NoNoise) else noise for noise in NOISES]
     assert_equal_to_twins(trained, inputs, targets, SEEDS, 1e-11, target_noise=twins, **settings)
@@ -108,7 +108,7 @@ def test_training_together_equals_one_by_one_with_autograd_and_torchs_optimiser(
 def test_training_classifiers_together_equals_one_by_one():
     inputs, targets = table()
     classes = torch.bucketize(targets[:, 0].contiguous(), torch.tensor([0.0, 2.0], dtype=torch.float64))
-    settings = {**MIXTURE, "loss": "cross_entropy", "optimiser": "adam", "granularity": "unit", "rescale": False}
+    settings = {**MIXTURE, "loss": "cross_entropy", "optimizer": "adam", "granularity": "unit", "rescale": False}
     trained = train_ensemble(inputs, classes, seeds=SEEDS, **settings)
     assert trained.ensemble.widths == (FEATURES, *HIDDEN, 3)
     assert_equal_to_twins(trained, inputs, classes, SEEDS, 1e-11, target_noise=None, **settings)
@@ -117,7 +117,7 @@ def test_training_classifiers_together_equals_one_by_one():
 @pytest.mark.parametrize("hidden", [(), (4,)])
 def test_any_depth_equals_the_twin(hidden):
     inputs, targets = table()
-    settings = {**MIXTURE, "hidden": hidden, "loss": "mse", "optimiser": "adam", "granularity": "unit"}
+    settings = {**MIXTURE, "hidden": hidden, "loss": "mse", "optimizer": "adam", "granularity": "unit"}
     settings = {**settings, "rescale": False, "keep_prob": [1.0] * 6 if not hidden else MIXTURE["keep_prob"]}
     trained = train_ensemble(inputs, targets, seeds=SEEDS, **settings)
     assert_equal_to_twins(trained, inputs, targets, SEEDS, 1e-11, target_noise=None, **settings)
@@ -125,19 +125,19 @@ def test_any_depth_equals_the_twin(hidden):
 
 def test_single_precision_equals_the_twin_to_rounding():
     inputs, targets = table(dtype=torch.float32)
-    settings = {**MIXTURE, "loss": "mse", "optimiser": "sgd", "granularity": "unit", "rescale": False}
+    settings = {**MIXTURE, "loss": "mse", "optimizer": "sgd", "granularity": "unit", "rescale": False}
     trained = train_ensemble(inputs, targets, seeds=SEEDS, **settings)
     assert trained.ensemble.weights[0].dtype == torch.float32
     assert_equal_to_twins(trained, inputs, targets, SEEDS, 1e-5, target_noise=None, **settings)
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("granularity", ["unit", "sample", "layer"])
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_stacked_and_compiled_steps_are_the_same_steps(monkeypatch, optimiser, granularity, loss):
+def test_stacked_and_compiled_steps_are_the_same_steps(monkeypatch, optimizer, granularity, loss):
     inputs, targets = table()
     targets = targets if loss == "mse" else (targets[:, 0] > 1).long()
-    settings = {**MIXTURE, "optimiser": optimiser, "granularity": granularity, "loss": loss}
+    settings = {**MIXTURE, "optimizer": optimizer, "granularity": granularity, "loss": loss}
     settings = {**settings, "seeds": SEEDS, "target_noise": NOISES if loss == "mse" else None}
     settings = {**settings, "record_at": [0.3], "on_record": lambda *_: None}
     compiled = train_ensemble(inputs, targets, **settings)
@@ -200,12 +200,12 @@ def moved_units(before, after) -> torch.Tensor:
     return weight | (before.biases[0] != after.biases[0])[:, 0]
 
 
-def two_steps(optimiser: str, keep: float, seeds, rescale: bool = False):
+def two_steps(optimizer: str, keep: float, seeds, rescale: bool = False):
     """Snapshots after 0, 1 and 2 steps, one hidden layer, and the masks of both steps."""
     inputs, targets = table(dtype=torch.float32)
     snapshots = []
     train_ensemble(
-        inputs, targets, seeds=seeds, hidden=(20,), keep_prob=keep, batch_size=35, epochs=1, optimiser=optimiser,
+        inputs, targets, seeds=seeds, hidden=(20,), keep_prob=keep, batch_size=35, epochs=1, optimizer=optimizer,
         record_at=[0, 0.5, 1], on_record=lambda _, snapshot: snapshots.append(snapshot), rescale=rescale,
     )  # fmt: skip
     masks = [uniforms(torch.tensor(seeds), MASKS, step, (20,)).double() < keep for step in (0, 1)]
@@ -270,7 +270,7 @@ def test_recording_changes_nothing_and_progress_runs_from_zero_to_one():
     settings = {"seeds": [0, 1], "batch_size": 16, "epochs": [2.4, 5], "keep_prob": 0.5}
     recorded = train_ensemble(
         inputs, targets, record_at=np.linspace(0, 1, 8), on_record=lambda _, ensemble: ensemble.weights[0].zero_(),
-        progress=fractions.append, **settings,
+        on_progress=fractions.append, **settings,
     )  # fmt: skip
     plain = train_ensemble(inputs, targets, **settings)
     for a, b in zip(parameters(recorded.ensemble), parameters(plain.ensemble), strict=True):
@@ -294,7 +294,7 @@ def test_the_loss_history_is_the_loss_before_each_step_and_ends_with_the_trainin
 
 def test_a_network_that_diverges_says_so_and_leaves_the_others_alone():
     inputs, targets = table(dtype=torch.float32)
-    settings = {"batch_size": 16, "optimiser": "sgd"}
+    settings = {"batch_size": 16, "optimizer": "sgd"}
     trained = train_ensemble(inputs, targets, seeds=[0, 1], learning_rate=[1e-3, 1e6], epochs=6, **settings)
     assert trained.status == ("finished", "diverged: the loss is not finite in epoch 1")
     assert trained.finished.tolist() == [True, False]
@@ -350,7 +350,7 @@ CLASSES = (TARGETS[:, 0] > 0).long()
         ({"learning_rate": 0}, "learning_rate: got 0"),
         ({"epochs": [1, math.inf]}, "epochs: got inf"),
         ({"loss": "mae"}, "loss: got 'mae'"),
-        ({"optimiser": "lion"}, "optimiser: got 'lion'"),
+        ({"optimizer": "lion"}, "optimizer: got 'lion'"),
         ({"granularity": "neuron"}, "granularity: got 'neuron'"),
         ({"seeds": []}, "number of seeds: got 0"),
         ({"seeds": [0.5, 1]}, "seeds: got 0.5"),

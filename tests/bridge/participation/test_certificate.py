@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge.gates.gates import insert_gates
 from neurogames.bridge.participation.certificate import fee_certificate
-from neurogames.bridge.participation.gates import insert_gates
 
 
 def linear_network(seed=0):
@@ -51,15 +51,15 @@ def test_moves_are_best_responses_found_by_search(seed, price):
     assert found.residual == np.abs(found.move).max()
 
 
-@pytest.mark.parametrize("crowding", [0.0, 1.0, 2.5])
-def test_units_of_a_fuller_layer_pay_more(crowding):
+@pytest.mark.parametrize("congestion", [0.0, 1.0, 2.5])
+def test_units_of_a_fuller_layer_pay_more(congestion):
     rng = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 1))
     data = torch.randn(30, 3, generator=rng), torch.randn(30, 1, generator=rng)
     profile, price = [1.0, 0.5, 1.0, 1.0, 0.0, 1.0], 0.3
-    found = fee_certificate(model, profile, price, functional.mse_loss, data, crowding=crowding)
+    found = fee_certificate(model, profile, price, functional.mse_loss, data, congestion=congestion)
     whole = 5 / 6
-    first, second = price * (1 / whole) ** crowding, price * (0.5 / whole) ** crowding
+    first, second = price * (1 / whole) ** congestion, price * (0.5 / whole) ** congestion
     assert np.allclose(found.fee, [first] * 4 + [np.nan, second], equal_nan=True)
     flat = fee_certificate(model, profile, price, functional.mse_loss, data)
     assert np.array_equal(found.worth, flat.worth, equal_nan=True)
@@ -68,7 +68,7 @@ def test_units_of_a_fuller_layer_pay_more(crowding):
 
 def test_in_one_layer_all_pay_the_price():
     model, data = linear_network()
-    found = fee_certificate(model, [1, 0, 0, 1, 1], 0.3, functional.mse_loss, data, crowding=3.0, units="neurons")
+    found = fee_certificate(model, [1, 0, 0, 1, 1], 0.3, functional.mse_loss, data, congestion=3.0, units="neurons")
     assert np.allclose(found.fee, [0.3, np.nan, np.nan, 0.3, 0.3], equal_nan=True)
 
 
@@ -88,15 +88,15 @@ def test_a_collapsed_network_has_nobody_to_regret():
 
 
 @pytest.mark.parametrize(
-    ("profile", "price", "crowding", "named"),
+    ("profile", "price", "congestion", "named"),
     [
         (np.ones(4), 0.1, 0.0, "profile"),
         (np.full(5, 2.0), 0.1, 0.0, "profile"),
         (np.ones(5), -1, 0.0, "price"),
-        (np.ones(5), 0.1, -1, "crowding"),
+        (np.ones(5), 0.1, -1, "congestion"),
     ],
 )
-def test_wrong_arguments_are_named(profile, price, crowding, named):
+def test_wrong_arguments_are_named(profile, price, congestion, named):
     model, data = linear_network()
     with pytest.raises(ValueError, match=f"^{named}: got"):
-        fee_certificate(model, profile, price, functional.mse_loss, data, crowding=crowding)
+        fee_certificate(model, profile, price, functional.mse_loss, data, congestion=congestion)

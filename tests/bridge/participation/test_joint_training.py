@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge.gates.gates import insert_gates
+from neurogames.bridge.modules.stacked_modules import stack_modules
 from neurogames.bridge.participation import joint_training as participation_training
 from neurogames.bridge.participation.course import Course, Run
-from neurogames.bridge.participation.gates import insert_gates
 from neurogames.bridge.participation.joint_training import train_participation
 from neurogames.bridge.participation.rules import (
     IncomingWeights,
     PaperCosts,
     RunningCurvature,
-    crowded_fees,
+    congested_fees,
     fee_residual,
 )
-from neurogames.bridge.participation.stacked_modules import stack_modules
 from neurogames.games.participation import ParticipationGame
 
 
@@ -52,7 +52,7 @@ def by_hand(model, inputs, targets, *, epochs, batch_size, rate, seed, ridge=0.0
     model, rng = copy.deepcopy(model), generator(seed)
     linear = [layer for layer in model if isinstance(layer, nn.Linear)]
     shares = [torch.ones(layer.out_features) for layer in linear[:-1]]
-    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     for _ in range(epochs):
         order = torch.randperm(len(inputs), generator=rng)
         for step in range(len(inputs) // batch_size):
@@ -61,7 +61,7 @@ def by_hand(model, inputs, targets, *, epochs, batch_size, rate, seed, ridge=0.0
             values = inputs[rows]
             for layer, gate in zip(linear, [*gates, None], strict=True):
                 values = layer(values) if gate is None else functional.relu(layer(values) * gate)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             functional.cross_entropy(values, targets[rows]).backward()
             for layer, gate, share in zip(linear, gates, shares, strict=False):
                 theta = torch.cat([layer.weight, layer.bias[:, None]], dim=1).detach()
@@ -71,7 +71,7 @@ def by_hand(model, inputs, targets, *, epochs, batch_size, rate, seed, ridge=0.0
                     pull = sum(old[j] * gram[i, j] for j in range(len(share)) if j != i)
                     force = gate.grad[i] - 2 * ridge * gram[i, i] * old[i] - price - competition * pull
                     share[i] = (old[i] + 1e-3 * force).clamp(0, 1)
-            optimiser.step()
+            optimizer.step()
     return model, torch.cat(shares)
 
 
@@ -103,14 +103,14 @@ def test_price_zero_is_plain_training(weight_decay):
     )
     assert ours.profile.min() == 1.0
     plain = copy.deepcopy(model)
-    optimiser, rng = torch.optim.Adam(plain.parameters(), lr=1e-2), generator(7)
+    optimizer, rng = torch.optim.Adam(plain.parameters(), lr=1e-2), generator(7)
     for _ in range(2):
         order = torch.randperm(len(inputs), generator=rng)
         for rows in order.split(32):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             squares = sum(weight.square().sum() for weight in plain.parameters())
             (functional.cross_entropy(plain(inputs[rows]), targets[rows]) + weight_decay / 2 * squares).backward()
-            optimiser.step()
+            optimizer.step()
     assert torch.allclose(weights(ours.models[0]), weights(plain), atol=1e-5)
 
 
@@ -212,7 +212,7 @@ def test_the_emptier_layer_keeps_its_units():
     """Every unit is worth 1 and the price is 1.2: only where the layer is fuller than the network is the fee above."""
     model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
     course = Course.opened(
-        [Run(model, 1.2, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, crowding=2.0
+        [Run(model, 1.2, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, congestion=2.0
     )
     course.curvature.add(torch.full((1, 30), 2.0))
     course.shares[0, 20:25] = 0.0
@@ -224,28 +224,28 @@ def test_the_emptier_layer_keeps_its_units():
 
 
 @given(st.integers(0, 10_000), st.floats(0, 3))
-def test_crowded_fees_are_what_their_formula_says_unit_by_unit(seed, crowding):
+def test_congested_fees_are_what_their_formula_says_unit_by_unit(seed, congestion):
     rng = np.random.default_rng(seed)
     sizes = tuple(rng.integers(1, 5, size=rng.integers(1, 4)).tolist())
     stay = rng.random((2, sum(sizes))) < 0.7
     price = rng.random((2, 1))
-    ours = crowded_fees(torch.from_numpy(price), torch.from_numpy(stay), sizes, crowding)
+    ours = congested_fees(torch.from_numpy(price), torch.from_numpy(stay), sizes, congestion)
     layer = np.repeat(np.arange(len(sizes)), sizes)
     for run, unit in zip(*np.nonzero(stay), strict=True):
         own = stay[run, layer == layer[unit]].mean()
-        expected = price[run, 0] * (own / stay[run].mean()) ** crowding
+        expected = price[run, 0] * (own / stay[run].mean()) ** congestion
         assert ours[run, unit].item() == pytest.approx(expected)
-    if len(sizes) == 1 or crowding == 0:
+    if len(sizes) == 1 or congestion == 0:
         assert np.allclose(ours.numpy()[stay], np.broadcast_to(price, stay.shape)[stay])
 
 
-@pytest.mark.parametrize(("crowding", "potential"), [(0.0, True), (2.0, False)])
-def test_only_one_fee_for_all_is_a_potential_game(crowding, potential):
+@pytest.mark.parametrize(("congestion", "potential"), [(0.0, True), (2.0, False)])
+def test_only_one_fee_for_all_is_a_potential_game(congestion, potential):
     """Over a cycle of two movers the gains of an exact potential game add up to nothing; the loss does so anyway."""
     stay = torch.ones(3, 6, dtype=torch.bool)
     stay[:, 1] = False  # one of the first layer has left before
     stay[1, 0] = stay[2, 5] = False
-    fees = crowded_fees(torch.ones(3, 1, dtype=torch.float64), stay, (4, 2), crowding)
+    fees = congested_fees(torch.ones(3, 1, dtype=torch.float64), stay, (4, 2), congestion)
     first_saves, last_saves = fees[0, 0], fees[1, 5]  # the first leaves, then the last
     first_pays, last_pays = fees[2, 0], fees[0, 5]  # the first comes back, then the last
     cycle = float(first_saves + last_saves - first_pays - last_pays)
@@ -367,8 +367,8 @@ def test_a_run_that_diverges_says_so_and_the_others_go_on(stacked):
         ({"price": [0.1, 0.2], "ridge": [0.1, 0.2, 0.3], "rule": "paper"}, "price"),
         ({"price": -1.0}, "price"),
         ({"ridge": 0.1}, "ridge"),
-        ({"crowding": -1.0}, "crowding"),
-        ({"crowding": 1.0, "rule": "paper"}, "crowding"),
+        ({"congestion": -1.0}, "congestion"),
+        ({"congestion": 1.0, "rule": "paper"}, "congestion"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 10_000}, "inputs"),
         ({"rng": 3}, "rng"),

@@ -11,7 +11,7 @@ from torch.nn import functional
 from neurogames.bridge.participation import joint_training
 from neurogames.bridge.participation.course import Course, Run
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.price_path import Seats, rising_price
+from neurogames.bridge.participation.price_path import UnitBudget, rising_price
 
 
 def network(seed=0):
@@ -36,28 +36,28 @@ def test_the_price_rises_and_stays():
 
 
 @given(st.integers(1, 500), st.integers(0, 500))
-def test_seats_fall_from_all_to_those_asked_for(units, more):
-    seats = [Seats(units).open_at(done, units + more) for done in np.linspace(0, 1, 101)]
-    assert seats[0] == units + more
-    assert seats[47:] == [units] * 54
-    assert (np.diff(seats) <= 0).all()
+def test_budgets_fall_from_all_to_those_asked_for(units, more):
+    budgets = [UnitBudget(units).units_at(done, units + more) for done in np.linspace(0, 1, 101)]
+    assert budgets[0] == units + more
+    assert budgets[47:] == [units] * 54
+    assert (np.diff(budgets) <= 0).all()
 
 
-@pytest.mark.parametrize("crowding", [0.0, 2.0])
-def test_those_leave_who_would_pay_least_and_the_last_of_them_sets_the_price(crowding):
+@pytest.mark.parametrize("congestion", [0.0, 2.0])
+def test_those_leave_who_would_pay_least_and_the_last_of_them_sets_the_price(congestion):
     course = Course.opened(
-        [Run(network(), Seats(12), 0.0, 0.0)],
+        [Run(network(), UnitBudget(12), 0.0, 0.0)],
         functional.cross_entropy,
         "equilibrium",
         "neurons",
         1e-3,
-        crowding=crowding,
+        congestion=congestion,
     )
     course.shares[0, 20:25] = 0.0
     worth = torch.randperm(30, generator=generator()).float() + 1
     course.curvature.add(2 * worth.unsqueeze(0))
     full = 25 / 30
-    bids = worth / torch.tensor([(1 / full) ** crowding] * 20 + [(0.5 / full) ** crowding] * 10)
+    bids = worth / torch.tensor([(1 / full) ** congestion] * 20 + [(0.5 / full) ** congestion] * 10)
     bids[20:25] = np.inf
     course.decide(0.48)
     stay = course.shares.squeeze(0) > 0
@@ -70,22 +70,22 @@ def test_those_leave_who_would_pay_least_and_the_last_of_them_sets_the_price(cro
     assert course.price_at(1.0).item() == pytest.approx(bids[left].max().item())
 
 
-def test_so_many_stay_as_there_are_seats_whatever_else_is_trained_beside():
+def test_so_many_stay_as_there_are_budgets_whatever_else_is_trained_beside():
     inputs, targets = task()
-    options = {"epochs": 5, "batch_size": 32, "crowding": 1.0}
-    prices = [0.0, Seats(7), 0.2, Seats(2), Seats(30)]
+    options = {"epochs": 5, "batch_size": 32, "congestion": 1.0}
+    prices = [0.0, UnitBudget(7), 0.2, UnitBudget(2), UnitBudget(30)]
     together = train_participation(network(), inputs, targets, price=prices, rng=generator(), **options)
     assert together.profile[[0, 1, 3, 4]].sum(axis=1).tolist() == [30, 7, 2, 30]
-    alone = train_participation(network(), inputs, targets, price=Seats(7), rng=generator(), **options)
+    alone = train_participation(network(), inputs, targets, price=UnitBudget(7), rng=generator(), **options)
     assert np.array_equal(alone.profile[0], together.profile[1])
     assert alone.price[-1, 0] == together.price[-1, 1] > 0
     assert together.price[-1, 4] == 0  # nobody has to leave
 
 
-def test_runs_in_one_stack_have_their_own_seats(monkeypatch):
+def test_runs_in_one_stack_have_their_own_budgets(monkeypatch):
     monkeypatch.setattr(joint_training, "_runs_at_once", lambda runs, _: runs)
     inputs, targets = task()
-    prices = [Seats(7), 0.0, Seats(2)]
+    prices = [UnitBudget(7), 0.0, UnitBudget(2)]
     trained = train_participation(network(), inputs, targets, price=prices, epochs=5, batch_size=32, rng=generator())
     assert trained.profile.sum(axis=1).tolist() == [7, 30, 2]
 
@@ -93,7 +93,7 @@ def test_runs_in_one_stack_have_their_own_seats(monkeypatch):
 def test_the_end_is_certified_at_the_price_that_cleared():
     inputs, targets = task()
     trained = train_participation(
-        network(), inputs, targets, price=Seats(7), epochs=5, batch_size=32, crowding=1.0, rng=generator()
+        network(), inputs, targets, price=UnitBudget(7), epochs=5, batch_size=32, congestion=1.0, rng=generator()
     )
     (certificate,) = trained.certificate
     stay = trained.profile[0] > 0
@@ -108,7 +108,9 @@ def test_dead_units_leave_at_no_price_and_the_end_is_certified_all_the_same():
     model = network()
     with torch.no_grad():
         model[0].bias[:10] = -1e3
-    trained = train_participation(model, inputs, targets, price=Seats(25), epochs=5, batch_size=32, rng=generator())
+    trained = train_participation(
+        model, inputs, targets, price=UnitBudget(25), epochs=5, batch_size=32, rng=generator()
+    )
     assert trained.profile[0].sum() == 25
     assert trained.price[-1, 0] == 0
     (certificate,) = trained.certificate
@@ -118,12 +120,12 @@ def test_dead_units_leave_at_no_price_and_the_end_is_certified_all_the_same():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"price": Seats(31)}, "price"),
-        ({"price": Seats(3), "epochs": 1}, "epochs"),
-        ({"price": Seats(3), "rule": "paper"}, "price"),
+        ({"price": UnitBudget(31)}, "price"),
+        ({"price": UnitBudget(3), "epochs": 1}, "epochs"),
+        ({"price": UnitBudget(3), "rule": "paper"}, "price"),
     ],
 )
-def test_seats_that_cannot_be_filled_are_refused(change, named):
+def test_budgets_that_cannot_be_filled_are_refused(change, named):
     inputs, targets = task()
     arguments = {"price": 0.0, "epochs": 5, "batch_size": 32} | change
     with pytest.raises(ValueError, match=f"^{named}: got"):
@@ -131,6 +133,6 @@ def test_seats_that_cannot_be_filled_are_refused(change, named):
 
 
 @pytest.mark.parametrize("units", [0, -1, 2.5, "3"])
-def test_seats_are_a_whole_number(units):
+def test_budgets_are_a_whole_number(units):
     with pytest.raises(ValueError, match="^units: got"):
-        Seats(units)
+        UnitBudget(units)

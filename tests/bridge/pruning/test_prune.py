@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.participation.gates import insert_gates, present_gates
+from neurogames.bridge.gates.gates import insert_gates, present_gates
 from neurogames.bridge.pruning.prune import prune
 
 
@@ -28,7 +28,7 @@ def shares_of(model, seed, dead=0.5):
     return shares
 
 
-def gated_output(model, shares, result, inputs, below=0.01):
+def gated_output(model, shares, result, inputs, threshold=0.01):
     """Slow twin: the gated network in which small shares count as 0 unless their unit is pinned away from 0."""
     twin = copy.deepcopy(model)
     kinds = ("neurons", "filters", "heads")
@@ -37,7 +37,7 @@ def gated_output(model, shares, result, inputs, below=0.01):
     for name, share in shares.items():
         pinned = [i for i, why in result.pinned.get(name, {}).items() if "at weight 0" not in why]
         stays = np.isin(np.arange(len(share)), pinned)
-        profile[name] = np.where((share < below) & ~stays, 0.0, share)
+        profile[name] = np.where((share < threshold) & ~stays, 0.0, share)
     gates.assign(np.concatenate([profile[name] for name in gates.modules]))
     twin.eval()
     with torch.no_grad():
@@ -57,20 +57,20 @@ def random_norms(model, seed):
     return model
 
 
-def check(model, shares, inputs, below=0.01):
+def check(model, shares, inputs, threshold=0.01):
     """Prune, and compare function, sizes, counts and the caller's model."""
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     hooks = [len(module._forward_hooks) for module in model.modules()]
-    result = prune(model, shares, inputs, below=below)
+    result = prune(model, shares, inputs, threshold=threshold)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert modes == [module.training for module in model.modules()] == [m.training for m in result.model.modules()]
     assert hooks == [len(module._forward_hooks) for module in model.modules()]
     assert present_gates(result.model) is None
     with torch.no_grad():
         mine = copy.deepcopy(result.model).eval()(*inputs)
-    want = gated_output(model, shares, result, inputs, below)
+    want = gated_output(model, shares, result, inputs, threshold)
     torch.testing.assert_close(mine, want, rtol=1e-5, atol=1e-5 * float(want.abs().max()))
     assert result.difference < 1e-5
     assert result.parameters[1] == sum(p.numel() for p in result.model.parameters()) <= result.parameters[0]
@@ -81,7 +81,7 @@ def check(model, shares, inputs, below=0.01):
             assert len(layer.weight) == len(result.kept[name])
             assert layer.out_features == len(layer.weight) if isinstance(layer, nn.Linear) else True
         # Every small unit is removed or pinned with a reason.
-        small = set(np.flatnonzero(share < below))
+        small = set(np.flatnonzero(share < threshold))
         assert small - set(result.kept[name]) | set(result.pinned.get(name, {})) == small
     return result
 
@@ -595,9 +595,9 @@ def test_bad_input_is_refused_and_the_model_untouched():
     ):
         with pytest.raises(ValueError, match=what):
             prune(model, profile, inputs)
-    for below in (-1, 2, np.nan, "x"):
-        with pytest.raises(ValueError, match="below"):
-            prune(model, np.ones(11), x, below=below)
+    for threshold in (-1, 2, np.nan, "x"):
+        with pytest.raises(ValueError, match="threshold"):
+            prune(model, np.ones(11), x, threshold=threshold)
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
 

@@ -58,7 +58,7 @@ class Counting:
 
 
 def least_budget(estimate, game):
-    """The least budget, read from the refusal."""
+    """The least budget, read from the error."""
     with pytest.raises(ValueError, match=r"^budget: got 2, expected an integer >= \d+$") as refused:
         estimate(game, 2, rng=np.random.default_rng(0))
     return int(str(refused.value).split()[-1])

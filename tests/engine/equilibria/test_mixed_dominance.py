@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurogames.engine.equilibria.dominance import best_dominator, mixed_dominated
+from neurogames.engine.equilibria.dominance import best_dominating_strategy, mixed_dominated
 from neurogames.engine.equilibria.nash import solve_nash
 from neurogames.games.dominance import dominated, iterated_elimination
 from neurogames.games.normal_form import NormalFormGame
@@ -32,7 +32,7 @@ def test_an_action_is_strictly_dominated_iff_it_is_a_best_reply_to_nothing(seed)
     payoffs = np.outer(rows[:, 0], share) + np.outer(rows[:, 1], 1 - share)
     best = np.zeros(4, dtype=bool)
     best[payoffs.argmax(axis=0)] = True
-    margins = [best_dominator(NormalFormGame((rows, rows)), 0, a).margins.min() for a in range(4)]
+    margins = [best_dominating_strategy(NormalFormGame((rows, rows)), 0, a).margins.min() for a in range(4)]
     for a, margin in enumerate(margins):
         if margin > 1e-6 or best[a]:
             assert (margin > 1e-9) != best[a]
@@ -58,8 +58,8 @@ def test_a_constant_player_dominates_nothing():
 def test_wrong_arguments_are_refused():
     game = NormalFormGame.zero_sum(np.eye(2))
     with pytest.raises(ValueError, match="player: got 2"):
-        best_dominator(game, 2, 0)
+        best_dominating_strategy(game, 2, 0)
     with pytest.raises(ValueError, match="action: got 5"):
-        best_dominator(game, 0, 5)
+        best_dominating_strategy(game, 0, 5)
     with pytest.raises(ValueError, match="kind: got 'soft'"):
         mixed_dominated(game, "soft")

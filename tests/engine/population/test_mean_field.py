@@ -57,7 +57,7 @@ def test_two_equilibria_closer_than_the_grid_are_both_found_by_the_scan():
 
     class Disguised:
         n_players, gain, baseline = near.n_players, near.gain, near.baseline
-        limit_gain, limit_lead = staticmethod(near.limit_gain), staticmethod(near.limit_lead)
+        limit_gain, limit_payoff_advantage = staticmethod(near.limit_gain), staticmethod(near.limit_payoff_advantage)
 
     closed, scanned = (mean_field(game, process).equilibria() for game in (near, Disguised()))
     assert len(closed) == len(scanned) == 3

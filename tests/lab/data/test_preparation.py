@@ -45,7 +45,7 @@ def test_arrays_have_the_promised_kinds_and_shapes():
     classes = prepare(mixed("classification"), rng=generator())
     assert classes.class_names == ("a", "b")
     assert classes.train_targets.dtype == classes.test_targets.dtype == np.int64
-    assert (classes.target_mean, classes.target_deviation) == (0.0, 1.0)
+    assert (classes.target_mean, classes.target_std) == (0.0, 1.0)
 
 
 def test_the_arrays_are_those_of_a_calculation_by_hand():
@@ -63,7 +63,7 @@ def test_the_arrays_are_those_of_a_calculation_by_hand():
         np.testing.assert_allclose(found.test_inputs[:, column], scaled[found.test_rows], rtol=1e-5, atol=1e-6)
     target = dataset.target.to_numpy()
     np.testing.assert_allclose(
-        found.test_targets * found.target_deviation + found.target_mean, target[found.test_rows], rtol=1e-5
+        found.test_targets * found.target_std + found.target_mean, target[found.test_rows], rtol=1e-5
     )
     assert found.target_mean == pytest.approx(target[found.train_rows].mean())
 
@@ -84,7 +84,7 @@ def test_test_rows_have_no_part_in_the_training_arrays(task):
     assert other.feature_names == found.feature_names
     for name in ("train_rows", "train_inputs", "train_targets"):
         np.testing.assert_array_equal(getattr(other, name), getattr(found, name))
-    assert (other.target_mean, other.target_deviation) == (found.target_mean, found.target_deviation)
+    assert (other.target_mean, other.target_std) == (found.target_mean, found.target_std)
     assert not np.array_equal(other.test_inputs, found.test_inputs)
 
 
@@ -105,7 +105,7 @@ def test_without_standardising_everything_stays_in_its_unit():
     found = prepare(raw, rng=generator(), standardise=False)
     np.testing.assert_allclose(found.test_inputs, raw.features.to_numpy()[found.test_rows], rtol=1e-6)
     np.testing.assert_allclose(found.test_targets, raw.target.to_numpy()[found.test_rows], rtol=1e-6)
-    assert (found.target_mean, found.target_deviation) == (0.0, 1.0)
+    assert (found.target_mean, found.target_std) == (0.0, 1.0)
 
 
 def test_training_columns_and_targets_have_mean_zero_and_deviation_one():

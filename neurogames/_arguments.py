@@ -1,0 +1,97 @@
+"""Checks of arguments: every error names the argument, what came, and what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def invalid_argument(name: str, got: object, expected: str) -> ValueError:
+    """Build the one form of error that wrong input gets.
+
+    Args:
+        name: the argument as the caller wrote it.
+        got: what came.
+        expected: what would have been right, as a noun phrase.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    >>> invalid_argument("keep_prob", 1.5, "a probability in (0, 1]")
+    ValueError('keep_prob: got 1.5, expected a probability in (0, 1]')
+    """
+    return ValueError(f"{name}: got {got!r}, expected {expected}")
+
+
+def number(
+    name: str, value: Any, expected: str = "a finite number", where: Callable[[float], bool] | None = None
+) -> float:
+    """Return ``value`` as a finite float for which ``where`` holds, or refuse it.
+
+    >>> number("temperature", 0.5, "a temperature > 0", lambda value: value > 0)
+    0.5
+    """
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise invalid_argument(name, value, expected) from None
+    if isinstance(value, (bool, np.bool_)) or not np.isfinite(result) or (where is not None and not where(result)):
+        raise invalid_argument(name, value, expected)
+    return result
+
+
+def probability(name: str, value: Any) -> float:
+    """Return ``value`` as a probability in (0, 1], the range of every ``keep_prob``.
+
+    >>> probability("keep_prob", 1)
+    1.0
+    """
+    return number(name, value, "a probability in (0, 1]", lambda result: 0.0 < result <= 1.0)
+
+
+def integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> int:
+    """Return ``value`` as an integer in [least, most], or refuse it.
+
+    >>> integer("n_players", 20, minimum=2)
+    20
+    """
+    expected = f"an integer >= {minimum}" if maximum is None else f"an integer in [{minimum}, {maximum}]"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise invalid_argument(name, value, expected)
+    if value < minimum or (maximum is not None and value > maximum):
+        raise invalid_argument(name, value, expected)
+    return int(value)
+
+
+def numbers(name: str, value: Any, expected: str) -> NDArray[np.float64]:
+    """Return ``value`` as a float array of any shape, a view where it is one already, or refuse it.
+
+    >>> numbers("allocation", [[1, 2]], "numbers of shape (..., 2)")
+    array([[1., 2.]])
+    """
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise invalid_argument(name, value, expected) from None
+
+
+def finite_array(name: str, value: ArrayLike, *, ndim: int) -> NDArray[np.float64]:
+    """Return a read-only float copy of ``value`` with ``ndim`` axes, no axis empty and every entry finite.
+
+    >>> finite_array("gain", [1, 2], ndim=1)
+    array([1., 2.])
+    """
+    expected = f"a finite array with {ndim} axes, none of them empty"
+    try:
+        result = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise invalid_argument(name, value, expected) from None
+    if result.ndim != ndim or result.size == 0:
+        raise invalid_argument(name, f"shape {result.shape}", expected)
+    if not np.isfinite(result).all():
+        raise invalid_argument(name, f"{np.count_nonzero(~np.isfinite(result))} entries that are not finite", expected)
+    result.flags.writeable = False
+    return result

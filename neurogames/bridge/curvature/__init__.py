@@ -1,0 +1,1 @@
+"""Second derivatives of the loss of a network, as operators `A @ v`."""

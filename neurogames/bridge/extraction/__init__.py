@@ -1,0 +1,1 @@
+"""Games taken out of networks, as data of the games floor."""

@@ -1,0 +1,1 @@
+"""Who hears the gradient, and with what noise: gradient dropout, target noise."""

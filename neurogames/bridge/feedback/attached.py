@@ -1,0 +1,144 @@
+"""Gradient dropout attached to a model that knows nothing of it, by hooks on the outputs of its layers.
+
+The model stays what it was, down to its ``state_dict``, and can be copied and pickled meanwhile. Attach before
+compiling: a compiler does not see hooks that come later.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurogames._arguments import invalid_argument
+from neurogames.bridge.feedback.gradient_dropout import GradientDropout, Granularity
+
+_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+class AttachedGradientDropout:
+    """Gradient dropout at some layers of a model, until ``remove()`` or the end of a ``with`` block.
+
+    Attributes:
+        layers: the ``GradientDropout`` at each named module.
+    """
+
+    def __init__(self, layers: dict[str, GradientDropout], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
+        self.layers = layers
+        self._hooks = hooks
+
+    @property
+    def progress(self) -> float:
+        """Progress of training in [0, 1]; setting it moves the schedule of ``keep_prob`` of every layer."""
+        return next(iter(self.layers.values())).progress
+
+    @progress.setter
+    def progress(self, value: float) -> None:
+        for layer in self.layers.values():
+            layer.progress = value
+
+    def remove(self) -> None:
+        """Leave the model as it was."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def __enter__(self) -> AttachedGradientDropout:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def attach_gradient_dropout(
+    model: nn.Module,
+    keep_prob: float | Callable[[float], float],
+    *,
+    rng: torch.Generator,
+    modules: Sequence[str] | None = None,
+    granularity: Granularity = "unit",
+    rescale: bool = False,
+    unit_axis: int | None = None,
+) -> AttachedGradientDropout:
+    """Put gradient dropout on the outputs of some layers of a model, without rewriting the model.
+
+    Parameters, buffers and ``state_dict`` stay as they are; in ``eval()`` nothing happens. A copy made of the model in
+    the meantime keeps gradient dropout of its own for good: copy before attaching, or take the ``state_dict``. What is
+    attached twice is masked twice.
+
+    Args:
+        model: any module.
+        keep_prob: probability in (0, 1] that feedback arrives, or a schedule of it.
+        rng: generator from which every layer gets its own seed.
+        modules: names as in ``model.named_modules()``, of modules that return one tensor. Default: every Linear and
+            convolution but the last one in that order, which is taken for the output layer. Projections inside
+            ``nn.MultiheadAttention`` are left out: attention reads their weights and never calls them.
+        granularity: "unit", "sample" or "layer"; see ``GradientDropout``.
+        rescale: divide what arrives by ``keep_prob``.
+        unit_axis: axis of the outputs that counts units. Default: the channels of a convolution, the last axis of
+            a Linear; it must be given for other kinds of modules.
+
+    Returns:
+        A handle with ``progress``, ``remove()`` and ``layers``; also a context manager.
+
+    Raises:
+        ValueError: a module is not there, there is no hidden layer, or an argument is out of range.
+
+    >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    >>> with attach_gradient_dropout(model, 0.5, rng=torch.Generator()) as handle:
+    ...     list(handle.layers)
+    ['0']
+    """
+    if isinstance(modules, str):
+        raise invalid_argument("modules", modules, "a list of names")
+    named = dict(model.named_modules())
+    names = _hidden_layers(named) if modules is None else list(modules)
+    if not names:
+        raise invalid_argument("modules", "no layer", "at least one hidden Linear or convolution")
+    for name in names:
+        if name not in named:
+            near = difflib.get_close_matches(name, named, n=3, cutoff=0.4) or [known for known in named if known][:3]
+            raise invalid_argument(
+                "modules", name, f"names of the model's modules, such as {', '.join(map(repr, near))}"
+            )
+    layers = {}
+    for name in names:
+        axis = _unit_axis(name, named[name], granularity) if unit_axis is None else unit_axis
+        layers[name] = GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
+    hooks = [
+        named[name].register_forward_hook(functools.partial(_mask_output, name, layer))
+        for name, layer in layers.items()
+    ]
+    return AttachedGradientDropout(layers, hooks)
+
+
+def _hidden_layers(named: dict[str, nn.Module]) -> list[str]:
+    """Names of the Linear and convolution layers but the last one."""
+    attention = {module.out_proj for module in named.values() if isinstance(module, nn.MultiheadAttention)}
+    return [name for name, module in named.items() if isinstance(module, _LAYERS) and module not in attention][:-1]
+
+
+def _batch_axes(module: nn.Module) -> int:
+    """How many axes a layer's output has for a batch: (rows, units), or (rows, channels, *space)."""
+    return 2 + len(module.kernel_size) if isinstance(module, nn.modules.conv._ConvNd) else 2
+
+
+def _unit_axis(name: str, module: nn.Module, granularity: str) -> int:
+    """Axis of a module's output that counts units, from the end, so that unbatched inputs fit too."""
+    if not isinstance(module, _LAYERS) and granularity != "layer":
+        raise invalid_argument(
+            "unit_axis", None, f"the axis of units in the output of {name!r} ({type(module).__name__})"
+        )
+    return 1 - _batch_axes(module)
+
+
+def _mask_output(name: str, layer: GradientDropout, module: nn.Module, _: Any, output: Any) -> Tensor:
+    """Forward hook that puts ``layer`` behind ``module``; no closure, so that a model can be copied and pickled."""
+    if not isinstance(output, Tensor):
+        raise invalid_argument(f"output of module {name!r}", type(output).__name__, "one tensor")
+    # What a layer computes of a plain batch is a new tensor; of tokens, or of one image, it may be a view.
+    own = isinstance(module, _LAYERS) and output.ndim == _batch_axes(module)
+    return layer.mask_gradient(output, own=own) if module.training else output

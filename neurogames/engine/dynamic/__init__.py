@@ -1,1 +1,0 @@
-"""Games over stages and repeated choice: linear-quadratic games, bandits."""

@@ -1,0 +1,264 @@
+"""Agents who revise on a network, simulated.
+
+The process is that of :mod:`neurogames.engine.process`. One revision under "one" picks a player at random; under "all"
+everybody revises at once, from what all did before. Rules that compare a player's own two actions cost one 64-bit draw
+u: with n players, the high word of u n is the player and the low word, uniform to n 2^-64, is set against a tabulated
+threshold (``network_tables``). Rules that copy draw a model among the player's neighbours, in
+proportion to their weights, and compare what the two earn, each in its own group, by a second draw (of 53 bits); who
+has no neighbour copies nobody.
+Only a player who switches costs more: each of those who look at it moves by one step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurogames._arguments import integer, invalid_argument
+from neurogames.engine.choice import Replicator
+from neurogames.engine.graphs.network_tables import (
+    Cells,
+    acceptance_tables,
+    cells,
+    copying_tables,
+    watchers,
+)
+from neurogames.engine.population import generator
+from neurogames.engine.population.generator import draw
+from neurogames.engine.process import Process
+from neurogames.games.network import NetworkPublicGoodsGame
+
+_U = np.uint64
+_LOW = _U(2**32 - 1)
+_UNIT = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkTrajectory:
+    """Paths of a simulation on a network.
+
+    Attributes:
+        time: (T,) in sweeps; the first entry is 0.
+        count: (replicas, T) number of actors.
+        profile: (replicas, n) who acts at the end.
+    """
+
+    time: NDArray[np.float64]
+    count: NDArray[np.int64]
+    profile: NDArray[np.bool_]
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """(replicas, T) share of actors."""
+        return np.asarray(self.count / self.profile.shape[-1])
+
+
+def simulate_network(
+    game: NetworkPublicGoodsGame,
+    process: Process,
+    *,
+    start: ArrayLike,
+    sweeps: int,
+    replicas: int = 1,
+    rng: np.random.Generator,
+    every: int = 1,
+) -> NetworkTrajectory:
+    """Simulate replicas of a network whose players revise their actions.
+
+    Args:
+        game: the game, of fewer than 2^31 players.
+        process: the process; schedules are evaluated at progress s / sweeps in sweep s = 0, 1, ...
+        start: (n,) or (replicas, n) booleans, who acts at time 0.
+        sweeps: how long, in sweeps (n single revisions, or one round of all).
+        replicas: number of independent populations.
+        rng: source of the replicas' seeds; a replica's path does not depend on how many others there are.
+        every: sweeps between two records.
+
+    Returns:
+        The counts at times 0, every, 2 every, ... up to ``sweeps``, and the profiles at time ``sweeps``.
+
+    Raises:
+        ValueError: if a count, a start or a schedule is out of range, if neighbourhoods of many different weights need
+            more than 2^24 levels, or if a rule copies that is neither imitation nor replicator.
+
+    >>> import networkx as nx
+    >>> from neurogames import logit
+    >>> game = NetworkPublicGoodsGame(nx.random_regular_graph(4, 100, seed=0), cost=0.4, multiplier=1.0)
+    >>> rng = np.random.default_rng(0)
+    >>> path = simulate_network(game, Process(logit(0.08)), start=np.zeros(100, bool), sweeps=500, replicas=4, rng=rng)
+    >>> path.count.shape, path.profile.shape, bool(path.share[:, -1].min() > 0.9)
+    ((4, 501), (4, 100), True)
+    """
+    if not isinstance(process, Process):
+        raise invalid_argument("process", process, "a Process such as Process(logit(0.1))")
+    if not isinstance(game, NetworkPublicGoodsGame):
+        raise invalid_argument("game", game, "a NetworkPublicGoodsGame; for a well-mixed one see simulate")
+    n = game.n_players
+    replicas = integer("replicas", replicas, minimum=1)
+    sweeps = integer("sweeps", sweeps, minimum=0)
+    every = integer("every", every, minimum=1)
+    profile = _starts(start, replicas, n)
+    table = cells(game)
+    seen = watchers(game, table.step)
+    cell = _first_cells(game, table, profile)
+    count = profile.sum(axis=1)
+    time = np.arange(0, sweeps + 1, every)
+    record = np.empty((replicas, time.size), dtype=np.int64)
+    record[:, 0] = count
+    state = generator.states(replicas, rng)
+    together = process.revision == "all"
+    if process.choice.copies:
+        payoff = np.stack([table.resting, table.resting + table.gain], axis=-1).reshape(-1)
+        models = game.first, game.neighbour, _model_thresholds(game)
+        in_proportion = isinstance(process.choice, Replicator)
+        for first, length, parameters in copying_tables(table, process, sweeps):
+            where = first, length, every, record
+            _copy(parameters, payoff, in_proportion, models, cell, count, state, seen, together, where)
+    else:
+        for first, length, tables in acceptance_tables(table, process, sweeps):
+            _compare(tables, cell, count, state, seen, together, (first, length, every, record))
+    return NetworkTrajectory(time.astype(np.float64), record, (cell & 1).astype(np.bool_))
+
+
+def _starts(start: ArrayLike, replicas: int, n: int) -> NDArray[np.bool_]:
+    """A fresh array of the replicas' first profiles."""
+    given = np.asarray(start)
+    if given.dtype != np.bool_ or given.shape not in ((n,), (replicas, n)):
+        got = f"{given.dtype} of shape {given.shape}"
+        raise invalid_argument("start", got, f"booleans of shape ({n},) or ({replicas}, {n})")
+    return np.array(np.broadcast_to(given, (replicas, n)))
+
+
+def _first_cells(game: NetworkPublicGoodsGame, table: Cells, profile: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(replicas, n) cells at time 0."""
+    player = np.repeat(np.arange(game.n_players), np.diff(game.first))
+    level = np.stack(
+        [np.bincount(player, table.step * acts[game.neighbour], minlength=game.n_players) for acts in profile]
+    )
+    return (2 * (table.block + level.astype(np.int64)) + profile).astype(np.int32)
+
+
+def _model_thresholds(game: NetworkPublicGoodsGame) -> NDArray[np.uint64]:
+    """(edges,) thresholds by which a draw picks a neighbour: the first one above it."""
+    degree = np.diff(game.first)
+    some = game.first[:-1][degree > 0]
+    # Shares of each player's own total are summed, so that the weights of one do not round those of another away.
+    total = np.add.reduceat(game.weight, some) if some.size else game.weight
+    rising = np.cumsum(game.weight / np.repeat(total, degree[degree > 0]))
+    before = np.repeat(np.concatenate([[0.0], rising])[some], degree[degree > 0])
+    with np.errstate(divide="ignore"):  # a share that is rounded away is never drawn
+        reach = generator.thresholds(np.log(np.minimum(rising - before, 1.0)))
+    reach[game.first[1:][degree > 0] - 1] = _U(2**64 - 1)
+    return reach
+
+
+@numba.njit(cache=True, nogil=True)
+def _pick(bits: Any, players: Any) -> Any:
+    """Player number in 0..players-1, and a draw below 2^64 that is left over: the two words of bits * players."""
+    high = (bits >> _U(32)) * players + (((bits & _LOW) * players) >> _U(32))
+    return np.int64(high >> _U(32)), bits * players
+
+
+@numba.njit(cache=True, nogil=True)
+def _switch(cell: Any, i: Any, seen: Any) -> Any:
+    """Let a player switch, and move those who look at it; +1 if it acts now, else -1."""
+    first, player, step = seen
+    direction = np.int32(1) - np.int32(2) * (cell[i] & np.int32(1))
+    cell[i] += direction
+    for edge in range(first[i], first[i + 1]):
+        cell[player[edge]] += np.int32(2) * direction * step[edge]
+    return direction
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, together: bool, where: Any) -> None:
+    """Advance all replicas by some sweeps of a rule that compares a player's own actions."""
+    first, sweeps, every, record = where
+    n = cell.shape[1]
+    switching = np.empty(n, dtype=np.int64)
+    for replica in range(count.size):
+        words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
+        mine, actors = cell[replica], count[replica]
+        for sweep in range(sweeps):
+            table = tables[sweep if tables.shape[0] > 1 else 0]
+            waiting = 0
+            for turn in range(n):
+                bits, words = draw(words)
+                i = turn
+                if not together:
+                    i, bits = _pick(bits, _U(n))
+                here = mine[i]
+                if (bits < table[here]) != (here & 1):
+                    if together:
+                        switching[waiting] = i
+                        waiting += 1
+                    else:
+                        actors += _switch(mine, i, seen)
+            for turn in range(waiting):
+                actors += _switch(mine, switching[turn], seen)
+            if (first + sweep + 1) % every == 0:
+                record[replica, (first + sweep + 1) // every] = actors
+        count[replica] = actors
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy(
+    parameters: Any,
+    payoff: Any,
+    in_proportion: bool,
+    models: Any,
+    cell: Any,
+    count: Any,
+    state: Any,
+    seen: Any,
+    together: bool,
+    where: Any,
+) -> None:
+    """Advance all replicas by some sweeps of a rule that copies a neighbour."""
+    first, sweeps, every, record = where
+    start, neighbour, reach = models
+    n = cell.shape[1]
+    switching = np.empty(n, dtype=np.int64)
+    for replica in range(count.size):
+        words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
+        mine, actors = cell[replica], count[replica]
+        for sweep in range(sweeps):
+            keep, blind, strength = parameters[sweep if parameters.shape[0] > 1 else 0]
+            waiting = 0
+            for turn in range(n):
+                bits, words = draw(words)
+                i = turn
+                if not together:
+                    i, bits = _pick(bits, _U(n))
+                low, high = start[i], start[i + 1] - 1
+                if high < low:
+                    continue
+                while low < high:
+                    middle = (low + high) // 2
+                    if bits < reach[middle]:
+                        high = middle
+                    else:
+                        low = middle + 1
+                here, there = mine[i], mine[neighbour[low]]
+                if (here ^ there) & 1 == 0:
+                    continue
+                ahead = strength * (payoff[there] - payoff[here])
+                seen_part = max(ahead, 0.0) if in_proportion else 1.0 / (1.0 + np.exp(-ahead))
+                bits, words = draw(words)
+                if (bits >> _U(11)) * _UNIT < keep * seen_part + blind:
+                    if together:
+                        switching[waiting] = i
+                        waiting += 1
+                    else:
+                        actors += _switch(mine, i, seen)
+            for turn in range(waiting):
+                actors += _switch(mine, switching[turn], seen)
+            if (first + sweep + 1) % every == 0:
+                record[replica, (first + sweep + 1) // every] = actors
+        count[replica] = actors
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words

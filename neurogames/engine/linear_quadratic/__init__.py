@@ -1,0 +1,1 @@
+"""Linear-quadratic games over stages."""

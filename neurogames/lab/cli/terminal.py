@@ -1,0 +1,72 @@
+"""What the commands share: how they speak, how they show progress, and how they end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from neurogames.lab.studies.registry import named_study
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neurogames.lab.studies.study import FinishedStudy
+
+
+def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command end with one line and an exit code where it would end with a traceback."""
+
+    @functools.wraps(command)
+    def run(*words: object, **options: object) -> None:
+        try:
+            command(*words, **options)
+        except (ValueError, OSError) as error:
+            # An error is one line, whatever it quotes.
+            print(f"neurogames: {' '.join(str(error).split())}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print("neurogames: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+    return run
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr, and give the function that moves it: ``advance(stage, done, total)``."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        line = bar.add_task("reading data", total=None)
+
+        def advance(stage: str, done: int, total: int) -> None:
+            bar.update(line, description=stage, completed=done, total=total)
+
+        yield advance
+
+
+def run_named(name: str, settings: Any, out: Path | None, workers: int | None = None) -> FinishedStudy:
+    """Run a study of ``studies`` with a progress bar, and say what came out."""
+    with progress_bar() as advance:
+        finished: FinishedStudy = named_study(name).load()[1](settings, out, workers=workers, on_progress=advance)
+    for sentence in finished.verdicts:
+        say(f"• {sentence}")
+    say(f"\nReport: {finished.folder / 'report.html'}")
+    return finished

@@ -1,0 +1,122 @@
+"""The command analyze: what the units of a saved model are worth. It is registered in ``cli``.
+
+Modules that load torch are imported inside the command.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from typer import Argument, Option
+
+from neurogames._arguments import integer, invalid_argument
+from neurogames.lab.cli.terminal import ends_plainly, say
+
+if TYPE_CHECKING:
+    from neurogames.lab.studies.units.saved import SavedUnits
+
+METRICS = {
+    "accuracy": "accuracy on test rows",
+    "loss": "minus the loss on test rows",
+    "logit": "logit of the right class, test rows",
+}
+
+
+@ends_plainly
+def analyze(
+    model: Annotated[Path, Argument(help="File of a saved model.")],
+    data: Annotated[str | None, Option(help="The pictures it was trained on: digits, mnist or fashion_mnist.")] = None,
+    layer: Annotated[str | None, Option(help="Name of the layer whose units are valued.")] = None,
+    pathways_to: Annotated[str | None, Option(help="Name of a later layer: draw which units feed which of it.")] = None,
+    metric: Annotated[str, Option(help="accuracy, loss or logit.")] = "accuracy",
+    budget: Annotated[int, Option(help="Coalitions for the values of each kind.")] = 4000,
+    top: Annotated[int, Option(help="Units shown, and compared between the halves of the budget.")] = 10,
+    rows: Annotated[int, Option(help="Most training rows for the values, and test rows for the curves.")] = 1000,
+    seed: Annotated[int, Option(help="Seed of the draws.")] = 0,
+    out: Annotated[Path | None, Option(help="Folder for the table (CSV) and the figures (PNG, SVG).")] = None,
+) -> None:
+    """Value the units of a layer of a saved model, and remove them in the order of their values."""
+    from neurogames.lab.studies.units.saved import value_saved_units
+
+    _check(model, data, layer, metric, out)
+    if pathways_to is not None and out is None:
+        raise invalid_argument("pathways_to", pathways_to, "a folder for the figure, --out")
+    rng = np.random.default_rng(integer("seed", seed, minimum=0))
+    found = value_saved_units(model, str(data), str(layer), budget=budget, top=top, metric=metric, rows=rows, rng=rng)
+    pathways = None
+    if pathways_to is not None:
+        from neurogames.bridge.coalitions.pathways import banzhaf_pathways
+
+        pathways = banzhaf_pathways(found.model, (found.layer, pathways_to), found.inputs, budget=budget, rng=rng)
+    if found.source == "state_dict":
+        say("The file holds numbers only: read as Linear layers with ReLU between them.")
+    _print_units(found, metric)
+    _print_areas(found)
+    say(_stability(found))
+    if out is None:
+        return
+    from neurogames.lab.figures import save_figure
+    from neurogames.lab.studies.units import plots as unit_plots
+
+    out.mkdir(parents=True, exist_ok=True)
+    found.table.to_csv(out / "units.csv", index=False)
+    save_figure(unit_plots.plot_unit_values(found.table, found.layer), out, "units")
+    save_figure(unit_plots.plot_removal(found.curves, METRICS[metric]), out, "removal")
+    if pathways is not None:
+        save_figure(unit_plots.plot_pathways(pathways), out, "pathways")
+    say(f"Table and figures: {out}")
+
+
+def _check(model: Path, data: str | None, layer: str | None, metric: str, out: Path | None) -> None:
+    """Refuse what can be refused before anything is read."""
+    from neurogames.lab.data.images import IMAGE_NAMES
+
+    if not model.expanduser().is_file():
+        how = "the file of a saved model, such as `neurogames prune MODEL --out FILE` or save_model writes"
+        raise invalid_argument("model", str(model), how)
+    if data not in IMAGE_NAMES:
+        raise invalid_argument("data", data or "nothing", f"--data with one of {', '.join(IMAGE_NAMES)}")
+    if metric not in METRICS:
+        raise invalid_argument("metric", metric, f"one of {', '.join(METRICS)}")
+    if out is not None and out.exists() and not out.is_dir():
+        raise invalid_argument("out", str(out), "a folder")
+    if layer is None:
+        from neurogames.lab.data.models import load_model
+
+        names = [name for name, _ in load_model(model).model.named_modules() if name]
+        raise invalid_argument("layer", "nothing", f"--layer with one of {', '.join(names)}")
+
+
+def _print_units(found: SavedUnits, metric: str) -> None:
+    table = Table(title=f"Units of layer {found.layer} by Shapley value: {metric} on training rows")
+    for name in ("unit", "Shapley", "± s.e.", "Banzhaf", "± s.e.", "magnitude", "gradient x activation"):
+        table.add_column(name, justify="right")
+    shown = found.table.head(found.top)
+    for row in shown.itertuples(index=False):
+        table.add_row(str(row[0]), *(f"{value:.4g}" for value in row[1:]))
+    if len(found.table) > len(shown):
+        table.caption = f"{len(found.table) - len(shown)} more units"
+    Console().print(table)
+
+
+def _print_areas(found: SavedUnits) -> None:
+    table = Table(title="Most valuable unit removed first")
+    table.add_column("order")
+    table.add_column("area (small is good)", justify="right")
+    for name, curve in found.curves.items():
+        table.add_row(name, f"{curve.area:.3f}")
+    Console().print(table)
+
+
+def _stability(found: SavedUnits) -> str:
+    """How far the order of the units can be trusted."""
+    if found.exact:
+        return f"All {found.calls:,} coalitions asked for: the Shapley values are exact."
+    return (
+        f"{found.calls:,} coalitions. The two halves of the budget share {found.overlap:.0%} of their best {found.top} "
+        f"units; rank correlation of all values {found.rank_correlation:.2f}."
+    )

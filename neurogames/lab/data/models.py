@@ -1,0 +1,187 @@
+"""Models on disk: a file that says how a network is built, without any code in it.
+
+A file holds a nested description of ``nn.Sequential`` with known layers, and the numbers. It is read by
+``torch.load(weights_only=True)``, which runs nothing that the file brings along. A file with a bare ``state_dict`` of a
+plain multilayer perceptron (``*.weight`` with two axes and ``*.bias``, in order) is read as Linear-ReLU-...-Linear.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurogames._arguments import invalid_argument
+
+FORMAT = "neurogames model 1"
+
+_CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+_NORM = ("num_features", "eps", "momentum", "affine", "track_running_stats")
+_MAX_POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+_LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Linear: ("in_features", "out_features"),
+    nn.Conv1d: _CONVOLUTION,
+    nn.Conv2d: _CONVOLUTION,
+    nn.BatchNorm1d: _NORM,
+    nn.BatchNorm2d: _NORM,
+    nn.ReLU: ("inplace",),
+    nn.GELU: ("approximate",),
+    nn.Tanh: (),
+    nn.Sigmoid: (),
+    nn.LeakyReLU: ("negative_slope", "inplace"),
+    nn.MaxPool2d: _MAX_POOL,
+    nn.AvgPool2d: ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
+    nn.AdaptiveAvgPool2d: ("output_size",),
+    nn.Flatten: ("start_dim", "end_dim"),
+    nn.Unflatten: ("dim", "unflattened_size"),
+    nn.Dropout: ("p", "inplace"),
+    nn.Identity: (),
+}
+_WITH_BIAS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+_BY_NAME = {kind.__name__: kind for kind in _LAYERS}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model and how its file said it is built.
+
+    Attributes:
+        model: the model, in evaluation mode.
+        source: "description", or "state_dict" if only the numbers were there and ReLU between the layers was assumed.
+    """
+
+    model: nn.Module
+    source: str
+
+
+def save_model(model: nn.Module, path: str | Path) -> None:
+    """Write a model to a file, which appears whole or not at all.
+
+    Args:
+        model: ``nn.Sequential``, nested or not, of Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, GELU, Tanh,
+            Sigmoid, LeakyReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Unflatten, Dropout, Identity; or one
+            of these alone.
+        path: file to write; its folder must exist.
+
+    Raises:
+        ValueError: a layer is of another kind, carries hooks or parametrizations, or the file cannot be written.
+
+    >>> import tempfile
+    >>> place = tempfile.mkdtemp() + "/small.pt"
+    >>> save_model(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)), place)
+    >>> load_model(place).model[0]
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+    path = Path(path).expanduser()
+    content = {"format": FORMAT, "layers": _described("model", model), "state": model.state_dict()}
+    if not path.parent.is_dir() or path.is_dir():
+        raise invalid_argument("path", str(path), "a file in a folder that exists")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with temporary.open("xb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise invalid_argument("path", f"{path} ({error})", "a file that can be written") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_model(path: str | Path) -> LoadedModel:
+    """Read a model from a file of ``save_model``, or of the ``state_dict`` of a plain multilayer perceptron.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The model in evaluation mode on the CPU, and how the file described it.
+
+    Raises:
+        ValueError: there is no such file, or it is of another kind.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise invalid_argument("path", str(path), "a file that is there")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise invalid_argument("path", f"{path} ({why})", "a file of save_model, or of tensors only") from error
+    if isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values()):
+        return LoadedModel(_perceptron(path, content).eval(), "state_dict")
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        raise invalid_argument("path", str(path), f"a file of the format {FORMAT!r}, or the state_dict of a perceptron")
+    try:
+        model = _built(content["layers"])
+        model.load_state_dict(content["state"])
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise invalid_argument("path", f"{path} ({why})", "a description that fits its numbers") from error
+    return LoadedModel(model.eval(), "description")
+
+
+def _described(name: str, module: nn.Module) -> dict[str, Any]:
+    """Kind, arguments and children of a module."""
+    if any((module._forward_hooks, module._forward_pre_hooks)):
+        raise invalid_argument("model", f"{name!r} with hooks", "layers without hooks: remove gates first")
+    if type(module) is nn.Sequential:
+        parts = [[key, _described(f"{name}.{key}", part)] for key, part in module.named_children()]
+        return {"kind": "Sequential", "parts": parts}
+    if type(module) not in _LAYERS:
+        known = ", ".join(["Sequential", *_BY_NAME])
+        raise invalid_argument("model", f"{name!r} of kind {type(module).__name__}", f"layers of the kinds {known}")
+    arguments = {key: getattr(module, key) for key in _LAYERS[type(module)]}
+    if isinstance(module, _WITH_BIAS):
+        arguments |= {"bias": module.bias is not None, "dtype": str(module.weight.dtype).removeprefix("torch.")}
+    return {"kind": type(module).__name__, "arguments": arguments}
+
+
+def _built(description: Mapping[str, Any]) -> nn.Module:
+    """The module that a description stands for."""
+    kind = description["kind"]
+    if kind == "Sequential":
+        model = nn.Sequential()
+        for key, part in description["parts"]:
+            model.add_module(key, _built(part))
+        return model
+    if kind not in _BY_NAME:
+        raise invalid_argument("path", f"a layer of kind {kind!r}", f"one of Sequential, {', '.join(_BY_NAME)}")
+    arguments = dict(description["arguments"])
+    if "dtype" in arguments:
+        arguments["dtype"] = getattr(torch, arguments["dtype"])
+    maker: Callable[..., nn.Module] = _BY_NAME[kind]
+    return maker(**arguments)
+
+
+def _perceptron(path: Path, state: Mapping[str, Tensor]) -> nn.Module:
+    """Linear-ReLU-...-Linear with the weights of a state dictionary, in its order."""
+    expected = "the state_dict of a perceptron: pairs of weight (outputs, inputs) and bias, each fitting the next"
+    layers: list[nn.Module] = []
+    weights = [(key, value) for key, value in state.items() if key.rpartition(".")[2] == "weight"]
+    used = 0
+    for key, weight in weights:
+        bias = state.get(key.removesuffix("weight") + "bias")
+        used += 1 if bias is None else 2
+        if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+            raise invalid_argument("path", f"{path} with {key!r} of shape {tuple(weight.shape)}", expected)
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=weight.dtype)
+        layer.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
+        layers += [layer, nn.ReLU()]
+    if not layers or used != len(state):
+        raise invalid_argument("path", f"{path} with {', '.join(list(state)[:4])}, ...", expected)
+    for left, right in itertools.pairwise(layers[::2]):
+        if left.out_features != right.in_features:
+            raise invalid_argument(
+                "path", f"{path}: {left.out_features} outputs before {right.in_features} inputs", expected
+            )
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,1 @@
+"""Resumable runs: the folder, its cells, the store, the workers."""

@@ -1,0 +1,188 @@
+"""Results on disk: netCDF files that appear whole or not at all.
+
+A file is written under a temporary name in its own folder, flushed to the disk, and renamed: whoever is killed leaves
+the old file or the new one. Nothing is ever unpickled: arrays are HDF5 with a checksum, attributes are text and
+numbers, and richer attributes are JSON behind the mark ``json:``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurogames._arguments import invalid_argument
+
+RECORDED = ("neurogames", "numpy", "scipy", "torch", "numba", "scikit-learn", "pandas", "xarray", "h5netcdf")
+TEMPORARY = ".partial"
+"""How the name of a file ends that is not whole yet."""
+LEFTOVER_SECONDS = 60.0
+"""A temporary file is written within seconds: a younger one may belong to a run that is alive."""
+
+_MARK = "json:"
+
+
+def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
+    """Write a data set as netCDF, so that the file appears whole or not at all.
+
+    Args:
+        dataset: labelled arrays; attributes may hold texts, numbers, booleans, None, and lists and mappings of these.
+        path: file to write; its folder must exist.
+
+    Raises:
+        ValueError: if an attribute is of another kind.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "results.nc"
+    >>> write_dataset(xr.Dataset({"error": ("seed", [0.5, 0.25])}, attrs={"settings": {"epochs": 3}}), path)
+    >>> read_dataset(path).attrs, read_dataset(path)["error"].values.tolist()
+    ({'settings': {'epochs': 3}}, [0.5, 0.25])
+    """
+    plain = dataset.copy()
+    plain.attrs = _encoded(dataset.attrs)
+    encoding: dict[Any, dict[str, Any]] = {}
+    for name, variable in plain.variables.items():
+        plain[name].attrs = _encoded(variable.attrs)
+        plain[name].encoding = {}
+        if variable.dtype.kind in "biuf" and variable.ndim and variable.size:
+            encoding[name] = {"fletcher32": True}
+    with _undisturbed(), whole_file(Path(path)) as temporary:
+        plain.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+
+
+def read_dataset(path: str | Path) -> xr.Dataset:
+    """Read a data set that ``write_dataset`` wrote, whole and into memory.
+
+    Raises:
+        ValueError: if the file is missing, cut short, damaged, or no netCDF; the error names it.
+    """
+    try:
+        with _undisturbed():
+            dataset = xr.load_dataset(Path(path), engine="h5netcdf", decode_timedelta=False)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
+        raise invalid_argument("results", why, "a whole netCDF file") from None
+    dataset.attrs = _decoded(dataset.attrs)
+    for name in dataset.variables:
+        dataset[name].attrs = _decoded(dataset[name].attrs)
+        dataset[name].encoding = {}
+    dataset.encoding = {}
+    return dataset
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on.
+
+    >>> sorted(versions())[:3]
+    ['h5netcdf', 'neurogames', 'numba']
+    """
+    found = {"python": platform.python_version()}
+    for package in RECORDED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def plain_value(name: object, value: Any) -> Any:
+    """A value in plain Python types (numpy numbers, tuples, arrays and paths are turned), or an error.
+
+    >>> plain_value("levels", np.array([0.5, 1.0])), plain_value("folder", Path("runs"))
+    ([0.5, 1.0], 'runs')
+    """
+    if isinstance(value, (np.generic, np.ndarray)):
+        return plain_value(name, value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(f"{name}.{key}", item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_value(name, item) for item in value]
+    raise invalid_argument(str(name), value, "texts, numbers, booleans, None, or lists and mappings of these")
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove the temporary files that killed writers left in a folder more than a minute ago."""
+    for path in Path(folder).glob(f".*{TEMPORARY}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
+                logging.getLogger(__name__).info("removed the leftover %s", path)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Lend a temporary name in the same folder; flush and rename it at the end, remove it after an error."""
+    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        # The rename itself is on the disk only once the folder is.
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off until a file is read or written: the netCDF library does not survive one half-way.
+
+    It would leave half-made objects, whose destructors complain or swallow the interrupt.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    noted: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: noted.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if noted:
+            usual(*noted[0])
+
+
+def _encoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as netCDF can hold them: texts and numbers as they are, the rest as marked JSON."""
+    result: dict[str, Any] = {}
+    for name, value in attributes.items():
+        plain = plain_value(name, value)
+        keep = isinstance(plain, (int, float)) and not isinstance(plain, bool)
+        keep = keep or (isinstance(plain, str) and not plain.startswith(_MARK) and plain != "")
+        result[str(name)] = plain if keep else _MARK + json.dumps(plain)
+    return result
+
+
+def _decoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Undo ``_encoded``."""
+    result: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        marked = isinstance(value, str) and value.startswith(_MARK)
+        result[str(name)] = json.loads(value[len(_MARK) :]) if marked else value
+    return result

@@ -1,0 +1,1 @@
+"""Studies that can be run by name: each is settings, measure, analysis and page."""

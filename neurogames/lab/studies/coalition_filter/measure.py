@@ -1,0 +1,145 @@
+"""One repetition of the NEUROGAME study: every filter and every control, trained from one start on one order of rows.
+
+All networks with a trunk start from the same weights, see the same mini-batches and have the same number of epochs.
+Losses are measured after each epoch on all training and all test rows, in ``eval()``: a filter then has the last
+level of its threshold. Nothing is chosen by the test rows; the networks of the last epoch count.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, set_progress
+from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
+from neurogames.lab.data.images import Images, load_images
+from neurogames.lab.studies.coalition_filter.maps import measure_examples, measure_maps
+from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP, NeurogameSettings, coalition_filter
+
+_BATCH = 1000
+COURSE = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "active")
+
+
+def measure_neurogame(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+    """Train every arm and measure it.
+
+    Args:
+        seed: of first weights, order of rows, random masks and random maps.
+        settings: those of the study as plain values (:class:`NeurogameSettings`).
+
+    Returns:
+        Over (arm, epoch): losses, accuracies and ``active``, the share of units behind the gate that are not 0. Over
+        arm: ``passed``, the share that the gate lets through, ``parameters`` and ``seconds`` (median of an epoch's
+        training). Over (filter, map, ...): what ``maps`` measures.
+    """
+    plan = NeurogameSettings.from_dict(dict(settings))
+    images = study_images(plan)
+    courses, lasts, maps, examples = [], [], [], None
+    for arm in plan.arms:
+        model = build_arm(arm, plan, images, seed)
+        course, seconds = train_arm(model, images, plan, seed)
+        courses.append(course)
+        lasts.append((passed_share(model, images.test_inputs), parameter_count(model), seconds))
+        if arm in plan.filters:
+            maps.append(measure_maps(model, images, plan.explained, seed))
+            examples = measure_examples(model, images) if examples is None else examples
+    measured = np.array(courses)
+    result = xr.Dataset(
+        {name: (("arm", "epoch"), measured[:, :, place]) for place, name in enumerate(COURSE)},
+        {"arm": list(plan.arms), "epoch": np.arange(1, plan.epochs + 1)},
+    )
+    for name, values in zip(("passed", "parameters", "seconds"), zip(*lasts, strict=True), strict=True):
+        result[name] = ("arm", list(values))
+    return result.merge(xr.concat(maps, "filter").assign_coords(filter=list(plan.filters))).merge(examples)
+
+
+def study_images(plan: NeurogameSettings) -> Images:
+    """Load the pictures of a study, cut to its test rows."""
+    found = load_images(plan.data, rows=plan.rows)
+    used = slice(0, plan.test_rows)
+    return Images(
+        found.name, found.inputs, found.targets, found.test_inputs[used], found.test_targets[used], found.source
+    )
+
+
+def build_arm(arm: str, plan: NeurogameSettings, images: Images, seed: int) -> nn.Module:
+    """Build an untrained network by the name of its arm; the same seed gives every trunk the same weights."""
+    rng = torch.Generator().manual_seed(2 * seed)
+    if arm == MLP:
+        trunk = NeuroGameNet(images.shape, images.n_classes, rng=torch.Generator().manual_seed(0))
+        return matched_mlp(images.shape, images.n_classes, parameter_count(trunk), rng=rng)
+    variant = plan.variants[0 if arm in CONTROLS else plan.filters.index(arm)]
+    gate = CONTROLS.get(arm, "coalition")
+    return NeuroGameNet(images.shape, images.n_classes, rng=rng, coalitions=coalition_filter(variant), gate=gate)
+
+
+def train_arm(
+    model: nn.Module, images: Images, plan: NeurogameSettings, seed: int
+) -> tuple[list[tuple[float, ...]], float]:
+    """Train a network, and return its course (epochs, ``COURSE``) and the median seconds of an epoch's training."""
+    rng = torch.Generator().manual_seed(2 * seed + 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
+    rows = len(images.inputs)
+    steps, step = plan.epochs * -(-rows // plan.batch_size), 0
+    course, seconds = [], []
+    for _ in range(plan.epochs):
+        model.train()
+        began = time.perf_counter()
+        for part in torch.randperm(rows, generator=rng).split(plan.batch_size):
+            set_progress(model, step / max(steps - 1, 1))
+            loss = functional.cross_entropy(model(images.inputs[part]), images.targets[part])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+        seconds.append(time.perf_counter() - began)
+        train_loss, train_accuracy, _ = _measured(model, images.inputs, images.targets)
+        test_loss, test_accuracy, active = _measured(model, images.test_inputs, images.test_targets)
+        course.append((train_loss, test_loss, train_accuracy, test_accuracy, active))
+    return course, float(np.median(seconds))
+
+
+@torch.no_grad()
+def passed_share(model: nn.Module, inputs: Tensor) -> float:
+    """Share of the units that the gate of a network lets through; 1 where there is no filter."""
+    model.eval()
+    gate = getattr(model, "gate", None)
+    coalitions = getattr(gate, "coalitions", gate)
+    if not isinstance(coalitions, CoalitionFilter):
+        return 1.0
+    shares = [
+        coalitions.mask(model.activation(model.convolution(part))).double().mean((1, 2, 3))
+        for part in inputs.split(_BATCH)
+    ]
+    return float(torch.cat(shares).mean())
+
+
+@torch.no_grad()
+def _measured(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[float, float, float]:
+    """Loss, accuracy, and share of units behind the gate that are not 0 (for an MLP, of its hidden units)."""
+    model.eval()
+    place = model.gate if isinstance(model, NeuroGameNet) else model[2]
+    with _outputs_of(place) as seen:
+        scores = torch.cat([model(part) for part in inputs.split(_BATCH)])
+    active = sum(int(part.count_nonzero()) for part in seen) / sum(part.numel() for part in seen)
+    accuracy = float((scores.argmax(dim=1) == targets).double().mean())
+    return float(functional.cross_entropy(scores, targets)), accuracy, active
+
+
+@contextmanager
+def _outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """List what a module puts out meanwhile."""
+    seen: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    try:
+        yield seen
+    finally:
+        handle.remove()

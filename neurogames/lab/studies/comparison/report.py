@@ -1,0 +1,189 @@
+"""The report of a comparison: one page that can be read offline, made from ``results.nc`` alone."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from neurogames._arguments import invalid_argument
+from neurogames.lab.runs.store import read_dataset
+from neurogames.lab.studies.comparison import analysis, plots
+from neurogames.lab.studies.comparison.settings import Settings
+from neurogames.lab.studies.page import DrawnFigure, Page, ShownTable, write_page
+
+READING = (
+    "How to read this: an interval that contains zero claims nothing. A claim about gradient dropout stands only if "
+    "plain training with the same amount of work (fewer epochs, smaller steps) does not show the same, and at equal "
+    "clean error. Intervals of differences are over repetitions on the same tables, and say nothing about other "
+    "tables. Correlations are over settings (dataset, keep probability), never over runs; settings along one "
+    "dial are less independent than intervals and p-values assume, and an association is no mechanism."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the report of a comparison rests on.
+
+    Attributes:
+        page: the path of ``report.html``.
+        controls: see :func:`neurogames.lab.studies.comparison.analysis.against_controls`.
+        correlations: see :func:`neurogames.lab.studies.comparison.analysis.correlations`.
+        verdicts: see :func:`neurogames.lab.studies.comparison.analysis.verdicts`.
+    """
+
+    page: Path
+    controls: pd.DataFrame
+    correlations: pd.DataFrame
+    verdicts: list[str]
+
+
+def write_report(folder: str | Path) -> Findings:
+    """Write ``report.html``, the figures (PNG, SVG) and the tables (CSV) beside the results of a finished comparison.
+
+    Args:
+        folder: a folder in which a comparison has left its ``results.nc``.
+
+    Returns:
+        The path of the page and what it says.
+
+    Raises:
+        ValueError: there is no ``results.nc``, or it is none of a comparison.
+    """
+    folder = Path(folder).resolve()
+    results = read_dataset(folder / "results.nc")
+    if "settings" not in results.attrs or "curve" not in results:
+        raise invalid_argument("folder", str(folder), "a folder with the results of a comparison")
+    settings = Settings.from_dict(results.attrs["settings"])
+    rng = np.random.default_rng([settings.first_seed, 1])
+    controls = analysis.against_controls(results, rng=rng)
+    correlated = analysis.correlations(results, rng=rng)
+    sentences = analysis.verdicts(controls, correlated)
+    page = Page(
+        title=f"Gradient dropout on {', '.join(settings.data)}: simulation against training",
+        subtitle=_subtitle(results, settings),
+        verdicts=sentences,
+        reading=READING,
+        notes=_notes(results),
+        figures=_figures(results, correlated),
+        tables=_tables(results, controls, correlated),
+        rerun=shlex.join(["neurogames", "compare", "--settings-from", folder.name, "--out", f"{folder.name}-again"]),
+        settings=settings.to_dict(),
+        versions=results.attrs["versions"],
+    )
+    path = write_page(page, folder)
+    return Findings(path, controls, correlated, sentences)
+
+
+def _subtitle(results: xr.Dataset, settings: Settings) -> str:
+    networks = int(np.prod([results.sizes[d] for d in ("dataset", "seed", "target_noise")]))
+    networks *= 3 * results.sizes["keep_prob"] - 2
+    layers = "-".join(str(units) for units in settings.hidden)
+    return (
+        f"{results.attrs['task']}; {networks:,} networks with hidden layers {layers}: "
+        f"{results.sizes['keep_prob']} keep probabilities, {results.sizes['target_noise']} target noises, "
+        f"{results.sizes['seed']} seeds, two equal-work controls; beside them a public goods game of "
+        f"{settings.n_players} players."
+    )
+
+
+def _notes(results: xr.Dataset) -> list[str]:
+    notes = []
+    # At keep 1 the three ways of training are one network.
+    networks = np.append(results["diverged"].isel(keep_prob=slice(None, -1)), results["diverged"][..., 0, -1])
+    if networks.any():
+        notes.append(
+            f"{networks.sum()} of {networks.size} networks diverged; their values are missing and medians leave "
+            "them out."
+        )
+    if results.attrs["task"] == "classification":
+        notes.append("Target noise is defined for regression only, so classification is trained without it.")
+    return notes
+
+
+def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]:
+    main = analysis.MAIN_METRIC[results.attrs["task"]]
+    noise = str(results["target_noise"].values[0])
+    first = correlated[correlated["target noise"] == noise]
+    drawn = [
+        (
+            "simulation",
+            plots.plot_simulation(results),
+            "What the game predicts. Left: mean share of players that compose at the end, starting from none; lines "
+            "are the exact law, markers agents with two standard errors. Right: exact expected time to the tipping "
+            "point. The three meanings of a masked player disagree, so each is kept apart.",
+        ),
+        (
+            "curves",
+            plots.plot_curves(results, main),
+            f"What training did. Median over seeds of the {main} on test rows with Gaussian input noise, scaled per "
+            f"feature (target noise: {noise}). The constant predictor is as flat as can be.",
+        ),
+        (
+            "area",
+            plots.plot_area(results, main),
+            "Area between curve and clean value; smaller is flatter. Lines are medians, bands the range over seeds. "
+            "Where the lines lie together, less work explains the flatness.",
+        ),
+        (
+            "equal-error",
+            plots.plot_equal_error(results, main),
+            "The same at equal clean error: each path runs from keep 1, where all are one network, to the least keep. "
+            "A way of training helps only if its path lies below the others at the same place on the horizontal axis. "
+            "Points are medians over seeds; the verdict compares network by network, where an opponent exists. "
+            "The baselines, in the table below, lie outside.",
+        ),
+        (
+            "composition",
+            plots.plot_composition(results),
+            "Composition measured inside the networks: share of hidden units whose removal hurts many groups of rows "
+            "rather than few. Left over training, right at its end (bands: range over seeds) with the simulated law.",
+        ),
+        (
+            "correlations",
+            plots.plot_correlations(first),
+            f"Spearman correlation of simulated composition with what was measured, with its bootstrap interval over "
+            f"settings (target noise: {noise}). If the controls correlate as well, the game explains nothing that "
+            "the amount of work does not.",
+        ),
+    ]
+    return [DrawnFigure(*parts) for parts in drawn]
+
+
+def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFrame) -> list[ShownTable]:
+    return [
+        ShownTable(
+            name="controls",
+            title="Gradient dropout against its controls",
+            caption="Difference of areas, gradient dropout minus opponent, in units of plain backpropagation's "
+            "area, averaged over keep probabilities below 1; negative is flatter. 'matched' is the share of "
+            "comparisons for which an opponent exists.",
+            frame=controls,
+        ),
+        ShownTable(
+            name="baselines",
+            title="Baselines",
+            caption="Medians over seeds. A network that does not beat these has learnt little.",
+            frame=analysis.baseline_table(results),
+        ),
+        ShownTable(
+            name="correlations",
+            title="Correlations of simulation with measurement",
+            caption="Unit: setting (dataset, keep probability). p-values are of permutations and are not corrected "
+            f"for the {len(correlated)} rows.",
+            frame=correlated,
+            unfolded=False,
+        ),
+        ShownTable(
+            name="settings",
+            title="Every setting",
+            caption="Medians over seeds of clean test metrics, area from the clean value, slope of the curve, and "
+            "composition at the end of training.",
+            frame=analysis.settings_table(results),
+            unfolded=False,
+        ),
+    ]

@@ -1,0 +1,123 @@
+"""One page that can be read offline: sentences first, then figures, then tables, then how to run it again.
+
+The figures are written beside the page (PNG and SVG), the tables too (CSV).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from neurogames.lab.figures import save_figure
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFigure:
+    """A figure of a page: its file name without ending, the drawing, and what to see in it."""
+
+    name: str
+    drawing: Figure
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class ShownTable:
+    """A table of a page: its file name without ending, title, what its columns mean, and whether it is unfolded."""
+
+    name: str
+    title: str
+    caption: str
+    frame: pd.DataFrame
+    unfolded: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """What a report says.
+
+    Attributes:
+        title: what was asked.
+        subtitle: what was done, in a sentence.
+        verdicts: what can be said.
+        reading: how to read it, and what it cannot show.
+        notes: anything a reader must know before trusting a number.
+        figures: in order.
+        tables: in order.
+        rerun: the command that makes it again.
+        settings: every setting by name.
+        versions: versions of the libraries by name.
+    """
+
+    title: str
+    subtitle: str
+    verdicts: Sequence[str]
+    reading: str
+    notes: Sequence[str]
+    figures: Sequence[DrawnFigure]
+    tables: Sequence[ShownTable]
+    rerun: str
+    settings: Mapping[str, object]
+    versions: Mapping[str, str]
+
+
+def write_page(page: Page, folder: Path) -> Path:
+    """Write ``report.html`` with its figures and tables into a folder that is there; return the path of the page."""
+    for table in page.tables:
+        table.frame.to_csv(folder / f"{table.name}.csv", index=False)
+    template = jinja2.Environment(
+        loader=jinja2.PackageLoader("neurogames.lab"), autoescape=True, undefined=jinja2.StrictUndefined
+    ).get_template("report.html.j2")
+    text = template.render(
+        title=page.title,
+        subtitle=page.subtitle,
+        verdicts=page.verdicts,
+        reading=page.reading,
+        notes=page.notes,
+        figures=[_embedded(figure, folder) for figure in page.figures],
+        tables=[_rendered(table) for table in page.tables],
+        rerun=page.rerun,
+        settings=[(name, _plain(value)) for name, value in page.settings.items()],
+        versions=", ".join(f"{name} {version}" for name, version in page.versions.items()),
+    )
+    path = folder / "report.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _embedded(figure: DrawnFigure, folder: Path) -> dict[str, str]:
+    save_figure(figure.drawing, folder, figure.name)
+    code = base64.b64encode((folder / f"{figure.name}.svg").read_bytes()).decode("ascii")
+    source = f"data:image/svg+xml;base64,{code}"
+    return {"name": figure.name, "source": source, "caption": figure.caption, "alt": figure.caption.split(".")[0]}
+
+
+def _rendered(table: ShownTable) -> dict[str, object]:
+    frame = table.frame
+    columns = [
+        {"name": str(name).replace("_", " "), "text": not pd.api.types.is_numeric_dtype(frame[name])}
+        for name in frame.columns
+    ]
+    rows = [[_plain(cell) for cell in row] for row in frame.itertuples(index=False)]
+    return {
+        "name": table.name,
+        "title": table.title,
+        "caption": table.caption,
+        "open": table.unfolded,
+        "columns": columns,
+        "rows": rows,
+    }
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return "–" if np.isnan(value) else f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
+    return str(value)

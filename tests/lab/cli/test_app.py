@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from neurogames.lab.runs.store import read_dataset
+
+TINY = shlex.split(
+    "--keep-prob 0.5 --keep-prob 1 --target-noise none --seeds 2 --hidden 4 --epochs 2 --sweeps 10 --workers 1"
+)
+
+
+def _run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "neurogames", *words], capture_output=True, text=True, cwd=cwd, timeout=300
+    )
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    lines = [f"{row},{row * 7 % 11},{row * 3 % 17}" for row in range(60)]
+    path.write_text("\n".join(["a,b,y", *lines]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--keep-prob", "0", "--keep-prob", "1"], "keep_probs: got 0.0, expected a probability in (0, 1]"),
+        (["--temperature", "0"], "temperature: got 0.0"),
+        (["--data", "no-such-table"], "no-such-table"),
+        (["--data", "missing.csv"], "missing.csv"),
+        (["--batch-size", "100000"], "batch_size: got 100000"),
+        (["--seeds", "1"], "seeds: got 1"),
+        (["--settings-from", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_two(words: list[str], expected: str, tmp_path: Path) -> None:
+    done = _run("compare", *words, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    lines = [line for line in done.stderr.splitlines() if line.strip() and "reading data" not in line]
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_target_that_is_not_there_is_named(table: Path, tmp_path: Path) -> None:
+    done = _run("compare", "--data", str(table), "--target", "z", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "'z'" in done.stderr
+
+
+def test_a_file_of_ones_own_goes_all_the_way_and_can_be_run_again(table: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    done = _run("compare", "--data", str(table), "--target", "y", "--batch-size", "16", *TINY, "--out", str(first))
+    assert done.returncode == 0, done.stderr
+    assert "Report:" in done.stdout
+    again = _run("compare", "--settings-from", str(first), "--out", str(second), "--workers", "1")
+    assert again.returncode == 0, again.stderr
+    assert read_dataset(first / "results.nc").identical(read_dataset(second / "results.nc"))
+    page = (first / "report.html").read_bytes()
+    (first / "report.html").unlink()
+    assert _run("report", str(first)).returncode == 0
+    assert (first / "report.html").read_bytes() == page
+
+
+def test_an_interrupted_run_ends_with_130_and_one_line(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["compare", *TINY, "--epochs", "400", "--seeds", "40", "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "neurogames", *words], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert list(out.glob("cells/*.nc"))
+
+
+def test_simulate_prints_the_exact_law_beside_the_simulation(tmp_path: Path) -> None:
+    out = tmp_path / "sim"
+    done = _run("simulate", "--keep-prob", "1", "--mask", "hold, one at a time", "--sweeps", "20", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "hold, one at a time" in done.stdout
+    assert {path.name for path in out.iterdir()} == {"simulation.nc", "simulation.png", "simulation.svg"}
+
+
+def test_simulate_leaves_the_folder_of_a_comparison_alone(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[settings]\n")
+    done = _run("simulate", "--keep-prob", "1", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "not that of a comparison" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(table: Path) -> None:
+    done = _run("compare", "--data", str(table), "--target", "y", "--batch-size", "16", "--out", str(table / "sub"))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "table.csv" in done.stderr.splitlines()[-1]
+
+
+def test_few_rows_and_classes_that_never_change_still_give_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    path.write_text("\n".join(["a,y", *(f"{row},{'yes' if row > 20 else 'no'}" for row in range(24))]))
+    words = ["--data", str(path), "--target", "y", "--batch-size", "8", *TINY, "--epochs", "1"]
+    words += ["--keep-prob", "1", "--keep-prob", "0.01"]
+    done = _run("compare", *words, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_datasets_lists_the_default() -> None:
+    done = _run("datasets")
+    assert done.returncode == 0
+    assert "diabetes" in done.stdout
+
+
+def test_simulate_and_datasets_do_without_torch() -> None:
+    code = (
+        "import sys; import neurogames.lab.cli.app, neurogames.lab.data.datasets; "
+        "import neurogames.lab.studies.comparison.simulation; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
