@@ -119,6 +119,7 @@ from .games import LinearGood as LinearGood
 from .games import LinearQuadraticGame as LinearQuadraticGame
 from .games import LinearQuadraticStage as LinearQuadraticStage
 from .games import MeanCoalitionGame as MeanCoalitionGame
+from .games import MultipleMajorityGame as MultipleMajorityGame
 from .games import NetworkPublicGoodsGame as NetworkPublicGoodsGame
 from .games import NormalFormGame as NormalFormGame
 from .games import OpenGame as OpenGame

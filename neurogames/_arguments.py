@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_MOST_EXACT = 2.0**53
+
 
 def invalid_argument(name: str, got: object, expected: str) -> ValueError:
     """Build the one form of error that wrong input gets.
@@ -78,20 +80,28 @@ def numbers(name: str, value: Any, expected: str) -> NDArray[np.float64]:
         raise invalid_argument(name, value, expected) from None
 
 
-def finite_array(name: str, value: ArrayLike, *, ndim: int) -> NDArray[np.float64]:
+def finite_array(name: str, value: ArrayLike, *, ndim: int | None) -> NDArray[np.float64]:
     """Return a read-only float copy of ``value`` with ``ndim`` axes, no axis empty and every entry finite.
+
+    Integers that no float holds are refused, since two of them could become one. With ``ndim`` None any number of axes
+    will do.
 
     >>> finite_array("gain", [1, 2], ndim=1)
     array([1., 2.])
     """
-    expected = f"a finite array with {ndim} axes, none of them empty"
+    axes = "" if ndim is None else f" with {ndim} axes"
+    expected = f"a finite array{axes}, none of them empty"
     try:
         result = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise invalid_argument(name, value, expected) from None
-    if result.ndim != ndim or result.size == 0:
+    if (ndim is not None and result.ndim != ndim) or result.size == 0:
         raise invalid_argument(name, f"shape {result.shape}", expected)
     if not np.isfinite(result).all():
         raise invalid_argument(name, f"{np.count_nonzero(~np.isfinite(result))} entries that are not finite", expected)
+    if np.abs(result).max() >= _MOST_EXACT and not (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
+        for given in np.asarray(value, dtype=object).ravel():
+            if isinstance(given, (int, np.integer)) and int(float(given)) != int(given):
+                raise invalid_argument(name, given, "integers that a float holds exactly, up to 2^53")
     result.flags.writeable = False
     return result

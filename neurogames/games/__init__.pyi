@@ -1,4 +1,5 @@
 from .base import TwoActionGame as TwoActionGame
+from .coalition import CoalitionFunction as CoalitionFunction
 from .coalition import CoalitionGame as CoalitionGame
 from .coalition import FunctionCoalitionGame as FunctionCoalitionGame
 from .coalition import MeanCoalitionGame as MeanCoalitionGame
@@ -7,6 +8,7 @@ from .coalition import UnanimityGame as UnanimityGame
 from .coalition_families import AirportGame as AirportGame
 from .coalition_families import BankruptcyGame as BankruptcyGame
 from .coalition_families import GloveMarketGame as GloveMarketGame
+from .coalition_families import MultipleMajorityGame as MultipleMajorityGame
 from .coalition_families import WeightedVotingGame as WeightedVotingGame
 from .dominance import dominated as dominated
 from .dominance import iterated_elimination as iterated_elimination

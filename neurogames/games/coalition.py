@@ -77,6 +77,9 @@ def permutations_array(orders: ArrayLike, n_components: int, n_players: int) -> 
     return result.astype(np.intp, copy=False)
 
 
+CoalitionFunction = Callable[[NDArray[np.bool_]], Any]
+
+
 @dataclass(frozen=True)
 class FunctionCoalitionGame:
     """A game whose worths are computed by a function of many coalitions at once.
@@ -94,7 +97,7 @@ class FunctionCoalitionGame:
     """
 
     n_players: int
-    function: Callable[[NDArray[np.bool_]], Any]
+    function: CoalitionFunction
 
     def __post_init__(self) -> None:
         integer("n_players", self.n_players, minimum=1)
@@ -115,6 +118,27 @@ class FunctionCoalitionGame:
                 "function", f"{np.count_nonzero(~np.isfinite(worth))} worths not finite", "finite worths"
             )
         return worth.reshape(members.shape[:-1])
+
+
+def coalition_game(game: CoalitionGame | CoalitionFunction, n_players: int | None = None) -> CoalitionGame:
+    """Return a game as it is and a function as the game of its worths, or refuse what is neither.
+
+    >>> coalition_game(lambda coalitions: coalitions.sum(axis=1), 3).n_players
+    3
+    >>> coalition_game([0, 1, 1, 3])
+    Traceback (most recent call last):
+    ValueError: game: got 'list', expected a coalition game, such as TabularCoalitionGame(worths), or a function with n_players
+    """
+    if hasattr(game, "value") and hasattr(game, "n_players"):
+        if n_players not in (None, game.n_players):
+            raise invalid_argument("n_players", n_players, f"{game.n_players}, the number of players of the game")
+        return game
+    if not callable(game):
+        expected = "a coalition game, such as TabularCoalitionGame(worths), or a function with n_players"
+        raise invalid_argument("game", type(game).__name__, expected)
+    if n_players is None:
+        raise invalid_argument("n_players", n_players, "the number of players, since the game is a function")
+    return FunctionCoalitionGame(n_players, game)
 
 
 @dataclass(frozen=True, eq=False)

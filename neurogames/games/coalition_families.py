@@ -5,22 +5,37 @@ Conventions as in :mod:`neurogames.games.coalition`: coalitions are (..., n) boo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, integer, invalid_argument, number
 from neurogames.games.coalition import coalition_array
+from neurogames.games.exact import common_integers, rational
+
+_MOST_EXACT = 2**53
 
 
 @dataclass(frozen=True, eq=False)
 class WeightedVotingGame:
     """A vote: v(S) = 1 if the weights in S reach the quota, else 0.
 
+    Whether they do is decided exactly, by the numbers that weights and quota stand for
+    (:mod:`neurogames.games.exact`): decimals are decimals, and integers and fractions of any size are kept.
+
     Args:
-        weights: (n,) weights >= 0.
-        quota: what must be reached, > 0. Weights are added in floating point; whole numbers are exact.
+        weights: (n,) weights >= 0: numbers or ``Fraction``.
+        quota: what must be reached, > 0.
+
+    Attributes:
+        weights: (n,) the weights as floats.
+        quota: the quota as a float.
+        votes: the weights as whole multiples of their common unit.
+        needed: the quota in that unit.
 
     Raises:
         ValueError: if a weight is negative or the quota is not positive.
@@ -28,14 +43,36 @@ class WeightedVotingGame:
     >>> game = WeightedVotingGame([2, 1, 1], quota=3)
     >>> game.value(np.array([[True, True, False], [False, True, True]]))
     array([1., 0.])
+    >>> WeightedVotingGame([0.1, 0.7, 0.2], quota=0.8).value(np.array([True, True, False]))
+    array(1.)
     """
 
     weights: NDArray[np.float64]
     quota: float
+    votes: tuple[int, ...]
+    needed: int
 
-    def __init__(self, weights: ArrayLike, quota: float) -> None:
-        object.__setattr__(self, "weights", _at_least_zero("weights", weights))
-        object.__setattr__(self, "quota", number("quota", quota, "a quota > 0", lambda value: value > 0))
+    def __init__(self, weights: ArrayLike, quota: float | Fraction) -> None:
+        expected = "n >= 1 finite numbers >= 0"
+        given = np.asarray(weights)
+        given = (
+            np.asarray(weights, dtype=object) if given.dtype.kind not in "iuf" or isinstance(weights, list) else given
+        )
+        if given.ndim != 1 or given.size == 0:
+            raise invalid_argument("weights", f"shape {given.shape}", expected)
+        exact = [_rational("weights", weight, expected) for weight in given]
+        if min(exact) < 0:
+            raise invalid_argument("weights", f"{sum(weight < 0 for weight in exact)} negative entries", expected)
+        needed = _rational("quota", quota, "a quota > 0")
+        if needed <= 0:
+            raise invalid_argument("quota", quota, "a quota > 0")
+        whole, _ = common_integers([*exact, needed])
+        floats = np.array([float(weight) for weight in exact])
+        floats.flags.writeable = False
+        object.__setattr__(self, "weights", floats)
+        object.__setattr__(self, "quota", float(needed))
+        object.__setattr__(self, "votes", tuple(whole[:-1]))
+        object.__setattr__(self, "needed", whole[-1])
 
     @property
     def n_players(self) -> int:
@@ -45,7 +82,53 @@ class WeightedVotingGame:
     def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
         """Worth (...) of coalitions (..., n)."""
         members = coalition_array(coalitions, self.n_players)
-        return np.asarray(members @ self.weights >= self.quota, dtype=np.float64)
+        if max(sum(self.votes), self.needed) < _MOST_EXACT:
+            return np.asarray(members @ np.array(self.votes, dtype=np.float64) >= self.needed, dtype=np.float64)
+        together = np.asarray(members @ self.weights)
+        won = np.asarray(together >= self.quota)
+        rounding = 4.0 * (self.n_players + 2) * np.finfo(float).eps * (float(self.weights.sum()) + self.quota)
+        for place in zip(*np.nonzero(np.abs(np.atleast_1d(together) - self.quota) <= rounding), strict=True):
+            where = place if won.ndim else ()
+            won[where] = sum(v for v, there in zip(self.votes, members[where], strict=True) if there) >= self.needed
+        return won.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class MultipleMajorityGame:
+    """Several votes at once: v(S) = 1 if S wins each of them, else 0. The intersection of weighted voting games.
+
+    Args:
+        votes: weighted voting games of the same players, at least one.
+
+    Raises:
+        ValueError: if there is none, or numbers of players differ.
+
+    >>> states, people = WeightedVotingGame([1, 1, 1], quota=2), WeightedVotingGame([8, 1, 1], quota=6)
+    >>> MultipleMajorityGame([states, people]).value(np.array([[True, True, False], [False, True, True]]))
+    array([1., 0.])
+
+    Reference: E. Algaba, J. M. Bilbao, J. R. Fernandez Garcia and J. J. Lopez, Computing power indices in weighted
+    multiple majority games, Mathematical Social Sciences 46 (2003).
+    """
+
+    votes: tuple[WeightedVotingGame, ...]
+
+    def __init__(self, votes: Sequence[WeightedVotingGame]) -> None:
+        expected = "at least one WeightedVotingGame, all of the same number of players"
+        if not isinstance(votes, Sequence) or not all(isinstance(vote, WeightedVotingGame) for vote in votes):
+            raise invalid_argument("votes", votes, expected)
+        if len({vote.n_players for vote in votes}) != 1:
+            raise invalid_argument("votes", f"games of {[vote.n_players for vote in votes]} players", expected)
+        object.__setattr__(self, "votes", tuple(votes))
+
+    @property
+    def n_players(self) -> int:
+        """Number of players n."""
+        return self.votes[0].n_players
+
+    def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
+        """Worth (...) of coalitions (..., n)."""
+        return np.asarray(np.min([vote.value(coalitions) for vote in self.votes], axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +197,9 @@ class BankruptcyGame:
 
     def __init__(self, claims: ArrayLike, estate: float) -> None:
         demanded = _at_least_zero("claims", claims)
-        most = float(demanded.sum())
-        left = number("estate", estate, f"an estate in [0, {most}]", lambda value: 0 <= value <= most)
+        most = sum(map(rational, demanded.tolist()), Fraction(0))
+        expected = f"an estate in [0, {float(most)}]"
+        left = number("estate", estate, expected, lambda value: 0 <= rational(value) <= most)
         object.__setattr__(self, "claims", demanded)
         object.__setattr__(self, "estate", left)
 
@@ -162,6 +246,14 @@ class GloveMarketGame:
         members = coalition_array(coalitions, self.n_players)
         pairs = np.minimum(members[..., : self.left].sum(axis=-1), members[..., self.left :].sum(axis=-1))
         return np.asarray(pairs, dtype=np.float64)
+
+
+def _rational(name: str, value: Any, expected: str) -> Fraction:
+    """The number that a value stands for, or an error under the name of the argument."""
+    try:
+        return rational(value)
+    except ValueError:
+        raise invalid_argument(name, value, expected) from None
 
 
 def _at_least_zero(name: str, values: ArrayLike) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.games.normal_form import NormalFormGame, restrict
+from neurogames.games.normal_form import NormalFormGame, check_game, restrict
 
 Kind = Literal["strict", "weak"]
 
@@ -43,8 +43,11 @@ def check_kind(kind: str) -> None:
 
 
 def action_rows(game: NormalFormGame, player: int) -> NDArray[np.float64]:
-    """(a_i, rest) payoffs of one player: a row for each own action, a column for each profile of the others."""
-    return np.moveaxis(game.payoffs[player], player, 0).reshape(game.n_actions[player], -1)
+    """(a_i, rest) payoffs of one player: a row for each own action, a column for each profile of the others.
+
+    Payoffs that stand for the same number are equal (``exact``).
+    """
+    return np.moveaxis(game.compared_payoffs[player], player, 0).reshape(game.n_actions[player], -1)
 
 
 def dominated(game: NormalFormGame, kind: Kind = "strict") -> tuple[NDArray[np.bool_], ...]:
@@ -64,6 +67,7 @@ def dominated(game: NormalFormGame, kind: Kind = "strict") -> tuple[NDArray[np.b
     >>> dominated(prisoners)
     (array([ True, False]), array([ True, False]))
     """
+    check_game(game)
     check_kind(kind)
     marks = []
     for player, actions in enumerate(game.n_actions):
@@ -100,6 +104,7 @@ def iterated_elimination(
     >>> [actions.tolist() for actions in iterated_elimination(guess).actions]
     [[0], [1]]
     """
+    check_game(game)
     check_kind(kind)
     actions = tuple(np.arange(size) for size in game.n_actions)
     rounds = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, invalid_argument
+from neurogames.games.exact import comparable
+
+_EXPECTED = "one payoff tensor for each player: (A, B) for two; see also zero_sum(A) and symmetric(A)"
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,15 @@ class NormalFormGame:
     labels: Labels
 
     def __init__(self, payoffs: Sequence[ArrayLike], labels: Labels | None = None) -> None:
-        if not isinstance(payoffs, Sequence | np.ndarray):
-            raise invalid_argument("payoffs", payoffs, "one payoff tensor for each of at least 1 player")
+        if not isinstance(payoffs, Sequence | np.ndarray) or isinstance(payoffs, str):
+            raise invalid_argument("payoffs", _named(payoffs), _EXPECTED)
         n = len(payoffs)
         if n == 0:
-            raise invalid_argument("payoffs", "no tensor", "one payoff tensor for each of at least 1 player")
-        tensors = tuple(finite_array(f"payoffs[{i}]", tensor, ndim=n) for i, tensor in enumerate(payoffs))
+            raise invalid_argument("payoffs", "no tensor", _EXPECTED)
+        if n == 2 and _has_pairs(payoffs):
+            got = "tuples of two in lists, which may be the payoffs of both players at one profile or rows of a matrix"
+            raise invalid_argument("payoffs", got, "(A, B), a matrix (array or lists of numbers) for each player")
+        tensors = tuple(_tensor(i, tensor, n) for i, tensor in enumerate(payoffs))
         shape = tensors[0].shape
         for i, tensor in enumerate(tensors):
             if tensor.shape != shape:
@@ -130,8 +137,16 @@ class NormalFormGame:
 
     @property
     def payoff_range(self) -> float:
-        """Greatest difference between two payoffs of one player: the unit in which regrets are judged."""
+        """Greatest difference between two payoffs of one player."""
         return max(float(np.ptp(tensor)) for tensor in self.payoffs)
+
+    @cached_property
+    def compared_payoffs(self) -> tuple[NDArray[np.float64], ...]:
+        """The payoffs, made equal where they stand for the same number (``exact``): what ties are decided by."""
+        tensors = tuple(comparable(tensor) for tensor in self.payoffs)
+        for tensor in tensors:
+            tensor.flags.writeable = False
+        return tensors
 
     def to_nashpy(self) -> Any:
         """Return the two-player game as a ``nashpy.Game``.
@@ -167,6 +182,20 @@ class NormalFormGame:
         )
 
 
+def check_game(game: object, n_players: int | None = None) -> None:
+    """Refuse what is no game in normal form, or one of another number of players.
+
+    >>> check_game([[1, -1], [-1, 1]])
+    Traceback (most recent call last):
+    ValueError: game: got 'a list', expected a NormalFormGame, such as NormalFormGame((A, B)) or NormalFormGame.zero_sum(A)
+    """
+    if not isinstance(game, NormalFormGame):
+        expected = "a NormalFormGame, such as NormalFormGame((A, B)) or NormalFormGame.zero_sum(A)"
+        raise invalid_argument("game", _named(game), expected)
+    if n_players is not None and game.n_players != n_players:
+        raise invalid_argument("game", f"{game.n_players} players", f"{n_players} players")
+
+
 def restrict(game: NormalFormGame, actions: Sequence[ArrayLike]) -> NormalFormGame:
     """Return the game in which each player keeps only some actions.
 
@@ -186,4 +215,29 @@ def restrict(game: NormalFormGame, actions: Sequence[ArrayLike]) -> NormalFormGa
     grid = np.ix_(*kept)
     return NormalFormGame(
         [tensor[grid] for tensor in game.payoffs], Labels(labels.title, labels.comment, labels.players, names)
+    )
+
+
+def _named(value: object) -> object:
+    """What came, short: a number as it is, anything longer by its type."""
+    if value is None or isinstance(value, (int, float, str)):
+        return value
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def _tensor(i: int, value: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Payoff tensor of player i of n, or an error that says which forms there are."""
+    tensor = finite_array(f"payoffs[{i}]", value, ndim=None)
+    if tensor.ndim != n:
+        players = "1 player" if n == 1 else f"{n} players"
+        expected = f"{n} axes, since {n} tensors are {players}; (A, B) for two players, zero_sum(A) for one matrix"
+        raise invalid_argument(f"payoffs[{i}]", f"shape {tensor.shape}", expected)
+    return tensor
+
+
+def _has_pairs(payoffs: Any) -> bool:
+    """Whether payoffs are nested lists with tuples of two numbers at the bottom, as quantecon writes a bimatrix."""
+    return any(
+        isinstance(row, list) and any(isinstance(cell, tuple) and len(cell) == 2 for cell in row) for row in payoffs
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import invalid_argument, number, numbers
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.games.normal_form import NormalFormGame, check_game
 
 Profile = tuple[NDArray[np.float64], ...]
 
@@ -35,6 +35,7 @@ def mixed_profile(game: NormalFormGame, profile: Sequence[ArrayLike]) -> Profile
     Raises:
         ValueError: if the number of arrays, a length, a sign or a sum is wrong, or leading axes do not agree.
     """
+    check_game(game)
     if not isinstance(profile, Sequence | np.ndarray) or len(profile) != game.n_players:
         got = f"{len(profile)} strategies" if isinstance(profile, Sequence | np.ndarray) else profile
         raise invalid_argument("profile", got, f"strategies, one for each of {game.n_players} players")
@@ -111,12 +112,56 @@ def gains(game: NormalFormGame, profile: Sequence[ArrayLike]) -> NDArray[np.floa
     >>> gains(NormalFormGame.zero_sum([[2.0, -1.0], [-1.0, 1.0]]), ([0.4, 0.6], [0.0, 1.0]))
     array([0.8, 0. ])
     """
+    return certified_gains(game, profile)[0]
+
+
+def certified_gains(
+    game: NormalFormGame, profile: Sequence[ArrayLike]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gains of the best deviations, and the greatest share of its stake that a deviation gains.
+
+    The share of a deviation is its gain over its stake. Where no share exceeds 1e-9 all gains are zero but for
+    rounding, whatever the units and levels of the payoffs: that is how solvers judge their answers.
+
+    Args:
+        game: the game.
+        profile: n strategies of shape (..., a_i).
+
+    Returns:
+        Gains (..., n) and shares (..., n), those in [0, 1].
+
+    >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+    >>> certified_gains(pennies, ([0.75, 0.25], [0.5, 0.5]))
+    (array([0. , 0.5]), array([0. , 0.5]))
+    """
     strategies = mixed_profile(game, profile)
-    values = _action_payoffs(game.payoffs, strategies)
-    each = [
-        value.max(axis=-1) - (value * strategy).sum(axis=-1) for value, strategy in zip(values, strategies, strict=True)
-    ]
-    return np.stack(np.broadcast_arrays(*each), axis=-1)
+    n = game.n_players
+    batch, rows = _rows(strategies)
+    gain, share = np.zeros((len(rows[0]), n)), np.zeros((len(rows[0]), n))
+    for i, tensor in enumerate(game.compared_payoffs):
+        own_first = np.moveaxis(tensor, i, 0).reshape(game.n_actions[i], -1)
+        for k in range(len(gain)):
+            others = _product([rows[j][k] for j in range(n) if j != i])
+            ahead = own_first - rows[i][k] @ own_first
+            values = ahead @ others
+            stakes = np.abs(ahead) @ others
+            gain[k, i] = values.max()
+            share[k, i] = (values / np.where(stakes > 0, stakes, 1.0)).max(initial=0.0)
+    return gain.reshape(*batch, n), share.reshape(*batch, n)
+
+
+def _rows(strategies: Profile) -> tuple[tuple[int, ...], list[NDArray[np.float64]]]:
+    """Leading axes of a profile, and its strategies with those axes joined to one."""
+    batch = np.broadcast_shapes(*(strategy.shape[:-1] for strategy in strategies))
+    return batch, [np.broadcast_to(s, (*batch, s.shape[-1])).reshape(-1, s.shape[-1]) for s in strategies]
+
+
+def _product(strategies: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Probabilities of all profiles of some players, the last one's action running fastest."""
+    result = np.ones(1)
+    for strategy in strategies:
+        result = (result[:, None] * strategy).reshape(-1)
+    return result
 
 
 def regret(game: NormalFormGame, profile: Sequence[ArrayLike]) -> NDArray[np.float64]:
@@ -160,7 +205,8 @@ def best_replies(
     Args:
         game: the game.
         profile: n strategies of shape (..., a_i).
-        tolerance: payoffs within this share of the game's payoff range count as equal.
+        tolerance: an action a is as good as the best one b if it pays less by at most this share of
+            sum_s p(s) |u_i(a, s) - u_i(b, s)|. Against pure strategies ties are therefore exact.
 
     Returns:
         n boolean arrays of shape (..., a_i).
@@ -169,12 +215,25 @@ def best_replies(
     (array([ True,  True]), array([ True, False]))
     """
     tolerance = number("tolerance", tolerance, "a tolerance >= 0", lambda value: value >= 0)
-    margin = tolerance * game.payoff_range
-    return tuple(value >= value.max(axis=-1, keepdims=True) - margin for value in action_payoffs(game, profile))
+    strategies = mixed_profile(game, profile)
+    n = game.n_players
+    batch, rows = _rows(strategies)
+    marks = []
+    for i, tensor in enumerate(game.compared_payoffs):
+        own_first = np.moveaxis(tensor, i, 0).reshape(game.n_actions[i], -1)
+        mark = np.empty((len(rows[0]), len(own_first)), dtype=bool)
+        for k in range(len(mark)):
+            others = _product([rows[j][k] for j in range(n) if j != i])
+            behind = own_first[int((own_first @ others).argmax())] - own_first
+            # Large payoffs may have hidden the best one from the first sums; it shows in the differences.
+            behind = behind - behind[int((behind @ others).argmin())]
+            mark[k] = behind @ others <= tolerance * (np.abs(behind) @ others)
+        marks.append(mark.reshape(*batch, len(own_first)))
+    return tuple(marks)
 
 
 def pure_equilibria(game: NormalFormGame) -> NDArray[np.intp]:
-    """All pure Nash equilibria, by comparing payoffs exactly.
+    """All pure Nash equilibria, ties decided exactly by the numbers that payoffs stand for (``exact``).
 
     Args:
         game: the game.
@@ -186,7 +245,8 @@ def pure_equilibria(game: NormalFormGame) -> NDArray[np.intp]:
     array([[0, 0],
            [1, 1]])
     """
+    check_game(game)
     stable = np.ones(game.n_actions, dtype=bool)
-    for i, tensor in enumerate(game.payoffs):
+    for i, tensor in enumerate(game.compared_payoffs):
         stable &= tensor == tensor.max(axis=i, keepdims=True)
     return np.argwhere(stable)

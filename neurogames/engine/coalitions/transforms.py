@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.games.coalition import CoalitionGame, TabularCoalitionGame
+from neurogames.games.coalition import CoalitionGame, TabularCoalitionGame, coalition_game
 
 Vector = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def coalition_table(game: CoalitionGame) -> Vector:
     >>> coalition_table(GloveMarketGame(1, 1))
     array([0., 0., 0., 1.])
     """
-    n = game.n_players
+    n = coalition_game(game).n_players
     if n > MOST_PLAYERS:
         raise invalid_argument(
             "game", f"{n} players", f"at most {MOST_PLAYERS}, since all 2^n coalitions are asked for"

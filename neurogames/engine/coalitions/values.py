@@ -9,6 +9,7 @@ v(S+i+j) - v(S+i) - v(S+j) + v(S) over coalitions S without both, with n - 1 in 
 Without a budget every coalition is asked for and the answer is exact. With one it is estimated by a regression on
 pairs of coalitions (``value_estimates``); the Shapley value of a mean of many games by orders drawn for each of them
 (``values_by_components``). Two plainer estimators are in ``value_sampling``. A budget of 2^n or more is exact again.
+Votes of more than 22 players are counted by their weights instead (``power``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Literal
 import numpy as np
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.engine.coalitions.power import power_index
 from neurogames.engine.coalitions.transforms import (
+    MOST_PLAYERS,
     Vector,
     coalition_table,
     contributions,
@@ -28,7 +31,8 @@ from neurogames.engine.coalitions.transforms import (
 from neurogames.engine.coalitions.valuation import Values, covers, required
 from neurogames.engine.coalitions.value_estimates import regress_interactions, regress_values
 from neurogames.engine.coalitions.values_by_components import least_budget, shapley_by_components
-from neurogames.games.coalition import CoalitionGame, MeanCoalitionGame
+from neurogames.games.coalition import CoalitionFunction, CoalitionGame, MeanCoalitionGame, coalition_game
+from neurogames.games.coalition_families import MultipleMajorityGame, WeightedVotingGame
 
 # Measured with 64 hidden units and 2,000 to 20,000 coalitions: the regression, which uses every worth for every player,
 # was surer at 50 rows and fewer for accuracy, at 2 for the loss; own orders were at 540, by factors of 2 and 7. The
@@ -36,13 +40,21 @@ from neurogames.games.coalition import CoalitionGame, MeanCoalitionGame
 _MANY_PARTS = 100
 
 
-def shapley(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Generator | None = None) -> Values:
+def shapley(
+    game: CoalitionGame | CoalitionFunction,
+    budget: int | None = None,
+    *,
+    n_players: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> Values:
     """Shapley values, exact or estimated.
 
     Args:
-        game: the game; exact values ask for all 2^n coalitions and stop at 22 players.
+        game: the game, or a function from coalitions (m, n) to worths (m,). Exact values ask for all 2^n coalitions and
+            stop at 22 players, but for weighted votes.
         budget: most coalitions to ask for; all of them when left out. Of a mean of 100 games or more each is asked for
             as many, but coalitions of its own.
+        n_players: n, where the game is a function.
         rng: source of the draws, needed with a budget below 2^n.
 
     Returns:
@@ -58,8 +70,9 @@ def shapley(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Ge
 
     Reference: L. Shapley, A value for n-person games (1953).
     """
+    game = coalition_game(game, n_players)
     if budget is None or covers(game, budget):
-        return _certain(contributions(coalition_table(game), size_weights(game.n_players, True)), "Shapley")
+        return _certain(_exact_values(game, True), "Shapley")
     if (
         isinstance(game, MeanCoalitionGame)
         and game.n_components >= _MANY_PARTS
@@ -69,7 +82,13 @@ def shapley(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Ge
     return regress_values(game, budget, rng=required(rng), index="Shapley")
 
 
-def banzhaf(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Generator | None = None) -> Values:
+def banzhaf(
+    game: CoalitionGame | CoalitionFunction,
+    budget: int | None = None,
+    *,
+    n_players: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> Values:
     """Banzhaf values, exact or estimated; arguments and refusals as for :func:`shapley`.
 
     They need not add up to v(N) - v(empty).
@@ -80,15 +99,17 @@ def banzhaf(game: CoalitionGame, budget: int | None = None, *, rng: np.random.Ge
 
     Reference: J. Banzhaf, Weighted voting doesn't work (1965).
     """
+    game = coalition_game(game, n_players)
     if budget is None or covers(game, budget):
-        return _certain(contributions(coalition_table(game), size_weights(game.n_players, False)), "Banzhaf")
+        return _certain(_exact_values(game, False), "Banzhaf")
     return regress_values(game, budget, rng=required(rng), index="Banzhaf")
 
 
 def interactions(
-    game: CoalitionGame,
+    game: CoalitionGame | CoalitionFunction,
     budget: int | None = None,
     *,
+    n_players: int | None = None,
     rng: np.random.Generator | None = None,
     index: Literal["Shapley", "Banzhaf"] = "Shapley",
 ) -> Values:
@@ -111,11 +132,19 @@ def interactions(
     """
     if index not in ("Shapley", "Banzhaf"):
         raise invalid_argument("index", index, "'Shapley' or 'Banzhaf'")
+    game = coalition_game(game, n_players)
     n = integer("game.n_players", game.n_players, minimum=2)
     name = f"{index} interaction"
     if budget is None or covers(game, budget):
         return _certain(pair_contributions(coalition_table(game), size_weights(n - 1, index == "Shapley")), name)
     return regress_interactions(game, budget, rng=required(rng), index=name)
+
+
+def _exact_values(game: CoalitionGame, shapley: bool) -> Vector:
+    """Values (n,) from all coalitions."""
+    if game.n_players > MOST_PLAYERS and isinstance(game, WeightedVotingGame | MultipleMajorityGame):
+        return power_index(game, shapley)
+    return contributions(coalition_table(game), size_weights(game.n_players, shapley))
 
 
 def _certain(values: Vector, index: str) -> Values:

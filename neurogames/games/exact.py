@@ -1,0 +1,92 @@
+"""The numbers that floats stand for, so that ties and thresholds of decimal input are decided exactly.
+
+A float with a decimal of at most 15 digits stands for that decimal: 0.1 for one tenth. One with more digits was
+computed, or is a fraction. It stands for itself, if it is a whole number or its denominator is at most 2^40; else for
+a decimal of 12 digits within two units in its last place (0.1 + 0.2 stands for 0.3); else for the fraction p/q with
+q <= 1000 whose float it is (1/3); else for itself. Integers, ``Fraction`` and ``Decimal`` stand for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+from math import isfinite, lcm, ulp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurogames._arguments import invalid_argument
+
+_TYPED_DIGITS = 15
+_MOST_DYADIC = 2**40
+_MOST_DENOMINATOR = 1000
+_NEAR_ULPS = 2
+_CLOSE_ULPS = 2.0 * _NEAR_ULPS
+
+
+def rational(value: Any) -> Fraction:
+    """Return the number for which a finite number stands.
+
+    Raises:
+        ValueError: if it is no finite number.
+
+    >>> rational(0.1), rational(0.1 + 0.2), rational(1 / 3), rational(2**53 + 1)
+    (Fraction(1, 10), Fraction(3, 10), Fraction(1, 3), Fraction(9007199254740993, 1))
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise invalid_argument("value", value, "a finite number")
+    if isinstance(value, (int, np.integer)):
+        return Fraction(int(value))
+    if isinstance(value, Fraction) or (isinstance(value, Decimal) and value.is_finite()):
+        return Fraction(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise invalid_argument("value", value, "a finite number") from None
+    if not isfinite(number):
+        raise invalid_argument("value", value, "a finite number")
+    # A float of half or single precision has the digits of its own type.
+    shortest = Decimal(str(value) if isinstance(value, (np.float16, np.float32)) else repr(number))
+    if len(shortest.as_tuple().digits) <= _TYPED_DIGITS:
+        return Fraction(shortest)
+    itself = Fraction(number)
+    if itself.denominator <= _MOST_DYADIC:
+        return itself
+    decimal = Fraction(f"{number:.11e}")
+    if abs(decimal - itself) <= _NEAR_ULPS * Fraction(ulp(number)):
+        return decimal
+    simple = itself.limit_denominator(_MOST_DENOMINATOR)
+    return simple if float(simple) == number else itself
+
+
+def common_integers(values: Iterable[Fraction]) -> tuple[list[int], int]:
+    """Return fractions as whole multiples of 1/u, with the least u: (multiples, u).
+
+    >>> common_integers([Fraction(1, 2), Fraction(2, 3)])
+    ([3, 4], 6)
+    """
+    listed = list(values)
+    unit = lcm(1, *{value.denominator for value in listed})
+    return [value.numerator * (unit // value.denominator) for value in listed], unit
+
+
+def comparable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an array in which numbers that stand for the same one are equal; the array itself if they are already.
+
+    Only numbers within four units in the last place of another one can change, by at most two.
+
+    >>> comparable(np.array([0.3, 0.1 + 0.2, 1.0])).tolist()
+    [0.3, 0.3, 1.0]
+    """
+    distinct = np.unique(values)
+    close = np.diff(distinct) <= _CLOSE_ULPS * np.spacing(np.abs(distinct[1:]))
+    if not close.any():
+        return values
+    doubtful = np.append(close, False) | np.append(False, close)
+    meant = distinct.copy()
+    meant[doubtful] = [float(rational(value)) for value in distinct[doubtful]]
+    if np.array_equal(meant, distinct):
+        return values
+    return meant[np.searchsorted(distinct, values)]
