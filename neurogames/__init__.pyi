@@ -25,6 +25,7 @@ from .engine import NetworkTrajectory as NetworkTrajectory
 from .engine import Nucleolus as Nucleolus
 from .engine import ParticipationEfficiency as ParticipationEfficiency
 from .engine import ParticipationEquilibria as ParticipationEquilibria
+from .engine import ParticipationSolution as ParticipationSolution
 from .engine import ParticipationUniqueness as ParticipationUniqueness
 from .engine import PopulationChain as PopulationChain
 from .engine import PotentialTest as PotentialTest
@@ -33,7 +34,6 @@ from .engine import RationalizableBox as RationalizableBox
 from .engine import Schedule as Schedule
 from .engine import SimulatedEscape as SimulatedEscape
 from .engine import SizeMarginals as SizeMarginals
-from .engine import Solution as Solution
 from .engine import SplitHalf as SplitHalf
 from .engine import StableStrategies as StableStrategies
 from .engine import Switching as Switching

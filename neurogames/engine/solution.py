@@ -1,7 +1,10 @@
 """What comes out: results that carry their own certificate.
 
-A result is a frozen value. Next to what was asked for it holds a number computed independently of the way it was
-found (a regret, a residual), and a status in words: "ok", or the reason why there is no answer.
+A result is a frozen value of the solver's own class. Next to what was asked for it holds a certificate, a number
+computed from the game alone (a regret, a residual, a gap between two bounds), and a ``status`` in words: "ok", or the
+reason why there is no answer or an answer that is not good enough. Where an answer was found the status is made by
+:func:`certified`, from the certificate and its bound, and in no other way. Bounds have the game's own unit: a share of
+what is at stake at the answer, never a number of payoff units.
 """
 
 from __future__ import annotations
@@ -11,24 +14,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+OK = "ok"
+ROUNDING = 1e-9
 
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """A strategy profile and what it is worth.
 
-    Attributes:
-        profile: (..., n) the profile found.
-        regret: (...) the most a player could gain by deviating alone, computed from the game, in payoff units.
-        status: "ok", or why the solver stopped without an answer.
-        unique: True or False when known, None when not.
-        iterations: steps taken.
+def certified(error: float, bound: float = ROUNDING, what: str = "a deviation gains a share of its stake of") -> str:
+    """The status of an answer: "ok" where its certificate is within the bound, else what is wrong with it.
+
+    Args:
+        error: the certificate; NaN is never within a bound.
+        bound: the greatest error of an answer.
+        what: names the certificate in the reason.
+
+    Returns:
+        The status.
+
+    >>> certified(1e-15), certified(0.5, what="residual")
+    ('ok', 'residual 0.5, above 1e-09')
     """
-
-    profile: NDArray[np.float64]
-    regret: NDArray[np.float64]
-    status: str
-    unique: bool | None
-    iterations: int
+    return OK if error <= bound else f"{what} {error:.2g}, above {bound:.2g}"
 
 
 @dataclass(frozen=True, eq=False)

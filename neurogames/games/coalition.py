@@ -125,15 +125,12 @@ def coalition_game(game: CoalitionGame | CoalitionFunction, n_players: int | Non
 
     >>> coalition_game(lambda coalitions: coalitions.sum(axis=1), 3).n_players
     3
-    >>> coalition_game([0, 1, 1, 3])
-    Traceback (most recent call last):
-    ValueError: game: got 'list', expected a coalition game, such as TabularCoalitionGame(worths), or a function with n_players
     """
-    if hasattr(game, "value") and hasattr(game, "n_players"):
-        if n_players not in (None, game.n_players):
-            raise invalid_argument("n_players", n_players, f"{game.n_players}, the number of players of the game")
-        return game
     if not callable(game):
+        if hasattr(game, "value") and hasattr(game, "n_players"):
+            if n_players not in (None, game.n_players):
+                raise invalid_argument("n_players", n_players, f"{game.n_players}, the number of players of the game")
+            return game
         expected = "a coalition game, such as TabularCoalitionGame(worths), or a function with n_players"
         raise invalid_argument("game", type(game).__name__, expected)
     if n_players is None:

@@ -54,10 +54,7 @@ class WeightedVotingGame:
 
     def __init__(self, weights: ArrayLike, quota: float | Fraction) -> None:
         expected = "n >= 1 finite numbers >= 0"
-        given = np.asarray(weights)
-        given = (
-            np.asarray(weights, dtype=object) if given.dtype.kind not in "iuf" or isinstance(weights, list) else given
-        )
+        given = weights if isinstance(weights, np.ndarray) else np.asarray(weights, dtype=object)
         if given.ndim != 1 or given.size == 0:
             raise invalid_argument("weights", f"shape {given.shape}", expected)
         exact = [_rational("weights", weight, expected) for weight in given]

@@ -185,9 +185,9 @@ class NormalFormGame:
 def check_game(game: object, n_players: int | None = None) -> None:
     """Refuse what is no game in normal form, or one of another number of players.
 
-    >>> check_game([[1, -1], [-1, 1]])
+    >>> check_game(NormalFormGame.zero_sum([[1, -1], [-1, 1]]), 3)
     Traceback (most recent call last):
-    ValueError: game: got 'a list', expected a NormalFormGame, such as NormalFormGame((A, B)) or NormalFormGame.zero_sum(A)
+    ValueError: game: got '2 players', expected 3 players
     """
     if not isinstance(game, NormalFormGame):
         expected = "a NormalFormGame, such as NormalFormGame((A, B)) or NormalFormGame.zero_sum(A)"

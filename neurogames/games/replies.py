@@ -142,7 +142,9 @@ def certified_gains(
         own_first = np.moveaxis(tensor, i, 0).reshape(game.n_actions[i], -1)
         for k in range(len(gain)):
             others = _product([rows[j][k] for j in range(n) if j != i])
-            ahead = own_first - rows[i][k] @ own_first
+            # Relative to the action played most, so that what all payoffs share costs no digits.
+            ahead = own_first - own_first[rows[i][k].argmax()]
+            ahead = ahead - rows[i][k] @ ahead
             values = ahead @ others
             stakes = np.abs(ahead) @ others
             gain[k, i] = values.max()

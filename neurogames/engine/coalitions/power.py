@@ -24,7 +24,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_sizes
@@ -96,7 +95,7 @@ def _by_generating_functions(weights: list[list[int]], quotas: list[int]) -> lis
     n = len(weights[0])
     shape = (n + 1, *(sum(row) + 1 for row in weights))
     kind = np.int64 if n <= _WORD else object
-    counts = np.zeros(shape, dtype=kind)
+    counts: Any = np.zeros(shape, dtype=kind)
     counts[(0,) * len(shape)] = 1
     for i in range(n):
         there, here = _shift([row[i] for row in weights], shape)

@@ -12,7 +12,8 @@ k, and the indices add up to 1 [Shapley 1974]: a check on whether an equilibrium
 
 The walk in floats takes numbers below 1e-10, in units in which payoffs lie in [1, 2], as zero. Where it meets one
 between 1e-13 and 1e-9, or the indices do not add up, or a game looks degenerate whose payoffs differ by less than 1e-9
-of their range, it is repeated in exact arithmetic (``exact_vertices``).
+of their range, or a deviation gains more than 1e-9 of its stake, it is repeated in exact arithmetic
+(``exact_vertices``).
 
 Reference: B. von Stengel, Computing equilibria for two-person games, in: Handbook of Game Theory 3 (2002); D. Avis,
 G. Rosenberg, R. Savani, B. von Stengel, Enumeration of Nash equilibria for two-player games, Economic Theory 42 (2010).
@@ -25,12 +26,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.equilibria.certificates import certify
 from neurogames.engine.equilibria.dictionaries import positive
 from neurogames.engine.equilibria.exact_vertices import exact_vertices
 from neurogames.engine.equilibria.vertices import Vertices, vertices
+from neurogames.engine.solution import ROUNDING
 from neurogames.games.normal_form import NormalFormGame
 
-_MOST_EXACT = 20_000
+_MOST_EXACT, _EXACT_COST = 20_000, 10
 _NEAR = 1e-9
 
 
@@ -44,6 +47,8 @@ class ExtremeEquilibria:
         index: (k,) index +1 or -1 of each; None in a degenerate game.
         complete: whether both polytopes were walked to the end.
         degenerate: whether the game is degenerate; None when not known.
+        regret: (k,) regret of each, in payoff units.
+        share: (k,) the greatest share of its stake that a deviation gains.
         bases: number of bases visited.
         clear: whether no number was so near to zero that rounding may have decided whether it is.
         exact: whether they were found in exact arithmetic.
@@ -54,6 +59,8 @@ class ExtremeEquilibria:
     index: NDArray[np.int64] | None
     complete: bool
     degenerate: bool | None
+    regret: NDArray[np.float64]
+    share: NDArray[np.float64]
     bases: int
     clear: bool
     exact: bool
@@ -75,14 +82,15 @@ def extreme_equilibria(game: NormalFormGame, most: int) -> ExtremeEquilibria:
            [0.8  , 0.2  , 0.   ],
            [0.   , 0.333, 0.667]])
     """
-    first, second = game.payoffs
-    found = _paired(vertices(positive(second.T), most), vertices(positive(first), most), False)
+    first, second = game.compared_payoffs
+    found = _paired(game, vertices(positive(second.T), most), vertices(positive(first), most), False)
+    if not found.complete and (found.share <= ROUNDING).all():
+        return found  # nothing is claimed but the equilibria themselves
     certain = not _merged(first, second) if found.degenerate else found.index is None or found.index.sum() == 1
-    certain = certain or not found.complete
-    if found.clear and certain and (len(found.rows) or not found.complete):
+    if found.clear and certain and len(found.rows) and (found.share <= ROUNDING).all():
         return found
-    few = min(most, _MOST_EXACT)
-    return _paired(exact_vertices(second.T, few), exact_vertices(first, few), True)
+    few = min(most // _EXACT_COST, _MOST_EXACT)
+    return _paired(game, exact_vertices(second.T, few), exact_vertices(first, few), True)
 
 
 def _merged(*payoffs: NDArray[np.float64]) -> bool:
@@ -94,7 +102,7 @@ def _merged(*payoffs: NDArray[np.float64]) -> bool:
     return False
 
 
-def _paired(p: Vertices, q: Vertices, exact: bool) -> ExtremeEquilibria:
+def _paired(game: NormalFormGame, p: Vertices, q: Vertices, exact: bool) -> ExtremeEquilibria:
     """Equilibria from the vertices of P and Q."""
     m, n = p.points.shape[1], q.points.shape[1]
     full = np.zeros((1, p.tight.shape[1]), dtype=np.uint64)
@@ -115,12 +123,16 @@ def _paired(p: Vertices, q: Vertices, exact: bool) -> ExtremeEquilibria:
     size = (rows > 0).sum(axis=1)
     signs = (p.sign[i] * q.sign[j] * np.where(size % 2, 1, -1)).astype(np.int64)
     complete = p.complete and q.complete
+    rows, columns = rows / rows.sum(axis=1, keepdims=True), columns / columns.sum(axis=1, keepdims=True)
+    regret, share = certify(game, list(zip(rows, columns, strict=True)))
     return ExtremeEquilibria(
-        rows / rows.sum(axis=1, keepdims=True),
-        columns / columns.sum(axis=1, keepdims=True),
+        rows,
+        columns,
         None if degenerate else signs,
         complete,
         degenerate if complete or degenerate else None,
+        regret,
+        share,
         len(p.points) + len(q.points),
         p.clear and q.clear,
         exact,

@@ -3,7 +3,7 @@
 Two players: all extreme equilibria (``bimatrix``), and in a degenerate game the maximal Nash
 subsets and components they span, since there an equilibrium found is as a rule one corner of a continuum. More players:
 the pure equilibria, and the one to which the principal branch of logit equilibria leads; no claim that there are no
-others. The regrets are computed from the payoffs, whatever the method.
+others. Regrets and status are computed from the payoffs, whatever the method.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.equilibria.bimatrix import extreme_equilibria
+from neurogames.engine.equilibria.certificates import certify
 from neurogames.engine.equilibria.components import Groups, nash_subsets
 from neurogames.engine.equilibria.lemke_howson import follow
 from neurogames.engine.equilibria.logit_limit import logit_limit
-from neurogames.games.normal_form import NormalFormGame
-from neurogames.games.replies import Profile, pure_equilibria, regret
+from neurogames.engine.solution import OK, ROUNDING, certified
+from neurogames.games.normal_form import NormalFormGame, check_game
+from neurogames.games.replies import Profile, pure_equilibria
 
 Method = Literal["auto", "vertices", "lemke_howson", "pure", "logit"]
 
 _MOST_BASES = 500_000
-_ACCURACY = 1e-9
+_AUTO_CELLS = 10_000_000
 _SAME = 1e-8
 
 
@@ -37,7 +39,8 @@ class NashSolutions:
     Attributes:
         profiles: the equilibria, each a tuple of n strategies of shapes (a_1,), ..., (a_n,).
         regret: (k,) regret of each, computed from the game, in payoff units.
-        status: "ok", or why something is missing or not accurate to 1e-9 of the payoff range.
+        status: "ok", or why something is missing, or that a deviation gains more than 1e-9 of its stake
+            (``games.replies.certified_gains``).
         unique: True or False when known, None when not.
         complete: whether ``profiles`` determine the set of all equilibria: all of them if there are finitely many, all
             extreme ones otherwise.
@@ -80,8 +83,8 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
         game: the game.
         method: "vertices" (two players): all extreme equilibria. "lemke_howson" (two players): the ends of the paths
             from every label. "pure": all pure equilibria. "logit": the limit of the principal logit branch. "auto": for
-            two players, vertices, and where the polytopes are too large, Lemke-Howson and pure; for more, pure and
-            logit.
+            two players, vertices, given up where that would take more than about a second, then Lemke-Howson and pure,
+            with a status that says so; for more, pure and logit.
 
     Returns:
         The equilibria with their regrets, and whether they are all.
@@ -97,17 +100,26 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
     >>> len(found), found.complete, found.degenerate, found.index, bool((found.regret < 1e-12).all())
     (3, True, False, (1, 1, -1), True)
     """
-    if method not in get_args(Method):
-        raise invalid_argument("method", method, f"one of {', '.join(get_args(Method))}")
+    check_game(game)
+    if not isinstance(method, str) or method not in get_args(Method):
+        got = method if isinstance(method, str) else type(method).__name__
+        raise invalid_argument("method", got, f"one of {', '.join(get_args(Method))}; a game is NormalFormGame((A, B))")
     if method in ("vertices", "lemke_howson") and game.n_players != 2:
         raise invalid_argument("method", method, f"'pure', 'logit' or 'auto' for a game of {game.n_players} players")
-    if method == "vertices" or (method == "auto" and game.n_players == 2):
-        found = _from_vertices(game)
-        if found.complete or method == "vertices":
+    if method == "vertices":
+        return _from_vertices(game, _MOST_BASES)
+    if method == "auto" and game.n_players == 2:
+        found = _from_vertices(game, min(_MOST_BASES, _AUTO_CELLS // game.payoffs[0].size))
+        if found.complete:
             return found
         paths = _from_paths(game)
+        left_out = f"{found.status}; all Lemke-Howson paths and pure equilibria instead, others may be missing"
         return _solutions(
-            game, [*_pure_profiles(game), *paths.profiles], "auto", found.iterations + paths.iterations, found.status
+            game,
+            [*_pure_profiles(game), *paths.profiles, *found.profiles],
+            "auto",
+            found.iterations + paths.iterations,
+            left_out,
         )
     if method == "lemke_howson":
         return _from_paths(game)
@@ -134,33 +146,43 @@ def lemke_howson(game: NormalFormGame, label: int = 0) -> NashSolutions:
     >>> [strategy.round(3) for strategy in lemke_howson(NormalFormGame.zero_sum([[1, -1], [-1, 1]]))[0]]
     [array([0.5, 0.5]), array([0.5, 0.5])]
     """
-    if game.n_players != 2:
-        raise invalid_argument("game", f"{game.n_players} players", "2 players")
+    check_game(game, 2)
     label = integer("label", label, minimum=0, maximum=sum(game.n_actions) - 1)
-    return _from_paths(game, [label])
+    end = follow(game, label)
+    found = np.isfinite(end.regret)
+    return NashSolutions(
+        profiles=((end.first, end.second),) if found else (),
+        regret=np.array([end.regret] if found else []),
+        status=certified(end.share) if found else f"the path was given up after {end.pivots} pivots",
+        unique=None,
+        complete=False,
+        degenerate=None,
+        index=None,
+        subsets=None,
+        components=None,
+        method="lemke_howson",
+        iterations=end.pivots,
+    )
 
 
-def _from_vertices(game: NormalFormGame) -> NashSolutions:
+def _from_vertices(game: NormalFormGame, most: int) -> NashSolutions:
     """All extreme equilibria of a two-player game."""
-    found = extreme_equilibria(game, _MOST_BASES)
+    found = extreme_equilibria(game, most)
     k = len(found.rows)
-    worst = regret(game, (found.rows, found.columns)) if k else np.zeros(0)
-    complete, status = found.complete, "ok"
+    complete, status = found.complete, certified(float(found.share.max(initial=0.0)))
     if not complete:
         status = f"the best reply polytopes have more vertices than the {found.bases} bases visited"
     elif found.index is not None and found.index.sum() != 1:
         complete, status = False, f"rounding: the indices of the equilibria add up to {found.index.sum()} and not to 1"
     elif k == 0:
         complete, status = False, "rounding: no equilibrium found"
-    elif worst.max() > _ACCURACY * game.payoff_range:
-        status = f"rounding: a regret of {worst.max():g}"
     subsets = components = None
     if complete:
         alone = tuple((i,) for i in range(k))
         subsets, components = nash_subsets(found.rows, found.columns) if found.degenerate else (alone, alone)
     return NashSolutions(
         tuple(zip(found.rows, found.columns, strict=True)),
-        worst,
+        found.regret,
         status,
         False if k > 1 else (True if complete else None),
         complete,
@@ -173,13 +195,13 @@ def _from_vertices(game: NormalFormGame) -> NashSolutions:
     )
 
 
-def _from_paths(game: NormalFormGame, labels: Sequence[int] | None = None) -> NashSolutions:
-    """Ends of the Lemke-Howson paths from some labels, or from all."""
-    ends = [follow(game, label) for label in (range(sum(game.n_actions)) if labels is None else labels)]
-    profiles = [(x, y) for x, y, _ in ends if np.isfinite(x).all() and np.isfinite(y).all()]
-    lost = len(ends) - len(profiles)
-    status = f"{lost} paths were given up after {max(pivots for *_, pivots in ends)} pivots" if lost else "ok"
-    return _solutions(game, profiles, "lemke_howson", sum(pivots for *_, pivots in ends), status)
+def _from_paths(game: NormalFormGame) -> NashSolutions:
+    """Ends of the Lemke-Howson paths from all labels."""
+    ends = [follow(game, label) for label in range(sum(game.n_actions))]
+    profiles = [(end.first, end.second) for end in ends if np.isfinite(end.regret)]
+    lost, pivots = len(ends) - len(profiles), [end.pivots for end in ends]
+    status = f"{lost} paths were given up after {max(pivots)} pivots" if lost else OK
+    return _solutions(game, profiles, "lemke_howson", sum(pivots), status)
 
 
 def _pure_profiles(game: NormalFormGame) -> list[Profile]:
@@ -201,14 +223,13 @@ def _solutions(
     for candidate in candidates:
         if not any(all(np.abs(a - b).max() <= _SAME for a, b in zip(candidate, p, strict=True)) for p in profiles):
             profiles.append(candidate)
-    worst = np.array([float(regret(game, profile)) for profile in profiles])
-    limit = _ACCURACY * game.payoff_range
-    if status == "ok" and (worst > limit).any():
-        status = f"a regret of {worst.max():g} in a payoff range of {game.payoff_range:g}"
+    worst, share = certify(game, profiles)
+    if status == OK:
+        status = certified(float(share.max(initial=0.0)))
     single = game.n_players == 1 and method == "pure"
     group = (tuple(range(len(profiles))),) if single else None
-    certified = int((worst <= limit).sum())
-    unique = len(profiles) == 1 if single else (False if certified > 1 else None)
+    right = int((share <= ROUNDING).sum())
+    unique = len(profiles) == 1 if single else (False if right > 1 else None)
     return NashSolutions(
         tuple(profiles),
         worst,

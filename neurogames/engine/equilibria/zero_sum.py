@@ -4,8 +4,9 @@ With the payoffs A of the first player made positive, max sum(y) over A y <= 1, 
 its shadow prices are x/v: an optimal column and an optimal row strategy. The program starts at the vertex y = 0 and is
 solved by compiled dictionary pivots (``dictionaries``) with the steepest edge among the entering
 columns, whose squared norms are summed while the table is rewritten anyway; lexicographic ties make it end. Where
-rounding spoils the answer, HiGHS solves the program instead. The certificate is the exploitability max_i (A y)_i -
-min_j (x A)_j, computed from the matrix: it bounds the distance of the value from either side.
+rounding spoils the answer, HiGHS solves the program instead, or it is solved in integers (``exact_program``). The
+certificate is the exploitability max_i (A y)_i - min_j (x A)_j, computed from the matrix: it bounds the distance of the
+value from either side. It is judged by what is at stake at the answer, so that a payoff that nobody gets hides nothing.
 
 Reference: G. Dantzig, A proof of the equivalence of the programming problem and the game problem (1951); D. Goldfarb,
 J. Reid, A practicable steepest-edge simplex algorithm, Mathematical Programming 12 (1977).
@@ -22,10 +23,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.equilibria.certificates import both_gains
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, leaving_row, rename
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.engine.equilibria.exact_program import maximise_exactly
+from neurogames.engine.solution import ROUNDING, certified
+from neurogames.games.exact import common_integers, rational
+from neurogames.games.normal_form import NormalFormGame, check_game
 
-_ACCURACY = 1e-9
+_MOST_EXACT_CELLS, _MOST_EXACT_PIVOTS = 40_000, 2_000
+_SUM_ROUNDING = 16.0 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +43,8 @@ class ZeroSumSolution:
         value: what the first player gets.
         exploitability: max_i (A y)_i - min_j (x A)_j, in payoff units, computed from the matrix.
         regret: the greater gain of the two players.
-        status: "ok", or why the exploitability is not within 1e-9 of the payoff range.
-        method: "simplex" or "highs".
+        status: "ok", or that a deviation gains more than 1e-9 of its stake (``games.replies.certified_gains``).
+        method: "simplex", "highs" or "exact".
         iterations: pivots.
     """
 
@@ -55,7 +61,7 @@ def solve_zero_sum(game: NormalFormGame) -> ZeroSumSolution:
     """Solve a two-player game whose payoffs add up to one constant.
 
     Args:
-        game: two players; payoffs[0] + payoffs[1] is the same at each profile, up to 1e-9 of the payoff range.
+        game: two players; payoffs[0] + payoffs[1] is the same at each profile, up to the rounding of the payoffs.
 
     Returns:
         Optimal strategies of both players, value and exploitability.
@@ -67,34 +73,49 @@ def solve_zero_sum(game: NormalFormGame) -> ZeroSumSolution:
     >>> solution.profile[0].round(6), round(solution.value, 6), solution.status
     (array([0.4, 0.6]), 0.2, 'ok')
     """
-    if game.n_players != 2:
-        raise invalid_argument("game", f"{game.n_players} players", "2 players")
-    matrix = game.payoffs[0]
-    low, high, least, most = _ranges(*game.payoffs)
-    spread = high - low
-    if most - least > _ACCURACY * spread:
+    check_game(game, 2)
+    matrix, loss = game.compared_payoffs
+    low, high, least, most = _ranges(matrix, loss)
+    if most > least:
         raise invalid_argument("game", f"payoff sums from {least:g} to {most:g}", "a constant sum of the payoffs")
-    found = _certified(matrix, spread, _simplex(matrix, low, spread), "simplex")
-    if not found.exploitability <= _ACCURACY * spread:
-        other = _highs(matrix, low, spread)
+    spread = high - low
+    found, share = _certified(matrix, _simplex(matrix, low, spread), "simplex")
+    for method in ("highs", "exact"):
+        if share <= ROUNDING:
+            break
+        other = _highs(matrix, low, spread) if method == "highs" else _exactly(matrix)
         if other is not None:
-            again = _certified(matrix, spread, other, "highs")
-            found = again if not again.exploitability >= found.exploitability else found
+            again, part = _certified(matrix, other, method)
+            found, share = (again, part) if not part >= share else (found, share)
     return found
 
 
 def _certified(
-    matrix: NDArray[np.float64],
-    spread: float,
-    answer: tuple[NDArray[np.float64], NDArray[np.float64], int],
-    method: str,
-) -> ZeroSumSolution:
-    """An answer with what the matrix says about it."""
+    matrix: NDArray[np.float64], answer: tuple[NDArray[np.float64], NDArray[np.float64], int], method: str
+) -> tuple[ZeroSumSolution, float]:
+    """An answer with what the matrix says about it, and the greatest share of its stake that a deviation gains."""
     x, y, pivots = answer
-    value, upper, lower = _worth(matrix, x, y)
-    gap = upper - lower
-    status = "ok" if gap <= _ACCURACY * spread else f"rounding: exploitability {gap:g} of a payoff range of {spread:g}"
-    return ZeroSumSolution((x, y), value, gap, max(upper - value, value - lower), status, method, pivots)
+    gap, worst, share = both_gains(matrix, -matrix, x, y)
+    # The level is taken off first, so that it costs the value no digits.
+    level = matrix[x.argmax(), y.argmax()]
+    value = float(level + _worth(matrix, level, x, y))
+    return ZeroSumSolution((x, y), value, gap, worst, certified(share), method, pivots), share
+
+
+def _exactly(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], int] | None:
+    """Both strategies in integers; None where that takes too long."""
+    if matrix.size > _MOST_EXACT_CELLS:
+        return None
+    m, n = matrix.shape
+    whole, _ = common_integers(map(rational, matrix.ravel().tolist()))
+    lift = 1 - min(whole)
+    rows = [[value + lift for value in whole[i * n : (i + 1) * n]] for i in range(m)]
+    found = maximise_exactly(rows, [1] * m, [1] * n, _MOST_EXACT_PIVOTS)
+    if found is None:
+        return None
+    x = np.array([float(price / found.value) for price in found.prices])
+    y = np.array([float(part / found.value) for part in found.solution])
+    return x, y, found.pivots
 
 
 def _highs(
@@ -112,28 +133,35 @@ def _highs(
 
 @numba.njit(cache=True, nogil=True)
 def _ranges(first: Any, second: Any) -> Any:
-    """Least and greatest payoff of the first player, and of the sum of both."""
-    low, high, least, most = first[0, 0], first[0, 0], first[0, 0] + second[0, 0], first[0, 0] + second[0, 0]
+    """Least and greatest payoff of the first player; least and greatest sum of both, equal where only rounding differs.
+
+    The reference is the sum of the smallest payoffs, which is rounded least.
+    """
+    low, high, size, total = first[0, 0], first[0, 0], np.inf, 0.0
     for i in range(first.shape[0]):
         for j in range(first.shape[1]):
-            total = first[i, j] + second[i, j]
             low, high = min(low, first[i, j]), max(high, first[i, j])
-            least, most = min(least, total), max(most, total)
+            here = abs(first[i, j]) + abs(second[i, j])
+            if here < size:
+                size, total = here, first[i, j] + second[i, j]
+    least, most = total, total
+    for i in range(first.shape[0]):
+        for j in range(first.shape[1]):
+            here = first[i, j] + second[i, j]
+            if abs(here - total) > _SUM_ROUNDING * (size + abs(first[i, j]) + abs(second[i, j])):
+                least, most = min(least, here), max(most, here)
     return low, high, least, most
 
 
 @numba.njit(cache=True, nogil=True)
-def _worth(matrix: Any, x: Any, y: Any) -> Any:
-    """Payoff x A y, and the best that the first and the second player can make of it: max_i (A y)_i, min_j (x A)_j."""
-    against, value, upper = np.zeros(y.size), 0.0, -np.inf
+def _worth(matrix: Any, level: Any, x: Any, y: Any) -> Any:
+    """Payoff x A y, less a level."""
+    value = 0.0
     for i in range(x.size):
-        payoff = 0.0
-        for j in range(y.size):
-            payoff += matrix[i, j] * y[j]
-            against[j] += x[i] * matrix[i, j]
-        value += x[i] * payoff
-        upper = max(upper, payoff)
-    return value, upper, against.min()
+        if x[i] > 0.0:
+            for j in range(y.size):
+                value += x[i] * y[j] * (matrix[i, j] - level)
+    return value
 
 
 @numba.njit(cache=True, nogil=True)

@@ -16,6 +16,7 @@ The answer is checked from the game itself, by other code: residual and regret.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -25,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import integer, number, numbers
 from neurogames.engine.participation.factors import add, dot, sums
 from neurogames.engine.participation.uniqueness import participation_uniqueness
-from neurogames.engine.solution import Solution
+from neurogames.engine.solution import certified
 from neurogames.games.participation import ParticipationGame
 
 _SLOW = 0.5
@@ -34,13 +35,34 @@ _CONJUGATE_GOAL = 0.1
 _SMALL = 200
 
 
+@dataclass(frozen=True, eq=False)
+class ParticipationSolution:
+    """An equilibrium of a participation game.
+
+    Attributes:
+        profile: (..., n) the profile found.
+        regret: (...) the most a player could gain by deviating alone, computed from the game, in payoff units.
+        residual: (...) greatest best-response residual max_i |BR_i(s) - s_i|, computed from the game.
+        status: "ok", or that the residual is above the tolerance.
+        unique: True or False when known, None when not.
+        iterations: sweeps of the longest solve.
+    """
+
+    profile: NDArray[np.float64]
+    regret: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    status: str
+    unique: bool | None
+    iterations: int
+
+
 def solve_participation(
     game: ParticipationGame,
     *,
     start: ArrayLike = 0.0,
     tolerance: float = 1e-9,
     max_sweeps: int = 1000,
-) -> Solution:
+) -> ParticipationSolution:
     """A Nash equilibrium: s_i = clip(force_i(s) / c_i, 0, 1) for every player.
 
     Where several equilibria exist the one reached depends on the start; it is a maximum of the potential in each
@@ -78,11 +100,12 @@ def solve_participation(
     profile = np.array(first, dtype=np.float64)
     ends = [_climb(game, row, tolerance, max_sweeps) for row in profile.reshape(-1, game.n_players)]
     sweeps, residual, regret = (np.array(part) for part in zip(*ends, strict=True))
-    worst, longest = float(residual.max()), int(sweeps.max())
-    return Solution(
+    longest = int(sweeps.max())
+    return ParticipationSolution(
         profile=profile,
         regret=regret.reshape(profile.shape[:-1]),
-        status="ok" if worst <= tolerance else f"residual {worst:.1e} above {tolerance:.1e} after {longest} sweeps",
+        residual=residual.reshape(profile.shape[:-1]),
+        status=certified(float(residual.max()), tolerance, f"residual after {longest} sweeps"),
         unique=_surely_unique(game),
         iterations=longest,
     )
