@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,16 +126,17 @@ def coalition_game(game: CoalitionGame | CoalitionFunction, n_players: int | Non
     >>> coalition_game(lambda coalitions: coalitions.sum(axis=1), 3).n_players
     3
     """
-    if not callable(game):
-        if hasattr(game, "value") and hasattr(game, "n_players"):
-            if n_players not in (None, game.n_players):
-                raise invalid_argument("n_players", n_players, f"{game.n_players}, the number of players of the game")
-            return game
+    given: Any = game  # a game may be callable too
+    if hasattr(given, "value") and hasattr(given, "n_players"):
+        if n_players not in (None, given.n_players):
+            raise invalid_argument("n_players", n_players, f"{given.n_players}, the number of players of the game")
+        return cast(CoalitionGame, given)
+    if not callable(given):
         expected = "a coalition game, such as TabularCoalitionGame(worths), or a function with n_players"
         raise invalid_argument("game", type(game).__name__, expected)
     if n_players is None:
         raise invalid_argument("n_players", n_players, "the number of players, since the game is a function")
-    return FunctionCoalitionGame(n_players, game)
+    return FunctionCoalitionGame(n_players, given)
 
 
 @dataclass(frozen=True, eq=False)

@@ -179,6 +179,12 @@ class BankruptcyGame:
         claims: (n,) claims >= 0.
         estate: the estate E, between 0 and the sum of the claims.
 
+    Attributes:
+        claims: (n,) the claims.
+        estate: the estate.
+        amounts: claims and estate as whole multiples of their common unit, so that decimals are added exactly.
+        unit: how many of those make 1.
+
     Raises:
         ValueError: if a claim is negative or the estate is out of range.
 
@@ -191,14 +197,19 @@ class BankruptcyGame:
 
     claims: NDArray[np.float64]
     estate: float
+    amounts: tuple[int, ...]
+    unit: int
 
     def __init__(self, claims: ArrayLike, estate: float) -> None:
         demanded = _at_least_zero("claims", claims)
-        most = sum(map(rational, demanded.tolist()), Fraction(0))
-        expected = f"an estate in [0, {float(most)}]"
-        left = number("estate", estate, expected, lambda value: 0 <= rational(value) <= most)
+        exact = list(map(rational, demanded.tolist()))
+        expected = f"an estate in [0, {float(sum(exact))}]"
+        left = number("estate", estate, expected, lambda value: 0 <= rational(value) <= sum(exact))
+        amounts, unit = common_integers([*exact, rational(left)])
         object.__setattr__(self, "claims", demanded)
         object.__setattr__(self, "estate", left)
+        object.__setattr__(self, "amounts", tuple(amounts))
+        object.__setattr__(self, "unit", unit)
 
     @property
     def n_players(self) -> int:
@@ -208,7 +219,10 @@ class BankruptcyGame:
     def value(self, coalitions: ArrayLike) -> NDArray[np.float64]:
         """Worth (...) of coalitions (..., n)."""
         outside = ~coalition_array(coalitions, self.n_players)
-        return np.asarray(np.maximum(0.0, self.estate - outside @ self.claims))
+        if sum(self.amounts) >= _MOST_EXACT:
+            return np.asarray(np.maximum(0.0, self.estate - outside @ self.claims))
+        *claims, estate = np.array(self.amounts, dtype=np.float64)
+        return np.asarray(np.maximum(0.0, estate - outside @ np.array(claims)) / self.unit)
 
 
 @dataclass(frozen=True)

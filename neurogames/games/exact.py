@@ -24,6 +24,8 @@ _MOST_DYADIC = 2**40
 _MOST_DENOMINATOR = 1000
 _NEAR_ULPS = 2
 _CLOSE_ULPS = 2.0 * _NEAR_ULPS
+_VISIBLE = 1e-10
+_MOST_RATIONAL = 10_000
 
 
 def rational(value: Any) -> Fraction:
@@ -73,20 +75,36 @@ def common_integers(values: Iterable[Fraction]) -> tuple[list[int], int]:
 
 
 def comparable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return an array in which numbers that stand for the same one are equal; the array itself if they are already.
+    """Return an array of which differences can be taken: free of rounding that shows, up to one constant.
 
-    Only numbers within four units in the last place of another one can change, by at most two.
+    Where the rounding of a middle value is above 1e-10 of the least difference of two values, the numbers that the
+    values stand for are taken, less that middle value. Else the array itself is returned.
 
-    >>> comparable(np.array([0.3, 0.1 + 0.2, 1.0])).tolist()
-    [0.3, 0.3, 1.0]
+    >>> comparable(np.array([0.3, 0.1 + 0.2, 1.0])).tolist(), comparable(np.array([0.0, 1.0])).tolist()
+    ([0.0, 0.0, 0.7], [0.0, 1.0])
+    >>> comparable(1e8 + np.array([0.1, 0.2, 0.3])).tolist()
+    [-0.1, 0.0, 0.1]
     """
     distinct = np.unique(values)
-    close = np.diff(distinct) <= _CLOSE_ULPS * np.spacing(np.abs(distinct[1:]))
-    if not close.any():
+    if distinct.size == 1:
         return values
-    doubtful = np.append(close, False) | np.append(False, close)
-    meant = distinct.copy()
-    meant[doubtful] = [float(rational(value)) for value in distinct[doubtful]]
-    if np.array_equal(meant, distinct):
+    gaps, middle = np.diff(distinct), distinct[distinct.size // 2]
+    if np.spacing(abs(middle)) <= _VISIBLE * gaps.min() and not _close(distinct, gaps).any():
         return values
-    return meant[np.searchsorted(distinct, values)]
+    close = _close(distinct, gaps)
+    if distinct.size <= _MOST_RATIONAL:
+        meant = [rational(value) for value in distinct]
+        level = meant[distinct.size // 2]
+        exact = np.array([float(value - level) for value in meant])
+    elif close.any():
+        doubtful = np.append(close, False) | np.append(False, close)
+        exact = distinct.copy()
+        exact[doubtful] = [float(rational(value)) for value in distinct[doubtful]]
+    else:
+        return values
+    return exact[np.searchsorted(distinct, values)]
+
+
+def _close(distinct: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which neighbours among sorted numbers may stand for the same one."""
+    return np.asarray(gaps <= _CLOSE_ULPS * np.spacing(np.maximum(np.abs(distinct[1:]), np.abs(distinct[:-1]))))

@@ -153,7 +153,7 @@ def read_nfg(path: str | Path) -> NormalFormGame:
     """Read a game from a file in Gambit's .nfg format.
 
     Args:
-        path: the file.
+        path: the file: UTF-8, with or without a byte order mark, or else Latin-1, in which old files have their names.
 
     Returns:
         The game, with its labels.
@@ -161,7 +161,12 @@ def read_nfg(path: str | Path) -> NormalFormGame:
     Raises:
         ValueError: with the number of the line at which the file stops making sense.
     """
-    return parse_nfg(Path(path).read_text(encoding="utf-8"))
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return parse_nfg(text)
 
 
 def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False) -> None:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import invalid_argument, numbers
-from neurogames.engine.coalitions.lexicographic import minimise_lexicographically, normalise
+from neurogames.engine.coalitions.normalised import solve_normalised, without_additive_part
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_table, subset_sums
+from neurogames.engine.solution import certified
 from neurogames.games.coalition import CoalitionGame
 
 
@@ -47,7 +48,7 @@ class LeastCore:
         bound: no efficient allocation does better than this, by the weights below.
         coalitions: (k, n) coalitions with positive weight.
         weights: (k,) their weights y, which add up to 1.
-        status: "ok", or what the solver said.
+        status: "ok", or that excess and bound differ by more than 1e-9 of the worths, or what the solver said.
     """
 
     allocation: Vector
@@ -81,15 +82,16 @@ def core_violation(game: CoalitionGame, allocation: ArrayLike) -> CoreViolation:
     x = numbers("allocation", allocation, f"finite numbers of shape (..., {n})")
     if x.ndim == 0 or x.shape[-1] != n or not np.isfinite(x).all():
         raise invalid_argument("allocation", f"shape {x.shape}", f"finite numbers of shape (..., {n})")
+    part, rest = without_additive_part(table)
     worst = np.empty(x.shape[:-1], dtype=np.intp)
     excess = np.empty(x.shape[:-1])
     for place in np.ndindex(x.shape[:-1]):
-        excesses = table - subset_sums(x[place])
+        excesses = rest - subset_sums(x[place] - part)
         excesses[[0, -1]] = -np.inf
         worst[place] = excesses.argmax()
         excess[place] = excesses[worst[place]]
     coalition = coalition_rows(worst.ravel(), n).reshape(x.shape)
-    return CoreViolation(excess, coalition, np.asarray(x.sum(axis=-1) - table[-1]))
+    return CoreViolation(excess, coalition, np.asarray((x - part).sum(axis=-1) - rest[-1]))
 
 
 def least_core(game: CoalitionGame) -> LeastCore:
@@ -116,18 +118,19 @@ def least_core(game: CoalitionGame) -> LeastCore:
     n = game.n_players
     if n < 2:
         raise invalid_argument("game", f"{n} player", "at least 2 players")
-    alone, rest, scale = normalise(table)
-    answer = minimise_lexicographically(rest, floor=None)
+    found = solve_normalised(*without_additive_part(table), imputations=False)
+    answer, worths, scale = found.answer, found.table, found.scale
     if answer.status != "ok":
         return LeastCore(answer.allocation, np.nan, np.nan, np.zeros((0, n), np.bool_), np.zeros(0), answer.status)
-    allocation = alone + scale * answer.allocation
-    first = answer.stages[0]
+    first, x = answer.stages[0], answer.allocation
     members = coalition_rows(first.coalitions, n)
     # the players are covered equally only up to rounding; what is unequal is valued at the allocation found
     cover = first.weights @ members
-    bound = first.weights @ table[first.coalitions] - cover.mean() * table[-1] - (cover - cover.mean()) @ allocation
-    excess = float(core_violation(game, allocation).excess)
-    return LeastCore(allocation, excess, float(bound), members, first.weights, "ok")
+    bound = first.weights @ worths[first.coalitions] - cover.mean() * worths[-1] - (cover - cover.mean()) @ x
+    excess = float((worths - subset_sums(x))[1:-1].max())
+    status = certified(excess - float(bound), what="excess and bound differ by a share of the worths of")
+    allocation = found.part + scale * x
+    return LeastCore(allocation, scale * excess, scale * float(bound), members, first.weights, status)
 
 
 def zero_normalized_table(game: CoalitionGame) -> Vector:

@@ -104,24 +104,12 @@ class Lexicographic:
     programs: int
 
 
-def normalise(table: Vector) -> tuple[Vector, Vector, float]:
-    """Take away what players are worth alone, and divide by the greatest worth left: (alone, rest, scale).
-
-    Excesses follow such changes of a game, and the solver's tolerances are absolute.
-    """
-    alone = table[1 << np.arange(table.size.bit_length() - 1)]
-    rest = table - subset_sums(alone)
-    rounding = 8.0 * np.finfo(float).eps * float(np.abs(table).max() + np.abs(alone).sum())
-    scale = float(np.abs(rest).max())
-    return (alone, rest / scale, scale) if scale > rounding else (alone, np.zeros_like(rest), 1.0)
-
-
-def minimise_lexicographically(table: Vector, floor: float | None) -> Lexicographic:
+def minimise_lexicographically(table: Vector, floor: Vector) -> Lexicographic:
     """Solve all stages.
 
     Args:
         table: (2^n,) worths of the size of 1, n >= 1, with v(empty) = 0.
-        floor: what each player gets at least, such that an efficient allocation exists; None for no such bound.
+        floor: (n,) what each player gets at least, -inf for no such bound, such that an efficient allocation exists.
 
     Returns:
         The one allocation that is optimal in every stage.
@@ -146,7 +134,7 @@ def minimise_lexicographically(table: Vector, floor: float | None) -> Lexicograp
         rows = np.concatenate([rows, worst])
 
 
-def _solve_stages(table: Vector, rows: NDArray[np.intp], floor: float | None) -> Lexicographic:
+def _solve_stages(table: Vector, rows: NDArray[np.intp], floor: Vector) -> Lexicographic:
     """Solve all stages as if only the coalitions of some rows could object."""
     n = table.size.bit_length() - 1
     span = Span.of_everybody(n)
@@ -161,7 +149,7 @@ def _solve_stages(table: Vector, rows: NDArray[np.intp], floor: float | None) ->
             -table[active],
             np.column_stack([equal, np.zeros(len(equal))]),
             right,
-            [(floor, None)] * n + [(None, None)],
+            [*((least, None) for least in floor), (None, None)],
             method="highs",
             options={"primal_feasibility_tolerance": _FEASIBLE, "dual_feasibility_tolerance": _FEASIBLE},
         )
@@ -173,17 +161,17 @@ def _solve_stages(table: Vector, rows: NDArray[np.intp], floor: float | None) ->
         floored = np.flatnonzero(answer.lower.marginals[:n] > _LEAST_WEIGHT)
         stages.append(Stage(excess, open_before, active[held], weights[held] / weights[held].sum(), floored))
         fixed = coalition_rows(np.concatenate([active[held], 1 << floored]), n).astype(np.float64)
-        amounts = np.concatenate([table[active[held]] - excess, np.full(floored.size, floor or 0.0)])
+        amounts = np.concatenate([table[active[held]] - excess, floor[floored]])
         for member, amount in zip(fixed, amounts, strict=True):
             wider = span.with_row(member)
             if wider is not span:
                 span = wider
                 equal.append(member)
                 right.append(float(amount))
-    return Lexicographic(_polish(table, stages, floor or 0.0), tuple(stages), "ok", len(stages))
+    return Lexicographic(_polish(table, stages, floor), tuple(stages), "ok", len(stages))
 
 
-def _polish(table: Vector, stages: list[Stage], floor: float) -> Vector:
+def _polish(table: Vector, stages: list[Stage], floor: Vector) -> Vector:
     """Allocation that meets all that was fixed, solved for at once so that no stage passes on its rounding."""
     n = table.size.bit_length() - 1
     members, columns, amounts = [np.ones((1, n))], [np.zeros((1, len(stages)))], [table[-1:]]
@@ -191,6 +179,6 @@ def _polish(table: Vector, stages: list[Stage], floor: float) -> Vector:
         fixed = np.concatenate([stage.coalitions, 1 << stage.floored])
         members.append(coalition_rows(fixed, n).astype(np.float64))
         columns += [np.eye(len(stages))[np.full(stage.coalitions.size, k)], np.zeros((stage.floored.size, len(stages)))]
-        amounts += [table[stage.coalitions], np.full(stage.floored.size, floor)]
+        amounts += [table[stage.coalitions], floor[stage.floored]]
     system = np.column_stack([np.concatenate(members), np.concatenate(columns)])
     return np.asarray(np.linalg.lstsq(system, np.concatenate(amounts), rcond=None)[0][:n])

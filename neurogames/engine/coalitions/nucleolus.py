@@ -16,11 +16,13 @@ import numpy as np
 from scipy.optimize import linprog
 
 from neurogames.engine.coalitions.core import zero_normalized_table
-from neurogames.engine.coalitions.lexicographic import Span, minimise_lexicographically, normalise
+from neurogames.engine.coalitions.lexicographic import Span
+from neurogames.engine.coalitions.normalised import solve_normalised, without_additive_part
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, subset_sums
+from neurogames.engine.solution import certified
 from neurogames.games.coalition import CoalitionGame
 
-_SAME_EXCESS = 1e-8
+_SAME_EXCESS, _OBJECTION, _ROUNDING = 1e-8, 1e-7, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Nucleolus:
         excesses: (k,) the excess fixed in each stage, falling.
         objection: what Kohlberg's test finds: the greatest total gain of the coalitions of one level that should have
             none, for shifts of at most 1 for each player. 0 up to rounding at the nucleolus.
-        status: "ok", or why there is no answer.
+        status: "ok", or that the objection is above 1e-7, or why there is no answer.
         programs: linear programs solved, those of the certificate left out.
     """
 
@@ -62,7 +64,7 @@ def nucleolus(game: CoalitionGame) -> Nucleolus:
     Reference: D. Schmeidler, The nucleolus of a characteristic function game (1969); E. Kohlberg, On the nucleolus of
     a characteristic function game (1971).
     """
-    return _nucleolus(game, floor=0.0)
+    return _nucleolus(game, imputations=True)
 
 
 def prenucleolus(game: CoalitionGame) -> Nucleolus:
@@ -76,29 +78,32 @@ def prenucleolus(game: CoalitionGame) -> Nucleolus:
 
     Reference: A. I. Sobolev, The characterization of optimality principles in cooperative games (1975).
     """
-    return _nucleolus(game, floor=None)
+    return _nucleolus(game, imputations=False)
 
 
-def _nucleolus(game: CoalitionGame, floor: float | None) -> Nucleolus:
-    """Solve and certify; ``floor`` is what each player gets at least beyond what it is worth alone."""
-    alone, rest, scale = normalise(zero_normalized_table(game))
-    if floor is not None and rest[-1] < floor:
-        return Nucleolus(np.full(alone.size, np.nan), np.zeros(0), np.nan, "no imputation", 0)
-    answer = minimise_lexicographically(rest, floor)
-    excesses = scale * np.array([stage.excess for stage in answer.stages])
+def _nucleolus(game: CoalitionGame, imputations: bool) -> Nucleolus:
+    """Solve and certify."""
+    part, rest = without_additive_part(zero_normalized_table(game))
+    missing = rest[1 << np.arange(part.size)].sum() - rest[-1]
+    if imputations and missing > _ROUNDING * np.abs(rest).max():
+        return Nucleolus(np.full(part.size, np.nan), np.zeros(0), np.nan, "no imputation", 0)
+    found = solve_normalised(part, rest, imputations)
+    answer = found.answer
+    excesses = found.scale * np.array([stage.excess for stage in answer.stages])
     if answer.status != "ok":
         return Nucleolus(answer.allocation, excesses, np.nan, answer.status, answer.programs)
-    objection = kohlberg_objection(rest, answer.allocation, floor)
-    return Nucleolus(alone + scale * answer.allocation, excesses, objection, "ok", answer.programs)
+    objection = kohlberg_objection(found.table, answer.allocation, found.floor)
+    status = certified(objection, _OBJECTION, "an objection of")
+    return Nucleolus(part + found.scale * answer.allocation, excesses, objection, status, answer.programs)
 
 
-def kohlberg_objection(table: Vector, allocation: Vector, floor: float | None = None) -> float:
+def kohlberg_objection(table: Vector, allocation: Vector, floor: Vector | None = None) -> float:
     """Kohlberg's test of an allocation: 0 at the (pre)nucleolus, positive elsewhere.
 
     Args:
         table: (2^n,) worths, of the size of 1.
         allocation: (n,) an efficient allocation, nowhere below the floor.
-        floor: what each player must get at least; None for no such bound.
+        floor: (n,) what each player must get at least; None for no such bound.
 
     Returns:
         The greatest sum, over the coalitions of one level, of what a permitted shift of at most 1 gives them.
@@ -111,7 +116,7 @@ def kohlberg_objection(table: Vector, allocation: Vector, floor: float | None = 
     excess = table - subset_sums(allocation)
     bounds = [(-1.0, 1.0)] * n
     if floor is not None:
-        bounds = [(0.0 if x <= floor + _SAME_EXCESS else -1.0, 1.0) for x in allocation]
+        bounds = [(0.0 if x <= y + _SAME_EXCESS else -1.0, 1.0) for x, y in zip(allocation, floor, strict=True)]
     span = Span.of_everybody(n)
     objection = 0.0
     while span.rank < n:  # coalitions in the span of louder ones gain nothing once those do not

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import integer, invalid_argument, number
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.games.normal_form import NormalFormGame, check_game
 
 _MOST_EXPONENT = 1e300
 
@@ -79,6 +79,7 @@ def alpha_rank(
     >>> alpha_rank(paper, 1.0, populations="one").stationary.round(6)
     array([0.333333, 0.333333, 0.333333])
     """
+    check_game(game)
     alpha = number("alpha", alpha, "an intensity > 0", lambda value: value > 0)
     m = integer("population_size", population_size, minimum=2)
     if not np.isfinite(alpha * m) or game.payoff_range > _MOST_EXPONENT / (alpha * m):
@@ -123,7 +124,7 @@ def _log_moves(game: NormalFormGame, alpha: float, m: int) -> NDArray[np.float64
     size = game.payoffs[0].size
     number_of = np.arange(size).reshape(shape)
     log_rate = np.full((size, size), -np.inf)
-    for i, tensor in enumerate(game.payoffs):
+    for i, tensor in enumerate(game.compared_payoffs):
         u = np.moveaxis(tensor, i, 0).reshape(shape[i], -1)
         where = np.moveaxis(number_of, i, 0).reshape(shape[i], -1)
         for s in range(shape[i]):

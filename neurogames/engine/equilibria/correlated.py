@@ -28,7 +28,7 @@ from scipy.sparse import coo_array, csr_array
 from neurogames._arguments import finite_array, invalid_argument
 from neurogames.engine.equilibria.exact_program import maximise_exactly
 from neurogames.engine.solution import ROUNDING, certified
-from neurogames.games.exact import common_integers, rational
+from neurogames.games.exact import common_integers, comparable, rational
 from neurogames.games.normal_form import NormalFormGame, check_game
 
 _ROUNDING = 1e-9
@@ -101,17 +101,19 @@ def correlated_equilibrium(
         if objective != "welfare":
             raise invalid_argument("objective", objective, "'welfare', or an array of what each profile is worth")
         worth = np.sum(game.payoffs, axis=0)
+        wanted = np.sum(game.compared_payoffs, axis=0)
     else:
         worth = finite_array("objective", objective, ndim=game.n_players)
         if worth.shape != game.n_actions:
             raise invalid_argument("objective", f"shape {worth.shape}", f"the shape of the payoffs, {game.n_actions}")
+        wanted = comparable(worth)
     rows = _coarse_rows(game.compared_payoffs) if coarse else _swap_rows(game.compared_payoffs)
-    answers = [_judged(game, worth, rows, *found, coarse) for found in _highs(worth, rows)]
+    answers = [_judged(game, wanted, rows, *found, coarse) for found in _highs(wanted, rows)]
     best = min(answers, key=lambda answer: answer.worst, default=None)
     if best is None or not best.worst <= ROUNDING:
-        exact = _exactly(worth, rows)
+        exact = _exactly(wanted, rows)
         if exact is not None:
-            best = _judged(game, worth, rows, *exact, coarse)._replace(gap=0.0, gap_share=0.0)
+            best = _judged(game, wanted, rows, *exact, coarse)._replace(gap=0.0, gap_share=0.0)
     if best is None:
         empty = np.full(game.n_players, np.nan)
         return CorrelatedEquilibrium(

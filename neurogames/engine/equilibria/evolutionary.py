@@ -23,10 +23,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, invalid_argument
 from neurogames.engine.equilibria.dictionaries import positive
+from neurogames.engine.equilibria.exact_vertices import exact_vertices
 from neurogames.engine.equilibria.vertices import vertices
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.games.normal_form import NormalFormGame, check_game
+from neurogames.games.replies import best_replies
 
-_MOST_BASES = 500_000
+_MOST_BASES, _MOST_EXACT = 500_000, 20_000
 _SAME = 1e-9
 
 
@@ -66,6 +68,8 @@ def stable_strategies(game: NormalFormGame) -> StableStrategies:
     matrix = _matrix(game)
     a = len(matrix)
     found = vertices(positive(matrix), _MOST_BASES)
+    if found.complete and not found.clear:
+        found = exact_vertices(matrix, _MOST_EXACT)
     bits = np.unpackbits(found.tight.astype("<u8").view(np.uint8), axis=1, bitorder="little")[:, : 2 * a].astype(bool)
     labelled = (bits[:, :a] | bits[:, a:]).all(axis=1)
     labelled[0] = False
@@ -86,7 +90,7 @@ def is_evolutionarily_stable(game: NormalFormGame, strategy: ArrayLike) -> bool:
         strategy: (a,) probabilities.
 
     Returns:
-        True iff it is, ties taken within 1e-9 of the payoff range.
+        True iff it is; ties of payoffs as in ``best_replies``, eigenvalues within 1e-9 of the greatest entry of C.
 
     Raises:
         ValueError: if the game is not symmetric or the strategy no strategy of it.
@@ -104,26 +108,26 @@ def is_evolutionarily_stable(game: NormalFormGame, strategy: ArrayLike) -> bool:
 
 def _matrix(game: NormalFormGame) -> NDArray[np.float64]:
     """Payoffs of the first player of a symmetric game."""
+    check_game(game)
     if game.n_players != 2 or not np.array_equal(game.payoffs[0], game.payoffs[1].T):
         raise invalid_argument(
             "game", f"payoffs of shape {game.n_actions}", "2 players, payoffs[1] the transpose of payoffs[0]"
         )
-    return game.payoffs[0]
+    return game.compared_payoffs[0]
 
 
 def _stable(matrix: NDArray[np.float64], p: NDArray[np.float64]) -> bool:
     """Haigh's and Abakuks's conditions."""
-    spread = float(np.ptp(matrix)) or 1.0
-    payoffs = matrix @ p
-    replies = payoffs >= payoffs.max() - _SAME * spread
+    replies = best_replies(NormalFormGame.symmetric(matrix), (p, p))[0]
     support = p > _SAME
     if (support & ~replies).any():
         return False
     k = int(np.flatnonzero(support)[0])
     support[k] = False
     inside, outside = np.flatnonzero(support), np.flatnonzero(replies & (p <= _SAME))
-    c = (matrix[k][None, :] + matrix[:, k][:, None] - matrix - matrix[k, k]) / spread
+    c = matrix[k][None, :] + matrix[:, k][:, None] - matrix - matrix[k, k]
     c = c + c.T
+    c = c / (np.abs(c[np.ix_(replies, replies)]).max() or 1.0)
     rest = c[np.ix_(outside, outside)]
     if inside.size:
         core = c[np.ix_(inside, inside)]

@@ -2,7 +2,8 @@
 
 The branch (``quantal``) is followed to a precision of 10^6 over the payoff range. What has kept
 some probability there is taken as the supports of an equilibrium, whose equations u_i(a, p) = v_i for a in the support,
-sum_a p_i(a) = 1 are solved by Newton's method from the last point.
+sum_a p_i(a) = 1 are solved by Newton's method from the last point. Where no equilibrium comes out, as when one player's
+payoffs are in another unit than the others', the same is done with each player's payoffs in units of their own range.
 
 Reference: R. McKelvey, T. Palfrey, Quantal response equilibria for normal form games, Games and Economic Behavior 10
 (1995), theorem 3.
@@ -11,9 +12,12 @@ Reference: R. McKelvey, T. Palfrey, Quantal response equilibria for normal form 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from neurogames.engine.equilibria.certificates import certify
 from neurogames.engine.equilibria.quantal import contracted, logit_branch
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.engine.solution import ROUNDING
+from neurogames.games.normal_form import NormalFormGame, check_game
 from neurogames.games.replies import Profile, regret
 
 _LIMIT_PRECISION, _SUPPORT = 1e6, 1e-5
@@ -33,19 +37,32 @@ def logit_limit(game: NormalFormGame) -> tuple[Profile, int, str]:
     >>> [strategy.round(6) for strategy in logit_limit(NormalFormGame.symmetric([[2.0, 0.0], [0.0, 1.0]]))[0]]
     [array([1., 0.]), array([1., 0.])]
     """
+    check_game(game)
+    profile, steps, status = _limit(game)
+    if certify(game, [profile])[1][0] <= ROUNDING:
+        return profile, steps, status
+    own_units = NormalFormGame([tensor / (float(np.ptp(tensor)) or 1.0) for tensor in game.compared_payoffs])
+    other, more, again = _limit(own_units)
+    if certify(game, [other])[1][0] <= ROUNDING:
+        return other, steps + more, again
+    return profile, steps + more, status
+
+
+def _limit(game: NormalFormGame) -> tuple[Profile, int, str]:
+    """The end of the branch in the units of the game."""
     unit = game.payoff_range or 1.0
     branch = logit_branch(game, _LIMIT_PRECISION / unit)
     last = tuple(part[-1] for part in branch.profile)
-    exact = _on_supports(game, last)
+    exact = _on_supports([tensor / unit for tensor in game.compared_payoffs], last)
     better = exact is not None and regret(game, exact) <= regret(game, last)
     return (exact if exact is not None and better else last), len(branch.precision) - 1, branch.status
 
 
-def _on_supports(game: NormalFormGame, near: Profile) -> Profile | None:
+def _on_supports(payoffs: list[NDArray[np.float64]], near: Profile) -> Profile | None:
     """Solve u_i(a, p) = v_i on the supports of a profile by Newton's method; None if no probabilities come out."""
-    n = game.n_players
+    n = len(payoffs)
     supports = [np.flatnonzero(strategy > _SUPPORT) for strategy in near]
-    cut = [tensor[np.ix_(*supports)] for tensor in game.payoffs]
+    cut = [tensor[np.ix_(*supports)] for tensor in payoffs]
     p = [strategy[chosen] / strategy[chosen].sum() for strategy, chosen in zip(near, supports, strict=True)]
     sizes = [len(chosen) for chosen in supports]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -71,7 +88,7 @@ def _on_supports(game: NormalFormGame, near: Profile) -> Profile | None:
     if not all(np.isfinite(part).all() and (part >= -1e-12).all() for part in p):
         return None
     result = []
-    for size, chosen, part in zip(game.n_actions, supports, p, strict=True):
+    for size, chosen, part in zip(payoffs[0].shape, supports, p, strict=True):
         strategy = np.zeros(size)
         strategy[chosen] = np.maximum(part, 0.0)
         result.append(strategy / strategy.sum())

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import number
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.games.normal_form import NormalFormGame, check_game
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +77,10 @@ def least_squares_potential(game: NormalFormGame) -> NDArray[np.float64]:
     array([[-1.75,  0.25],
            [ 0.25,  1.25]])
     """
+    check_game(game)
     bases = [_basis(size) for size in game.n_actions]
     top, bottom = np.zeros(game.n_actions), np.zeros(game.n_actions)
-    for i, tensor in enumerate(game.payoffs):
+    for i, tensor in enumerate(game.compared_payoffs):
         size = game.n_actions[i]
         varies = np.full(size, float(size))
         varies[0] = 0.0
@@ -137,7 +138,9 @@ def is_potential_game(game: NormalFormGame, *, tolerance: float = 1e-9) -> Poten
     """
     tolerance = number("tolerance", tolerance, "a tolerance >= 0", lambda value: value >= 0)
     phi = least_squares_potential(game)
-    residual = max(float(np.ptp(tensor - tensor.min() - phi, axis=i).max()) for i, tensor in enumerate(game.payoffs))
+    residual = max(
+        float(np.ptp(tensor - tensor.min() - phi, axis=i).max()) for i, tensor in enumerate(game.compared_payoffs)
+    )
     return PotentialTest(phi, residual, residual <= tolerance * game.payoff_range)
 
 

@@ -8,6 +8,10 @@ positive however small, and L times the payoff range, which has no unit:
 
     1 - sum_a exp l_i(a) = 0,    l_i(a) - l_i(0) - L (u_i(a, p) - u_i(0, p)) = 0 for a > 0.
 
+Other branches may cross it, as at the pitchforks of games with symmetries: the determinant of the Jacobian with the
+tangent below it changes its sign there, and keeps it at a turn. Directions that are singular at the crossing are left
+out of the steps, so the branch is followed straight through, within the symmetric profiles if it consists of them.
+
 Reference: R. McKelvey, T. Palfrey, Quantal response equilibria for normal form games, Games and Economic Behavior 10
 (1995); T. Turocy, A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence, Games
 and Economic Behavior 51 (2005).
@@ -22,12 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import number
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.engine.solution import OK, certified
+from neurogames.games.normal_form import NormalFormGame, check_game
 from neurogames.games.replies import Profile, action_payoffs, regret
 
 _MOST_STEPS = 10_000
-_FIRST_STEP, _LEAST_STEP = 0.03, 1e-9
-_NEWTON_STEPS, _CONVERGED = 8, 1e-11
+_FIRST_STEP, _LEAST_STEP, _CROSSING_STEP = 0.03, 1e-9, 1e-3
+_NEWTON_STEPS, _CONVERGED, _SINGULAR = 8, 1e-11, 1e-12
+_ROUNDING = 16.0 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ class LogitEquilibrium:
         precision: its precision L.
         residual: greatest difference between a probability and the logit answer to the profile.
         regret: the most a player could gain by deviating, in payoff units; positive, since the answers are noisy.
-        status: "ok", or why the branch was not followed as far as asked.
+        status: "ok", or that the residual is above 1e-9, or why the branch was not followed as far as asked.
         iterations: steps along the branch.
     """
 
@@ -83,14 +89,15 @@ def logit_branch(game: NormalFormGame, precision: float) -> LogitBranch:
     >>> float(branch.precision[-1]), bool((branch.profile[0][1:, 0] > 0.5).all())
     (5.0, True)
     """
+    check_game(game)
     precision = number("precision", precision, "a precision >= 0", lambda value: value >= 0)
     unit = game.payoff_range or 1.0
-    points, status = _trace([tensor / unit for tensor in game.payoffs], precision * unit)
+    points, status = _trace([tensor / unit for tensor in game.compared_payoffs], precision * unit)
     path = np.stack(points)
     ends = np.cumsum(game.n_actions)
     profile = tuple(np.exp(part) for part in np.split(path[:, :-1], ends[:-1], axis=1))
     precisions = path[:, -1] / unit
-    if status == "ok":
+    if status == OK:
         precisions[-1] = precision
     return LogitBranch(precisions, tuple(part / part.sum(axis=1, keepdims=True) for part in profile), status)
 
@@ -119,11 +126,13 @@ def logit_equilibrium(game: NormalFormGame, precision: float) -> LogitEquilibriu
     profile = tuple(part[-1] for part in branch.profile)
     reached = float(branch.precision[-1])
     residual = 0.0
-    for strategy, payoffs in zip(profile, action_payoffs(game, profile), strict=True):
+    centred = NormalFormGame(game.compared_payoffs)
+    for strategy, payoffs in zip(profile, action_payoffs(centred, profile), strict=True):
         answer = np.exp(reached * (payoffs - payoffs.max()))
         residual = max(residual, float(np.abs(strategy - answer / answer.sum()).max()))
     steps = len(branch.precision) - 1
-    return LogitEquilibrium(profile, reached, residual, float(regret(game, profile)), branch.status, steps)
+    status = certified(residual, what="residual") if branch.status == OK else branch.status
+    return LogitEquilibrium(profile, reached, residual, float(regret(game, profile)), status, steps)
 
 
 def _trace(payoffs: list[NDArray[np.float64]], target: float) -> tuple[list[NDArray[np.float64]], str]:
@@ -131,8 +140,10 @@ def _trace(payoffs: list[NDArray[np.float64]], target: float) -> tuple[list[NDAr
     point = np.concatenate([*(np.full(size, -np.log(size)) for size in payoffs[0].shape), [0.0]])
     points, step = [point], _FIRST_STEP
     if target == 0.0:
-        return points, "ok"
-    tangent, orientation = _tangent(_system(payoffs, point)[1], None)
+        return points, OK
+    jacobian = _system(payoffs, point)[1]
+    tangent = _tangent(jacobian, np.eye(len(point))[-1])
+    sign = _sign(jacobian, tangent)
     for _ in range(_MOST_STEPS):
         if step < _LEAST_STEP:
             return points, f"the branch could not be followed beyond step {len(points) - 1}"
@@ -141,8 +152,11 @@ def _trace(payoffs: list[NDArray[np.float64]], target: float) -> tuple[list[NDAr
         if iterations < 0 or moved > 0.3 * step:
             step /= 2.0
             continue
-        new_tangent, _ = _tangent(_system(payoffs, corrected)[1], orientation)
-        if new_tangent @ tangent < 0.7:
+        jacobian = _system(payoffs, corrected)[1]
+        new_tangent = _tangent(jacobian, tangent)
+        new_sign = _sign(jacobian, new_tangent)
+        # A changed sign is a crossing, unless a turn was cut short: short steps do not do that.
+        if new_tangent @ tangent < 0.7 or (new_sign != sign and step > _CROSSING_STEP * (1.0 + abs(point[-1]))):
             step /= 2.0
             continue
         if corrected[-1] >= target:
@@ -151,24 +165,32 @@ def _trace(payoffs: list[NDArray[np.float64]], target: float) -> tuple[list[NDAr
             guess[-1] = target
             final, iterations = _corrected(payoffs, guess, fixed=True)
             if iterations >= 0 and np.linalg.norm(final - guess) <= np.linalg.norm(corrected - point):
-                return [*points, final], "ok"
+                return [*points, final], OK
             step /= 2.0
             continue
-        point, tangent = corrected, new_tangent
+        point, tangent, sign = corrected, new_tangent, new_sign
         points.append(point)
         if iterations <= 3 and moved < 0.1 * step:
             step *= 2.0
     return points, f"the branch did not reach the precision in {_MOST_STEPS} steps"
 
 
-def _tangent(jacobian: NDArray[np.float64], orientation: float | None) -> tuple[NDArray[np.float64], float]:
-    """Unit vector along the curve; forward is where the determinant of the augmented Jacobian keeps its sign."""
-    direction = np.linalg.qr(jacobian.T, mode="complete")[0][:, -1]
-    sign = float(np.linalg.slogdet(np.vstack([jacobian, direction]))[0])
-    if orientation is None:
-        forward = 1.0 if direction[-1] > 0 else -1.0
-        return forward * direction, forward * sign
-    return (direction if sign == orientation else -direction), orientation
+def _tangent(jacobian: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vector along the curve, in the direction of the one before; at a crossing the nearest one to it."""
+    system = np.vstack([_even(jacobian)[0], before])
+    direction = np.linalg.lstsq(system, np.eye(len(before))[-1], rcond=_SINGULAR)[0]
+    return np.asarray(direction / np.linalg.norm(direction))
+
+
+def _sign(jacobian: NDArray[np.float64], tangent: NDArray[np.float64]) -> float:
+    """Sign of the determinant of the Jacobian with the tangent below it."""
+    return float(np.linalg.slogdet(np.vstack([_even(jacobian)[0], tangent]))[0])
+
+
+def _even(jacobian: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The Jacobian with rows of length 1, since the precision makes them uneven, and those lengths."""
+    lengths = np.linalg.norm(jacobian, axis=1)
+    return jacobian / lengths[:, None], lengths
 
 
 def _corrected(
@@ -179,13 +201,14 @@ def _corrected(
         values, jacobian = _system(payoffs, point)
         if not np.isfinite(values).all():
             return point, -1
-        scale = 1.0 + abs(point[-1])
-        if np.abs(values).max() <= _CONVERGED * scale:
+        # Differences of payoffs are known to their rounding, which the precision magnifies.
+        if np.abs(values).max() <= max(_CONVERGED, _ROUNDING * abs(point[-1])):
             return point, iteration
         if fixed:
             jacobian = jacobian[:, :-1]
-        change = np.linalg.lstsq(jacobian, values, rcond=None)[0]
-        if np.abs(change).max() > 1e3 * scale:
+        even, lengths = _even(jacobian)
+        change = np.linalg.lstsq(even, values / lengths, rcond=_SINGULAR)[0]
+        if np.abs(change).max() > 1e3 * (1.0 + abs(point[-1])):
             return point, -1
         point = point.copy()
         point[: len(change)] -= change

@@ -26,11 +26,12 @@ from neurogames._arguments import invalid_argument
 from neurogames.engine.equilibria.certificates import both_gains
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, leaving_row, rename
 from neurogames.engine.equilibria.exact_program import maximise_exactly
-from neurogames.engine.solution import ROUNDING, certified
+from neurogames.engine.solution import certified
 from neurogames.games.exact import common_integers, rational
 from neurogames.games.normal_form import NormalFormGame, check_game
 
 _MOST_EXACT_CELLS, _MOST_EXACT_PIVOTS = 40_000, 2_000
+_GOAL = 1e-12
 _SUM_ROUNDING = 16.0 * float(np.finfo(float).eps)
 
 
@@ -79,26 +80,27 @@ def solve_zero_sum(game: NormalFormGame) -> ZeroSumSolution:
     if most > least:
         raise invalid_argument("game", f"payoff sums from {least:g} to {most:g}", "a constant sum of the payoffs")
     spread = high - low
-    found, share = _certified(matrix, _simplex(matrix, low, spread), "simplex")
+    found, share = _certified(game, _simplex(matrix, low, spread), "simplex")
     for method in ("highs", "exact"):
-        if share <= ROUNDING:
+        if share <= _GOAL:
             break
         other = _highs(matrix, low, spread) if method == "highs" else _exactly(matrix)
         if other is not None:
-            again, part = _certified(matrix, other, method)
+            again, part = _certified(game, other, method)
             found, share = (again, part) if not part >= share else (found, share)
     return found
 
 
 def _certified(
-    matrix: NDArray[np.float64], answer: tuple[NDArray[np.float64], NDArray[np.float64], int], method: str
+    game: NormalFormGame, answer: tuple[NDArray[np.float64], NDArray[np.float64], int], method: str
 ) -> tuple[ZeroSumSolution, float]:
     """An answer with what the matrix says about it, and the greatest share of its stake that a deviation gains."""
     x, y, pivots = answer
+    matrix = game.compared_payoffs[0]
     gap, worst, share = both_gains(matrix, -matrix, x, y)
     # The level is taken off first, so that it costs the value no digits.
-    level = matrix[x.argmax(), y.argmax()]
-    value = float(level + _worth(matrix, level, x, y))
+    most_played = x.argmax(), y.argmax()
+    value = float(game.payoffs[0][most_played] + _worth(matrix, matrix[most_played], x, y))
     return ZeroSumSolution((x, y), value, gap, worst, certified(share), method, pivots), share
 
 

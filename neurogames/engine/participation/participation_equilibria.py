@@ -104,7 +104,8 @@ def _report(
 ) -> ParticipationEquilibria:
     """Sort by potential and value every profile from the game."""
     potential = game.potential(profiles)
-    order = np.argsort(-potential.round(12), kind="stable")
+    unit = float(np.abs(potential).max(initial=0.0)) or 1.0
+    order = np.argsort(-(potential / unit).round(12), kind="stable")
     return ParticipationEquilibria(
         profiles=profiles[order],
         potential=potential[order],

@@ -97,5 +97,9 @@ def test_asymmetric_games_and_wrong_strategies_are_refused():
         is_evolutionarily_stable(NormalFormGame.symmetric(np.eye(2)), [0.3, 0.3])
 
 
-def test_strategies_that_rounding_may_have_decided_on_come_with_a_warning_status():
-    assert "rounding" in stable_strategies(NormalFormGame.symmetric([[1.0, 0.0], [1.0 - 1e-11, 5.0]])).status
+def test_strategies_that_rounding_may_have_decided_on_are_found_in_integers():
+    hair = NormalFormGame.symmetric([[1.0, 0.0], [1.0 - 1e-11, 5.0]])
+    found = stable_strategies(hair)
+    assert found.status == "ok"
+    assert found.strategies.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert found.equilibria[2, 1] == pytest.approx(2e-12, rel=1e-6)
