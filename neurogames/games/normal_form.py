@@ -142,7 +142,7 @@ class NormalFormGame:
 
     @cached_property
     def compared_payoffs(self) -> tuple[NDArray[np.float64], ...]:
-        """The payoffs, each player's up to a constant, as the numbers they stand for (``exact``): to take differences of."""
+        """The payoffs to take differences of: each player's up to a constant, as the numbers they stand for."""
         tensors = tuple(comparable(tensor) for tensor in self.payoffs)
         for tensor in tensors:
             tensor.flags.writeable = False

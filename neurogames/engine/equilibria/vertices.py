@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, exchange, leaving_row, start
 
 _MOST_BYTES = 2**29
+_FIRST_PLACES, _FIRST_ENTRIES = 64, 2**17
 _DONE, _FULL, _LOST = 0, 1, 2
 _SURELY_ZERO, _SURELY_POSITIVE = 1e-13, 1e-9
 
@@ -68,14 +69,17 @@ def vertices(matrix: NDArray[np.float64], most: int) -> Vertices:
     q, d = matrix.shape
     table, basic, cobasic, _ = start(matrix)
     words = (q + d + 63) // 64
-    first = np.zeros((1, words), dtype=np.uint64)
+    places, rooms = min(_FIRST_PLACES, most), max(1, min(_FIRST_PLACES, _FIRST_ENTRIES // table.size))
+    points, keys = np.zeros((places, d)), np.zeros((places, words), dtype=np.uint64)
     for v in range(d):
-        first[0, v >> 6] |= np.uint64(1 << (v & 63))
-    points, keys, tight = np.zeros((1, d)), first, first.copy()
-    sign, home = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    tables, basics, cobasics = table[None], basic[None], cobasic[None]
-    free = np.zeros(1, dtype=np.int64)
-    progress = np.array([1, 0, 0])
+        keys[0, v >> 6] |= np.uint64(1 << (v & 63))
+    tight = keys.copy()
+    sign, home = np.ones(places, dtype=np.int64), np.zeros(places, dtype=np.int64)
+    tables = np.empty((rooms, *table.shape))
+    basics, cobasics = np.empty((rooms, q), dtype=np.int64), np.empty((rooms, d), dtype=np.int64)
+    tables[0], basics[0], cobasics[0] = table, basic, cobasic
+    free = np.arange(1, rooms + 1)
+    progress = np.array([1, 0, rooms - 1])
     extremes = np.array([0.0, 1.0])
     outcome = _FULL
     while outcome == _FULL:

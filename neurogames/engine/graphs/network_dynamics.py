@@ -6,7 +6,8 @@ u: with n players, the high word of u n is the player and the low word, uniform 
 threshold (``network_tables``). Rules that copy draw a model among the player's neighbours, in
 proportion to their weights, and compare what the two earn, each in its own group, by a second draw (of 53 bits); who
 has no neighbour copies nobody.
-Only a player who switches costs more: each of those who look at it moves by one step.
+Only a player who switches costs more: each of those who look at it moves by one step. Where neighbourhoods have so many
+different weights that the tables would not fit, weights are summed instead (``weighted_sums``), which is slower.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from neurogames.engine.graphs.network_tables import (
     copying_tables,
     watchers,
 )
+from neurogames.engine.graphs.weighted_sums import simulate_sums
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw
 from neurogames.engine.process import Process
@@ -82,8 +84,8 @@ def simulate_network(
         The counts at times 0, every, 2 every, ... up to ``sweeps``, and the profiles at time ``sweeps``.
 
     Raises:
-        ValueError: if a count, a start or a schedule is out of range, if neighbourhoods of many different weights need
-            more than 2^24 levels, or if a rule copies that is neither imitation nor replicator.
+        ValueError: if a count, a start or a schedule is out of range, or if a rule copies that is neither imitation nor
+            replicator.
 
     >>> import networkx as nx
     >>> from neurogames import logit
@@ -103,13 +105,16 @@ def simulate_network(
     every = integer("every", every, minimum=1)
     profile = _starts(start, replicas, n)
     table = cells(game)
-    seen = watchers(game, table.step)
-    cell = _first_cells(game, table, profile)
     count = profile.sum(axis=1)
     time = np.arange(0, sweeps + 1, every)
     record = np.empty((replicas, time.size), dtype=np.int64)
     record[:, 0] = count
     state = generator.states(replicas, rng)
+    if table is None:
+        simulate_sums(game, process, profile, record, every, sweeps, state)
+        return NetworkTrajectory(time.astype(np.float64), record, profile)
+    seen = watchers(game, table.step)
+    cell = _first_cells(game, table, profile)
     together = process.revision == "all"
     if process.choice.copies:
         payoff = np.stack([table.resting, table.resting + table.gain], axis=-1).reshape(-1)

@@ -53,11 +53,8 @@ class Watchers(NamedTuple):
     step: NDArray[np.int32]
 
 
-def cells(game: NetworkPublicGoodsGame) -> Cells:
-    """Cells of a game.
-
-    Raises:
-        ValueError: if neighbourhoods with many different weights need more than 2^24 levels.
+def cells(game: NetworkPublicGoodsGame) -> Cells | None:
+    """Cells of a game; None where neighbourhoods with many different weights need more than 2^24 levels.
 
     >>> import networkx as nx
     >>> table = cells(NetworkPublicGoodsGame(nx.path_graph(4), cost=0.5, multiplier=1.0))
@@ -81,7 +78,7 @@ def cells(game: NetworkPublicGoodsGame) -> Cells:
             values, digit, counts = np.unique(game.weight[edges], return_inverse=True, return_counts=True)
             radix = np.cumprod([1, *(counts[:-1] + 1.0)])
             if radix[-1] > _MOST_LEVELS:
-                raise _too_many(f"player {game.players[i]!r} alone")
+                return None
             step[edges] = radix.astype(np.int64)[digit]
             signature = (float(game.cost[i]), float(game.multiplier[i]), values.tobytes(), counts.tobytes())
             if signature not in classes:
@@ -91,7 +88,7 @@ def cells(game: NetworkPublicGoodsGame) -> Cells:
             kind[i] = classes[signature]
     sizes = np.array([np.prod(counts + 1.0) for _, counts in digits])
     if sizes.sum() > _MOST_LEVELS:
-        raise _too_many("all players together")
+        return None
     begin = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     acting = np.concatenate([_acting(*each) for each in digits])
     resting, gain = game.pays(acting, np.repeat(np.asarray(leader), np.diff(begin)))
@@ -160,10 +157,3 @@ def _acting(weights: NDArray[np.float64], counts: Integers) -> NDArray[np.float6
     for weight, count in zip(weights, counts, strict=True):
         acting = (acting + weight * np.arange(count + 1)[:, None]).reshape(-1)
     return acting
-
-
-def _too_many(who: str) -> ValueError:
-    """The error for neighbourhoods with too many different weights."""
-    return invalid_argument(
-        "game", f"weights that need more than {_MOST_LEVELS} levels for {who}", "fewer different weights"
-    )

@@ -238,12 +238,45 @@ def test_a_rule_that_copies_in_an_unknown_way_is_refused():
         simulate_network(game, Process(Follow()), start=np.zeros(3, dtype=bool), sweeps=1, rng=rng())
 
 
-def test_too_many_different_weights_are_refused():
+def many_weights():
+    """A hub with 30 neighbours, no two of one weight: 2^30 levels."""
     graph = nx.star_graph(30)
     for number, (_, _, data) in enumerate(graph.edges(data=True)):
         data["weight"] = 1 + number / 100
-    with pytest.raises(ValueError, match="player 0 alone"):
-        cells(NetworkPublicGoodsGame(graph, 0.4, 1.0))
+    return NetworkPublicGoodsGame(graph, 0.4, 1.0)
+
+
+@pytest.mark.parametrize("name", [*CONSTANT, *SCHEDULED])
+def test_sums_and_tables_give_one_law(name, monkeypatch):
+    process = {**CONSTANT, **SCHEDULED}[name]
+    graph = nx.Graph([(0, 1, {"weight": 1.0}), (1, 2, {"weight": 0.5}), (0, 2, {"weight": 0.7}), (3, 2), (4, 4 + 1)])
+    graph.add_node(6)
+    game = NetworkPublicGoodsGame(graph, 0.4, 1.0)
+    replicas, start = 3000, np.arange(7) % 2 == 0
+    tables = simulate_network(game, process, start=start, sweeps=4, replicas=replicas, rng=rng())
+    monkeypatch.setattr(network_dynamics, "cells", lambda _: None)
+    sums = simulate_network(game, process, start=start, sweeps=4, replicas=replicas, rng=rng())
+    assert np.array_equal(sums.count[:, -1], sums.profile.sum(axis=1))
+    error = np.sqrt(0.5 / replicas)  # of a difference of two shares, at most
+    assert np.abs(tables.profile.mean(axis=0) - sums.profile.mean(axis=0)).max() <= 4.5 * error
+    for time in range(1, 5):
+        one, other = (np.bincount(path.count[:, time], minlength=8) / replicas for path in (tables, sums))
+        assert np.abs(one - other).max() <= 4.5 * error
+
+
+def test_thirty_different_weights_around_a_player_are_simulated():
+    game = many_weights()
+    assert cells(game) is None
+    start = np.zeros((2, 31), dtype=bool)
+    path = simulate_network(game, Process(best_response(), "all"), start=start, sweeps=3, replicas=2, rng=rng())
+    profile = start[0]
+    for sweep in range(1, 4):
+        profile = game.gain(profile) > 0
+        assert path.count[:, sweep].tolist() == [profile.sum()] * 2
+    noisy = Process(logit(0.1))
+    alone = simulate_network(game, noisy, start=start[0], sweeps=5, replicas=1, rng=rng())
+    company = simulate_network(game, noisy, start=start[0], sweeps=5, replicas=3, rng=rng())
+    assert np.array_equal(alone.profile[0], company.profile[0])
 
 
 def test_models_are_drawn_by_their_own_weights_however_heavy_others_are():
