@@ -53,6 +53,7 @@ class Stacked:
 
     values: Tensor  # (rows, columns, ...) at the cut; each unit owns as many neighbouring columns
     filler: Tensor  # (rows or 1, columns, ...) their replacement
+    unit_axis: int  # the axis of the columns, from the front
     after: fx.GraphModule
     also: tuple[tuple[Tensor | None, bool], ...]  # what else ``after`` reads, and whether by row
     n_units: int
@@ -79,8 +80,9 @@ class Stacked:
 
     def _masked(self, members: Tensor, rows: slice) -> Tensor:
         """Outputs (rows, m, ...) of m sets of units for each row, or of the same for all, (rows or 1, m, n)."""
-        columns = _spread(members, self.values.shape[1])
-        mask = columns.reshape(*columns.shape, *(1,) * (self.values.ndim - 2))
+        columns = _spread(members, self.values.shape[self.unit_axis])
+        before, behind = self.unit_axis - 1, self.values.ndim - 1 - self.unit_axis
+        mask = columns.reshape(*columns.shape[:2], *(1,) * before, -1, *(1,) * behind)
         stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
         return _rest(self.after, self.also, stacked, rows)
 
@@ -146,6 +148,7 @@ class Whole:
     until: str | None
     inputs: Tensor
     filler: Tensor  # (rows or 1, units, ...)
+    unit_axis: int
     n_units: int
     row_bytes: int = 0
     set_bytes: int = 1
@@ -167,7 +170,7 @@ class Whole:
 
     def _run(self, member: Tensor) -> Tensor:
         """Outputs (rows, ...) for one set (n,)."""
-        mask = member.reshape(1, -1, *(1,) * (self.filler.ndim - 2))
+        mask = member.reshape(-1, *(1,) * (self.filler.ndim - 1 - self.unit_axis))
         kept: list[Tensor] = []
         with on_output(self.model, self.layer, lambda output: torch.where(mask, output, self.filler)):
             if self.until is None:

@@ -24,7 +24,8 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import jacrev, vjp, vmap
 
-from neurogames.bridge.gates.gated_loss import Data, GatedLoss, Loss, gated_loss
+from neurogames.bridge.gates.gated_loss import GatedLoss, gated_loss
+from neurogames.bridge.modules.data import Data, Loss
 from neurogames.bridge.modules.units import Unit
 
 _ROUNDING = 1e-6

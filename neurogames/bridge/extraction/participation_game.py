@@ -39,7 +39,8 @@ from torch import nn
 from neurogames._arguments import finite_array, integer, invalid_argument
 from neurogames.bridge.curvature.gate_curvature import GateCurvature, curvature_of
 from neurogames.bridge.gates.gate_weights import unit_factors
-from neurogames.bridge.gates.gated_loss import Data, GatedLoss, Loss, gated_loss
+from neurogames.bridge.gates.gated_loss import GatedLoss, gated_loss
+from neurogames.bridge.modules.data import Data, Loss
 from neurogames.bridge.modules.units import Unit
 from neurogames.engine.coalitions.values import shapley
 from neurogames.games.coalition import FunctionCoalitionGame

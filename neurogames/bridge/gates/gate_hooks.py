@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurogames.bridge.gates.gate_places import Place
 from neurogames.bridge.gates.gate_weights import by_head, multiply, own_norms
-from neurogames.bridge.modules.units import Place
 
 NAME = "participation"
 # What keeps fused inference off: a class of modules, its attribute, and the value.

@@ -28,7 +28,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from neurogames.bridge.modules.units import UNIT_KINDS
+
+LAYERS = UNIT_KINDS["neurons"] + UNIT_KINDS["filters"]
 
 
 @dataclass(frozen=True)

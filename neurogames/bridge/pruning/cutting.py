@@ -8,7 +8,6 @@ its channels stay as well. So a network comes out only if every operation was se
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.pruning.channels import LAYERS, Flow, Step, number_rows, restrict
 from neurogames.bridge.pruning.following import FollowError, follow
 
@@ -171,7 +171,7 @@ def _without(
     model: nn.Module, flow: Flow, leaving: Tensor, places: Mapping[str, str], held: list[tuple[str, int]]
 ) -> nn.Module:
     """A copy of the model without what leaves, and with weight 0 where a silent unit is held."""
-    cut = copy.deepcopy(model)
+    cut = copy_module(model)
     named = dict(cut.named_modules())
     with torch.no_grad():
         for name, index in held:

@@ -359,10 +359,10 @@ class Mixing(nn.Module):
 
 
 BAD_MODELS = {
-    "no axis of rows": (lambda z: z.mean(), "output of shape"),
-    "one row": (lambda z: z.mean(dim=0, keepdim=True), "output of shape"),
-    "classes first": (lambda z: z.T, "output of shape"),
-    "no tensor": (lambda z: (z, z), "output of tuple"),
+    "no axis of rows": (lambda z: z.mean(), "outputs of shape"),
+    "one row": (lambda z: z.mean(dim=0, keepdim=True), "outputs of shape"),
+    "classes first": (lambda z: z.T, "outputs of shape"),
+    "no tensor": (lambda z: (z, z), "outputs of tuple"),
     "rows that look at each other": (lambda z: z - z.mean(dim=0), "depend on the other rows"),
     "not finite": (lambda z: z / 0, "not finite"),
     "no vmap": (lambda z: z if z.sum() > 0 else 2 * z, "vmap"),
