@@ -222,7 +222,7 @@ def _score(metric: Metric, targets: Tensor) -> Score:
 def _by_function(metric: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
     sets = outputs.shape[1]
     worths = metric(outputs.flatten(0, 1), targets.repeat_interleave(sets, dim=0))
-    return worths.unflatten(0, (-1, sets)).T
+    return worths.reshape(-1, sets).T
 
 
 def _right_logits(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument
-from neurogames.bridge.coalitions.masked_runs import Folded, MaskedNetwork, Stacked, Whole
+from neurogames.bridge.coalitions.masked_runs import Folded, MaskedNetwork, Rest, Stacked, Whole
 from neurogames.bridge.coalitions.network_graph import CutNetwork, cut_network
 from neurogames.bridge.modules.data import finite_rows
 from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
@@ -117,7 +117,7 @@ def mean_over_rows(
     given = torch.from_numpy(members)
     for first in range(0, network.n_rows, step):
         rows = slice(first, min(first + step, network.n_rows))
-        sums = [score(network.outputs(part.to(network.device), rows), rows) for part in given.split(sets)]
+        sums = [score(network.outputs(part.to(network.device), rows), rows) for part in torch.split(given, sets)]
         total = torch.cat(sums) if total is None else total + torch.cat(sums)
     assert total is not None
     return (total / network.n_rows).cpu().numpy()
@@ -195,7 +195,7 @@ def _cut(
     by_row: list[bool] = []
     done = 0
     with on_output(model, layer, add):
-        for block in inputs.split(max(1, memory // max(1, parts.bytes_before))):
+        for block in torch.split(inputs, max(1, memory // max(1, parts.bytes_before))):
             found = parts.before(block.clone())
             if not held:
                 by_row = [isinstance(value, Tensor) and value.ndim > 0 and len(value) == len(block) for value in found]
@@ -214,25 +214,13 @@ def _cut(
         filler = values[donors.to(values.device)]
     else:
         filler = parts.alone((total / len(inputs)).to(like.dtype))
-    shared = {
-        "after": parts.after,
-        "also": tuple(zip(also, by_row[1:], strict=True)),
-        "n_units": like.shape[axis],
-        "n_rows": len(values),
-        "device": values.device,
-    }
+    rest, units = Rest(parts.after, tuple(zip(also, by_row[1:], strict=True))), like.shape[axis]
     if parts.reader is None:
         size = values[0].nbytes
-        return Stacked(
-            values=values, filler=filler, unit_axis=axis, row_bytes=parts.bytes_after + size, set_bytes=size, **shared
-        )
+        return Stacked(values, filler, axis, rest, units, row_bytes=parts.bytes_after + size, set_bytes=size)
+    weight, difference = parts.reader.weight.detach(), (values - filler).T.contiguous()
     return Folded(
-        weight=parts.reader.weight.detach(),
-        base=parts.reader(filler),
-        difference=(values - filler).T.contiguous(),
-        row_bytes=parts.bytes_after,
-        set_bytes=parts.reader.weight.nbytes,
-        **shared,
+        weight, parts.reader(filler), difference, rest, units, row_bytes=parts.bytes_after, set_bytes=weight.nbytes
     )
 
 

@@ -16,6 +16,7 @@ one of layer b is worth the mean of its members.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -137,7 +138,8 @@ def _banzhaf(
     m, n = signs.shape
     if exact:  # signs are orthogonal, and nothing is estimated
         return 2.0 * signs.T @ odd / m, np.zeros((n, odd.shape[1]))
-    fit, _, rank, _ = np.linalg.lstsq(signs, odd, rcond=None)
+    solved: Any = np.linalg.lstsq(signs, odd, rcond=None)
+    fit, _, rank, _ = solved
     left = odd - signs @ fit
     inverse = np.linalg.pinv(signs.T @ signs)
     noise = (left**2).sum(axis=0) / max(m - int(rank), 1)

@@ -57,7 +57,8 @@ class GatedLoss:
     def outputs(self, shares: Sequence[Tensor], inputs: Tensor) -> Tensor:
         """Outputs of some rows at other shares, one tensor (units,) for each module."""
         gates = dict(zip(self.gates.parameter_names, shares, strict=True))
-        return functional_call(self.gates.model, {**self.state, **gates}, (inputs,))
+        outputs: Tensor = functional_call(self.gates.model, {**self.state, **gates}, (inputs,))
+        return outputs
 
     def row_outputs(self, shares: Sequence[Tensor], row: Tensor) -> Tensor:
         """Outputs of one row (...), for ``vmap`` over rows."""
@@ -71,7 +72,7 @@ class GatedLoss:
         """The rows, some at a time, so that ``row_bytes`` for each stay within bounds."""
         rows = min(_MOST_ROWS, max(1, _MEMORY // row_bytes))
         device = self.shares[0].device
-        for inputs, targets in zip(self.inputs.split(rows), self.targets.split(rows), strict=True):
+        for inputs, targets in zip(torch.split(self.inputs, rows), torch.split(self.targets, rows), strict=True):
             yield inputs.to(device), targets.to(device)
 
     def slope(self) -> tuple[float, list[Tensor]]:
@@ -98,7 +99,7 @@ class GatedLoss:
         Returns:
             (m,) losses.
         """
-        parts = torch.from_numpy(np.ascontiguousarray(profiles)).to(self.shares[layer]).split(_PROFILES)
+        parts = torch.split(torch.from_numpy(np.ascontiguousarray(profiles)).to(self.shares[layer]), _PROFILES)
         found = [torch.zeros(len(part), dtype=torch.float64) for part in parts]
 
         def one(part: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:

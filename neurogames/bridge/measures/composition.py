@@ -236,7 +236,8 @@ def quantile_groups(targets: Tensor, n_groups: int) -> Tensor:
         raise invalid_argument("targets", "one value only", "at least two different numbers")
     middle = counts.cumsum(0) - counts / 2
     codes = (middle * n_groups / counts.sum()).long()
-    return torch.unique(codes, return_inverse=True)[1][ranks]
+    groups: Tensor = torch.unique(codes, return_inverse=True)[1][ranks]
+    return groups
 
 
 def _hidden(ensemble: Ensemble, inputs: Tensor) -> tuple[list[Tensor], int]:
@@ -269,7 +270,7 @@ def _effects(ensemble: Ensemble, layer: int, values: Tensor, base: Tensor, targe
         outputs += entering
         if not last:
             held = outputs.relu_().flatten(1, 2)
-            outputs = ensemble.forward_from(layer + 1, held).unflatten(1, (-1, rows))
+            outputs = torch.unflatten(ensemble.forward_from(layer + 1, held), 1, (-1, rows))
         found.append((_losses(outputs, targets) - base.unsqueeze(1)) @ members)
     return torch.cat(found, dim=1)
 

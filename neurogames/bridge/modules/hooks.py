@@ -33,7 +33,8 @@ def known_module(
     """
     if not isinstance(model, nn.Module):
         raise invalid_argument("model", model, "a torch module")
-    modules = {known: module for known, module in model.named_modules(remove_duplicate=False) if known}
+    modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
+    modules.pop("")
     if name not in modules:
         names = list(modules if among is None else among)
         near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names[:3]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ class StackedModules:
         return outputs
 
     @functools.cached_property
-    def _places(self) -> list[tuple[dict[str, Tensor | None], str, str, Tensor]]:
+    def _places(self) -> list[tuple[dict[str, Any], str, str, Tensor]]:
         """Each tensor of the template: the dictionary that holds it, its key there, its name in the stack, itself."""
         names = {id(value): name for name, value in (*self.template.named_parameters(), *self.template.named_buffers())}
         return [
@@ -90,10 +91,10 @@ class StackedModules:
     @torch.no_grad()
     def fill(self, module: nn.Module, run: int) -> None:
         """Write the parameters and buffers of one run into a module of the same architecture."""
-        for name, value in module.named_parameters():
-            value.copy_(self.parameters[name][run])
-        for name, value in module.named_buffers():
-            value.copy_(self.buffers[name][run])
+        for name, parameter in module.named_parameters():
+            parameter.copy_(self.parameters[name][run])
+        for name, buffer in module.named_buffers():
+            buffer.copy_(self.buffers[name][run])
 
 
 def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:

@@ -68,7 +68,7 @@ def unit_count(module: Any) -> int:
     (4, 5, 2)
     """
     if isinstance(module, nn.MultiheadAttention):
-        return module.num_heads
+        return int(module.num_heads)
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)
 
 
@@ -185,7 +185,8 @@ def _is_last(module: nn.Module | None) -> bool:
 
 def _first_name(model: nn.Module, module: nn.Module) -> str:
     """The name under which a module is recorded."""
-    return next(name for name, known in model.named_modules() if known is module)
+    names: list[str] = [name for name, known in model.named_modules() if known is module]
+    return names[0]
 
 
 def _axis(graph: ModelGraph, node: fx.Node, known: dict[fx.Node, int | None]) -> int | None:

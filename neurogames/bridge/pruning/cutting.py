@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.modules.evaluation import copy_module
-from neurogames.bridge.pruning.channels import LAYERS, Flow, Step, number_rows, restrict
+from neurogames.bridge.pruning.channels import Flow, Step, number_rows, restrict
 from neurogames.bridge.pruning.following import FollowError, follow
 
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -211,7 +211,7 @@ def _keep_entries(module: Any, stays: Tensor) -> None:
         if tensor is not None and tensor.ndim:
             _exchange(module, key, tensor[stays])
     count = int(stays.sum())
-    if isinstance(module, LAYERS[1:]) and module.groups > 1:
+    if getattr(module, "groups", 1) > 1:
         module.groups = module.in_channels = count
     for key in ("out_features", "out_channels", "num_features", "num_parameters"):
         if hasattr(module, key):
@@ -229,8 +229,8 @@ def _hindrance(flow: Flow, steps: list[Step], leaving: Tensor) -> tuple[str, Ten
     """The first operation of the whole model without its like in the cut one, and the leaving channels there."""
     for full, small in itertools.zip_longest(flow.steps, steps[: len(flow.steps)]):
         if small is None or not _alike(full, small, leaving):
-            labels = torch.cat([labels.reshape(-1) for labels in (*full.inputs, *full.outputs)]).unique()
-            return full.name, labels[torch.isin(labels, leaving)]
+            labels = torch.cat([labels.reshape(-1) for labels in (*full.inputs, *full.outputs)])
+            return full.name, torch.unique(labels[torch.isin(labels, leaving)])
     return None
 
 

@@ -7,6 +7,7 @@ controls of the participation game, in which a unit is worth what the loss would
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,8 +44,8 @@ def magnitude_importance(
     Reference: H. Li et al., Pruning filters for efficient ConvNets, arXiv 1608.08710, section 3.1, with the 2-norm.
     """
     gates = insert_gates(copy_module(model).eval(), units)
-    norms = [gates.model.get_submodule(name).weight.detach().flatten(1).norm(dim=1) for name in gates.modules]
-    return _by_layer(norms)
+    layers: list[Any] = [gates.model.get_submodule(name) for name in gates.modules]
+    return _by_layer([layer.weight.detach().flatten(1).norm(dim=1) for layer in layers])
 
 
 def taylor_importance(

@@ -392,14 +392,14 @@ def test_wide_maps_stay_within_the_memory(monkeypatch):
     inputs, targets = torch.randn(1000, 1, 8, 8), torch.randint(4, (1000,))
     game = coalition_game(model, "1", (inputs, targets), memory=2**22)
     largest = 0
-    rest = game.network.after.forward
+    rest = game.network.rest.after.forward
 
     def watched(stacked, *also):
         nonlocal largest
         largest = max(largest, stacked.nbytes)
         return rest(stacked, *also)
 
-    monkeypatch.setattr(game.network.after, "forward", watched)
+    monkeypatch.setattr(game.network.rest.after, "forward", watched)
     game.value(np.random.default_rng(0).random((2, 256)) < 0.5)
     assert 0 < largest <= 2**22
 
