@@ -35,7 +35,8 @@ from neurogames.bridge.feedback.target_noise import (
     sample_noise,
 )
 from neurogames.bridge.gates.gates import Gates, insert_gates
-from neurogames.bridge.measures.composition import ablation_composition, primitive_composition, quantile_groups
+from neurogames.bridge.measures.ablation import ablation_composition, quantile_groups
+from neurogames.bridge.measures.composition import primitive_composition
 from neurogames.bridge.measures.robustness import (
     CLASSIFICATION_METRICS,
     REGRESSION_METRICS,

@@ -30,6 +30,7 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalitions.masked_network import Baseline, along_orders, masked_network, mean_over_rows
 from neurogames.bridge.coalitions.masked_runs import MaskedNetwork, Whole
 from neurogames.bridge.coalitions.right_answers import right_answers
+from neurogames.bridge.modules.data import data_pair
 from neurogames.games.coalition import FunctionCoalitionGame, coalition_array, permutations_array
 
 Metric = Literal["accuracy", "loss", "logit"] | Callable[[Tensor, Tensor], Tensor]
@@ -46,6 +47,7 @@ class NetworkCoalitionGame:
         layer: name of the layer.
         metric: what a network is worth.
         baseline: what replaces the values of a unit outside the coalition.
+        unit_axis: axis of the layer's output on which units stand, as it was given.
         network: the network from the layer on.
         targets: (rows, ...) what its outputs are held against.
         memory: bytes for what comes and goes with a part of the coalitions.
@@ -54,6 +56,7 @@ class NetworkCoalitionGame:
     layer: str
     metric: Metric
     baseline: Baseline
+    unit_axis: int | None
     network: MaskedNetwork = field(repr=False)
     targets: Tensor = field(repr=False)
     memory: int
@@ -116,6 +119,7 @@ def coalition_game(
     *,
     metric: Metric = "accuracy",
     baseline: Baseline = "zero",
+    unit_axis: int | None = None,
     memory: int = MEMORY,
     rng: np.random.Generator | None = None,
 ) -> NetworkCoalitionGame:
@@ -124,13 +128,16 @@ def coalition_game(
     Args:
         model: any network with one tensor of inputs and one of outputs, rows first. It is run in evaluation mode as it
             is now; later training does not change the game. Device and precision are the network's.
-        layer: name of the module whose output units are the players: the entries of the second axis, features or
-            channels. Name an activation function to mask what it gives, and the module before it to mask what it gets.
+        layer: name of the module whose output units are the players: features or channels. Name an activation function
+            to mask what it gives, and the module before it to mask what it gets.
         data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers.
         metric: "accuracy", "loss", "logit" or a function of outputs (m, ...) and targets (m, ...) that gives one worth
             for each of the m rows; see the module.
         baseline: what a unit outside the coalition is replaced by: "zero", its "mean" over the rows, or a "sample", its
             value for another row (one draw for the whole game).
+        unit_axis: axis of the layer's output on which its units stand. Default: the channels of a convolution, the last
+            axis of a Linear and of what has two axes, and for another module that of the layer which feeds it; it must
+            be given where the model's graph does not tell it.
         memory: most bytes to be held at once by what comes and goes with a part of the rows or coalitions. What stays,
             the values of the layer for all rows and whatever else the rest of the network reads, comes on top.
         rng: numpy Generator that draws the other rows; needed for "sample".
@@ -139,8 +146,9 @@ def coalition_game(
         The game, which ``shapley``, ``banzhaf``, ``interactions`` and the core take.
 
     Raises:
-        ValueError: no such layer, or one that has no (rows, units, ...) or is not called once; no rows, or not as many
-            targets; numbers that are not finite; targets, outputs and worth that do not fit together.
+        ValueError: no such layer, or one that has no rows of units or is not called once, or whose axis of units cannot
+            be told; no rows, or not as many targets; numbers that are not finite; targets, outputs and metric that do
+            not fit together.
 
     >>> from neurogames.bridge.ensembles.networks import Ensemble
     >>> model = Ensemble((torch.eye(2)[None],) * 2, (torch.zeros(1, 1, 2),) * 2).network(0)  # Linear, ReLU, Linear
@@ -151,28 +159,13 @@ def coalition_game(
     Reference: A. Ghorbani and J. Zou, Neuron Shapley: discovering the responsible neurons (2020), section 2.
     """
     inputs, targets = data_pair(data)
-    network = masked_network(model, layer, inputs, baseline=baseline, memory=memory, rng=rng)
-    targets = targets.detach().to(network.device)
+    network = masked_network(model, layer, inputs, baseline=baseline, unit_axis=unit_axis, memory=memory, rng=rng)
+    targets = targets.to(network.device)
     everybody = torch.ones(1, network.n_units, dtype=torch.bool, device=network.device)
     check_metric(metric, network.outputs(everybody, slice(0, 1 if network.row_bytes else None))[:, 0], targets)
-    game = NetworkCoalitionGame(layer, metric, baseline, network, targets, memory)
+    game = NetworkCoalitionGame(layer, metric, baseline, unit_axis, network, targets, memory)
     game.value(np.ones(network.n_units, dtype=np.bool_))  # what is wrong with the data shows here
     return game
-
-
-def data_pair(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of one length, or an error."""
-    if not isinstance(data, (tuple, list)) or len(data) != 2 or not all(isinstance(part, Tensor) for part in data):
-        raise invalid_argument("data", type(data).__name__, "a pair of tensors (inputs, targets)")
-    inputs, targets = data
-    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) == 0 or len(inputs) != len(targets):
-        got = f"inputs of shape {tuple(inputs.shape)} and targets of shape {tuple(targets.shape)}"
-        raise invalid_argument("data", got, "one target for each of at least one row")
-    if not targets.isfinite().all():
-        raise invalid_argument(
-            "targets", f"{int((~targets.isfinite()).sum())} entries that are not finite", "finite targets"
-        )
-    return inputs, targets
 
 
 def check_metric(metric: Metric, outputs: Tensor, targets: Tensor) -> None:
@@ -229,7 +222,7 @@ def _score(metric: Metric, targets: Tensor) -> Score:
 def _by_function(metric: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
     sets = outputs.shape[1]
     worths = metric(outputs.flatten(0, 1), targets.repeat_interleave(sets, dim=0))
-    return worths.unflatten(0, (-1, sets)).T
+    return worths.reshape(-1, sets).T
 
 
 def _right_logits(outputs: Tensor, targets: Tensor) -> Tensor:

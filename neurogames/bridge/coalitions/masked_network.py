@@ -1,7 +1,8 @@
 """Running a network with any of a layer's units replaced, from that layer on, for many sets of units at once.
 
-Unit j is the j-th entry of the second axis of a layer's output: a feature of (rows, features), a channel of (rows,
-channels, height, width). A unit inside the set S keeps its values a; outside of it they are replaced by c::
+Unit j is the j-th entry of a layer's output on the axis of units (``neurogames.bridge.modules.units``): a feature of
+(rows, features) or (rows, tokens, features), a channel of (rows, channels, height, width). A unit inside the set S
+keeps its values a; outside of it they are replaced by c::
 
     "zero"    c = 0
     "mean"    c = mean of a over the rows, at each position
@@ -23,9 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument
-from neurogames.bridge.coalitions.masked_runs import Folded, MaskedNetwork, Stacked, Whole
+from neurogames.bridge.coalitions.masked_runs import Folded, MaskedNetwork, Rest, Stacked, Whole
 from neurogames.bridge.coalitions.network_graph import CutNetwork, cut_network
+from neurogames.bridge.modules.data import finite_rows
 from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
+from neurogames.bridge.modules.units import find_unit_axis
 
 Baseline = Literal["zero", "mean", "sample"]
 
@@ -40,6 +43,7 @@ def masked_network(
     *,
     until: str | None = None,
     baseline: Baseline = "zero",
+    unit_axis: int | None = None,
     memory: int,
     rng: np.random.Generator | None = None,
 ) -> MaskedNetwork:
@@ -47,10 +51,11 @@ def masked_network(
 
     Args:
         model: any network with one tensor of inputs and one of outputs, rows first. It is copied and left alone.
-        layer: name of a module that is called once; its output has shape (rows, units, ...).
+        layer: name of a module that is called once; its output has rows and units.
         inputs: (rows, ...).
         until: name of a later module whose values are to be the outputs; the network's own when left out.
         baseline: what replaces the values of a unit outside the set.
+        unit_axis: axis of the layer's output on which units stand; found by ``find_unit_axis`` when left out.
         memory: bytes for what comes and goes with a part of the rows.
         rng: draws the other rows of "sample".
 
@@ -58,42 +63,36 @@ def masked_network(
         The network from the layer on. One that ``torch.fx`` cannot record is run as a whole, set by set.
 
     Raises:
-        ValueError: a name is unknown, a module is not called once or gives no (rows, units, ...), there are no rows,
-            or something is not finite.
+        ValueError: a name is unknown, a module is not called once or gives no rows of units, the axis of units cannot
+            be told, there are no rows, or something is not finite.
     """
     if baseline not in ("zero", "mean", "sample"):
         raise invalid_argument("baseline", baseline, "'zero', 'mean' or 'sample'")
-    if not isinstance(inputs, Tensor) or inputs.ndim == 0 or len(inputs) == 0:
-        got = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else inputs
-        raise invalid_argument("inputs", got, "a tensor with at least one row")
-    if not inputs.isfinite().all():
-        raise invalid_argument(
-            "inputs", f"{int((~inputs.isfinite()).sum())} entries that are not finite", "finite inputs"
-        )
+    inputs = finite_rows(inputs)
     integer("memory", memory, minimum=1)
     donors = _donors(baseline, len(inputs), rng)
     for name in (layer, until):
         if name is not None:
             known_module(model, name)
     own = frozen_copy(model)
-    inputs = inputs.detach().to(device_of(own))
+    inputs = inputs.to(device_of(own))
     probe = inputs[:_PROBE_ROWS]
     values, expected = record(own, layer, until, probe)
+    axis = find_unit_axis(own, layer, given=unit_axis, ndim=values.ndim) % values.ndim
     for name, tensor in ((layer, values), (until or "outputs", expected)):
         if not tensor.isfinite().all():
             raise invalid_argument("model", f"values of {name} that are not finite", "a network with finite values")
-    parts = cut_network(own, layer, until, probe)
+    parts = cut_network(own, layer, until, probe, unit_axis=axis)
     if parts is not None:
         try:
-            result: MaskedNetwork = _cut(parts, own, layer, values, inputs, baseline, donors, memory)
-            again = result.outputs(
-                torch.ones(3, values.shape[1], dtype=torch.bool, device=inputs.device), slice(0, len(probe))
-            )
+            result: MaskedNetwork = _cut(parts, own, layer, values, axis, inputs, baseline, donors, memory)
+            everybody = torch.ones(3, values.shape[axis], dtype=torch.bool, device=inputs.device)
+            again = result.outputs(everybody, slice(0, len(probe)))
         except (RuntimeError, ValueError, IndexError, TypeError):  # stacking is too much for some networks
             again = None
         if again is not None and _alike(again, expected):
             return result
-    return _whole(own, layer, until, inputs, baseline, donors)
+    return _whole(own, layer, axis, until, inputs, baseline, donors)
 
 
 @torch.no_grad()
@@ -118,7 +117,7 @@ def mean_over_rows(
     given = torch.from_numpy(members)
     for first in range(0, network.n_rows, step):
         rows = slice(first, min(first + step, network.n_rows))
-        sums = [score(network.outputs(part.to(network.device), rows), rows) for part in given.split(sets)]
+        sums = [score(network.outputs(part.to(network.device), rows), rows) for part in torch.split(given, sets)]
         total = torch.cat(sums) if total is None else total + torch.cat(sums)
     assert total is not None
     return (total / network.n_rows).cpu().numpy()
@@ -179,6 +178,7 @@ def _cut(
     model: nn.Module,
     layer: str,
     like: Tensor,
+    axis: int,
     inputs: Tensor,
     baseline: Baseline,
     donors: Tensor | None,
@@ -195,7 +195,7 @@ def _cut(
     by_row: list[bool] = []
     done = 0
     with on_output(model, layer, add):
-        for block in inputs.split(max(1, memory // max(1, parts.bytes_before))):
+        for block in torch.split(inputs, max(1, memory // max(1, parts.bytes_before))):
             found = parts.before(block.clone())
             if not held:
                 by_row = [isinstance(value, Tensor) and value.ndim > 0 and len(value) == len(block) for value in found]
@@ -214,29 +214,25 @@ def _cut(
         filler = values[donors.to(values.device)]
     else:
         filler = parts.alone((total / len(inputs)).to(like.dtype))
-    shared = {
-        "after": parts.after,
-        "also": tuple(zip(also, by_row[1:], strict=True)),
-        "n_units": like.shape[1],
-        "n_rows": len(values),
-        "device": values.device,
-    }
+    rest, units = Rest(parts.after, tuple(zip(also, by_row[1:], strict=True))), like.shape[axis]
     if parts.reader is None:
         size = values[0].nbytes
-        return Stacked(values=values, filler=filler, row_bytes=parts.bytes_after + size, set_bytes=size, **shared)
+        return Stacked(values, filler, axis, rest, units, row_bytes=parts.bytes_after + size, set_bytes=size)
+    weight, difference = parts.reader.weight.detach(), (values - filler).T.contiguous()
     return Folded(
-        weight=parts.reader.weight.detach(),
-        base=parts.reader(filler),
-        difference=(values - filler).T.contiguous(),
-        row_bytes=parts.bytes_after,
-        set_bytes=parts.reader.weight.nbytes,
-        **shared,
+        weight, parts.reader(filler), difference, rest, units, row_bytes=parts.bytes_after, set_bytes=weight.nbytes
     )
 
 
 @torch.no_grad()
 def _whole(
-    model: nn.Module, layer: str, until: str | None, inputs: Tensor, baseline: Baseline, donors: Tensor | None
+    model: nn.Module,
+    layer: str,
+    axis: int,
+    until: str | None,
+    inputs: Tensor,
+    baseline: Baseline,
+    donors: Tensor | None,
 ) -> Whole:
     """Run the whole network once to know what replaces the values of the layer."""
     values, outputs = record(model, layer, until, inputs)
@@ -248,4 +244,4 @@ def _whole(
         filler = (
             values.double().mean(dim=0, keepdim=True).to(values) if baseline == "mean" else torch.zeros_like(values[:1])
         )
-    return Whole(model, layer, until, inputs, filler, values.shape[1], set_bytes=outputs.nbytes)
+    return Whole(model, layer, until, inputs, filler, axis, values.shape[axis], set_bytes=outputs.nbytes)

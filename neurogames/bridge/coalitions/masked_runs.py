@@ -6,7 +6,7 @@ Each maps sets of units, boolean (m, n), and a slice of the rows to outputs (row
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -14,37 +14,29 @@ from torch import Tensor, fx, nn
 from neurogames.bridge.modules.hooks import on_output
 
 
-class MaskedNetwork(Protocol):
-    """A network some units of which can be replaced."""
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """What comes behind the cut.
+
+    Attributes:
+        after: from the values at the cut, or from what the reader makes of them, to the outputs.
+        also: what else ``after`` reads, and whether by row.
+    """
+
+    after: fx.GraphModule
+    also: tuple[tuple[Tensor | None, bool], ...]
 
     @property
-    def n_units(self) -> int:
-        """Number of units n."""
-        ...
+    def is_empty(self) -> bool:
+        """Whether the outputs are what goes in."""
+        return len(self.after.graph.nodes) == 2
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        ...
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is run."""
-        ...
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes needed for each row and set; 0 if all rows must come together."""
-        ...
-
-    @property
-    def set_bytes(self) -> int:
-        """Bytes needed for each set."""
-        ...
-
-    def outputs(self, members: Tensor, rows: slice) -> Tensor:
-        """Outputs (rows, m, ...) of m sets of units, boolean (m, n)."""
-        ...
+    def outputs(self, stacked: Tensor, rows: slice) -> Tensor:
+        """Outputs for values (rows, m, ...), stacked as rows; all is copied, as a network may write into it."""
+        sets = stacked.shape[1]
+        others = [_copied(value, by_row, rows, sets) for value, by_row in self.also]
+        found: Tensor = self.after(stacked.flatten(0, 1), *others)
+        return torch.unflatten(found, 0, stacked.shape[:2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +45,21 @@ class Stacked:
 
     values: Tensor  # (rows, columns, ...) at the cut; each unit owns as many neighbouring columns
     filler: Tensor  # (rows or 1, columns, ...) their replacement
-    after: fx.GraphModule
-    also: tuple[tuple[Tensor | None, bool], ...]  # what else ``after`` reads, and whether by row
+    unit_axis: int  # the axis of the columns, from the front
+    rest: Rest
     n_units: int
-    n_rows: int
-    device: torch.device
-    row_bytes: int
-    set_bytes: int
+    row_bytes: int  # needed for each row and set
+    set_bytes: int  # needed for each set
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is run."""
+        return self.values.device
 
     @torch.no_grad()
     def outputs(self, members: Tensor, rows: slice) -> Tensor:
@@ -79,10 +79,11 @@ class Stacked:
 
     def _masked(self, members: Tensor, rows: slice) -> Tensor:
         """Outputs (rows, m, ...) of m sets of units for each row, or of the same for all, (rows or 1, m, n)."""
-        columns = _spread(members, self.values.shape[1])
-        mask = columns.reshape(*columns.shape, *(1,) * (self.values.ndim - 2))
+        columns = _spread(members, self.values.shape[self.unit_axis])
+        before, behind = self.unit_axis - 1, self.values.ndim - 1 - self.unit_axis
+        mask = columns.reshape(*columns.shape[:2], *(1,) * before, -1, *(1,) * behind)
         stacked = torch.where(mask, self.values[rows].unsqueeze(1), _of(self.filler, rows).unsqueeze(1))
-        return _rest(self.after, self.also, stacked, rows)
+        return self.rest.outputs(stacked, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +93,20 @@ class Folded:
     weight: Tensor  # (features, columns)
     base: Tensor  # (rows or 1, features) what the Linear makes of the replacement
     difference: Tensor  # (columns, rows) values - replacement
-    after: fx.GraphModule
-    also: tuple[tuple[Tensor | None, bool], ...]
+    rest: Rest
     n_units: int
-    n_rows: int
-    device: torch.device
-    row_bytes: int
-    set_bytes: int
+    row_bytes: int  # needed for each row and set
+    set_bytes: int  # needed for each set
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.difference.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is run."""
+        return self.weight.device
 
     @torch.no_grad()
     def outputs(self, members: Tensor, rows: slice) -> Tensor:
@@ -106,10 +114,10 @@ class Folded:
         columns = _spread(members, self.weight.shape[1])
         masked = (self.weight * columns.unsqueeze(1)).flatten(0, 1)  # (m * features, columns)
         difference, base = self.difference[:, rows], _of(self.base, rows)
-        if len(self.after.graph.nodes) == 2:  # in and out: nothing comes after, and rows last suits the score
-            return (masked @ difference).unflatten(0, (len(members), -1)).add_(base.T).permute(2, 0, 1)
-        product = (difference.T @ masked.T).unflatten(1, (len(members), -1)).add_(base.unsqueeze(1))
-        return _rest(self.after, self.also, product, rows)
+        if self.rest.is_empty:  # in and out: nothing comes after, and rows last suits the score
+            return torch.unflatten(masked @ difference, 0, (len(members), -1)).add_(base.T).permute(2, 0, 1)
+        product = torch.unflatten(difference.T @ masked.T, 1, (len(members), -1)).add_(base.unsqueeze(1))
+        return self.rest.outputs(product, rows)
 
     @property
     def order_bytes(self) -> int:
@@ -127,14 +135,15 @@ class Folded:
             parts = self.weight.T.contiguous().index_select(0, places)
             parts *= difference.T.gather(1, orders).reshape(-1, 1)
         else:  # the columns of a unit are added up first
-            by_unit = difference.unflatten(0, (self.n_units, -1)).mT @ self.weight.T.unflatten(0, (self.n_units, -1))
+            each = (self.n_units, -1)
+            by_unit = torch.unflatten(difference, 0, each).mT @ torch.unflatten(self.weight.T, 0, each)
             row = torch.arange(len(orders), device=orders.device).repeat_interleave(self.n_units)
             parts = by_unit.flatten(0, 1).index_select(0, places * len(orders) + row)
         sums = parts.new_empty(len(orders), self.n_units + 1, parts.shape[1])
         sums[:, 0] = _of(self.base, rows)
-        sums[:, 1:] = parts.unflatten(0, orders.shape)
+        sums[:, 1:] = torch.unflatten(parts, 0, orders.shape)
         product = sums.cumsum_(dim=1)[:, sizes]
-        return product if len(self.after.graph.nodes) == 2 else _rest(self.after, self.also, product, rows)
+        return product if self.rest.is_empty else self.rest.outputs(product, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +155,9 @@ class Whole:
     until: str | None
     inputs: Tensor
     filler: Tensor  # (rows or 1, units, ...)
+    unit_axis: int
     n_units: int
-    row_bytes: int = 0
+    row_bytes: int = 0  # all rows come together
     set_bytes: int = 1
 
     @property
@@ -167,14 +177,18 @@ class Whole:
 
     def _run(self, member: Tensor) -> Tensor:
         """Outputs (rows, ...) for one set (n,)."""
-        mask = member.reshape(1, -1, *(1,) * (self.filler.ndim - 2))
+        mask = member.reshape(-1, *(1,) * (self.filler.ndim - 1 - self.unit_axis))
         kept: list[Tensor] = []
         with on_output(self.model, self.layer, lambda output: torch.where(mask, output, self.filler)):
             if self.until is None:
-                return self.model(self.inputs.clone())
+                outputs: Tensor = self.model(self.inputs.clone())
+                return outputs
             with on_output(self.model, self.until, lambda output: kept.append(output.clone())):
                 self.model(self.inputs.clone())
         return kept[0]
+
+
+MaskedNetwork = Stacked | Folded | Whole
 
 
 def _spread(members: Tensor, columns: int) -> Tensor:
@@ -183,14 +197,11 @@ def _spread(members: Tensor, columns: int) -> Tensor:
     return members if units == columns else members.repeat_interleave(columns // units, dim=-1)
 
 
-def _rest(after: fx.GraphModule, also: tuple[tuple[Any, bool], ...], stacked: Tensor, rows: slice) -> Tensor:
-    """Outputs for values (rows, m, ...), stacked as rows; all is copied, as a network may write into what it reads."""
-    sets = stacked.shape[1]
-    others = [
-        value if not isinstance(value, Tensor) else value[rows].repeat_interleave(sets, 0) if by_row else value.clone()
-        for value, by_row in also
-    ]
-    return after(stacked.flatten(0, 1), *others).unflatten(0, stacked.shape[:2])
+def _copied(value: Any, by_row: bool, rows: slice, sets: int) -> Any:
+    """What else is read, once for each set where it belongs to rows."""
+    if not isinstance(value, Tensor):
+        return value
+    return value[rows].repeat_interleave(sets, 0) if by_row else value.clone()
 
 
 def _of(tensor: Tensor, rows: slice) -> Tensor:

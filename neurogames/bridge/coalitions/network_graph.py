@@ -10,8 +10,8 @@ once, not once for every set of units. If a ``Linear`` comes next, it is named a
     reader:  the Linear module next, or None
     after:   values at the cut (or what the reader makes of them), whatever else it reads -> outputs
 
-Rows are the first axis of every tensor, units the second one. Recording can miss what a network does, so that a cut
-must be checked: the parts together have to give what the network gives.
+Rows are the first axis of every tensor; units stand on the second one, or on another that is said. Recording can miss
+what a network does, so that a cut must be checked: the parts together have to give what the network gives.
 """
 
 from __future__ import annotations
@@ -22,25 +22,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
-# What treats each unit by itself, and the number of axes its input must have for that (None: any).
-_MODULES: dict[type[nn.Module], int | None] = {
-    **dict.fromkeys((nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU)),
-    **dict.fromkeys((nn.SiLU, nn.Mish, nn.Softplus, nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid)),
-    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)),
-    **dict.fromkeys((nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d), 3),
-    **dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d), 4),
-}
-_FUNCTIONS: dict[Any, int | None] = {
-    **dict.fromkeys((functional.relu, torch.relu, torch.relu_, functional.leaky_relu, functional.elu)),
-    **dict.fromkeys((functional.gelu, functional.silu, torch.tanh, torch.sigmoid)),
-    **dict.fromkeys((functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d), 4),
-    "relu": None,
-    "relu_": None,
-    "tanh": None,
-    "sigmoid": None,
-}
+from neurogames.bridge.modules.graph import UNITWISE_FUNCTIONS, UNITWISE_MODULES, LayerTracer
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +48,9 @@ class CutNetwork:
 
 
 @torch.no_grad()
-def cut_network(model: nn.Module, layer: str, until: str | None, inputs: Tensor) -> CutNetwork | None:
+def cut_network(
+    model: nn.Module, layer: str, until: str | None, inputs: Tensor, *, unit_axis: int = 1
+) -> CutNetwork | None:
     """Cut a network behind a layer.
 
     Args:
@@ -73,6 +58,7 @@ def cut_network(model: nn.Module, layer: str, until: str | None, inputs: Tensor)
         layer: name of a module.
         until: name of a later module, the values of which are to be the outputs; the network's own when left out.
         inputs: (rows, ...) a few rows, to see sizes.
+        unit_axis: axis of the layer's output on which units stand, from the front.
 
     Returns:
         The parts, or None if the network cannot be recorded, or does not pass through the layer once.
@@ -84,7 +70,7 @@ def cut_network(model: nn.Module, layer: str, until: str | None, inputs: Tensor)
     (True, True)
     """
     try:
-        graph = _Tracer([layer, until]).trace(model)
+        graph = LayerTracer(name for name in (layer, until) if name is not None).trace(model)
         sizes = _Sizes(fx.GraphModule(model, graph))
         sizes.run(inputs.clone())
     except Exception:  # recording runs the user's code on stand-ins, which may fail in any way
@@ -93,7 +79,7 @@ def cut_network(model: nn.Module, layer: str, until: str | None, inputs: Tensor)
     end = _call_of(model, graph, until) if until is not None else next(reversed(graph.nodes)).args[0]
     if start is None or not isinstance(end, fx.Node) or end not in {start, *_behind(start)}:
         return None
-    alone = _alone(model, start, end, sizes)
+    alone = _alone(model, start, end, sizes, unit_axis)
     cut = alone[-1] if alone else start
     reader = _reader(model, cut, end, sizes)
     seed = cut if reader is None else next(iter(cut.users))
@@ -111,18 +97,6 @@ def cut_network(model: nn.Module, layer: str, until: str | None, inputs: Tensor)
         bytes_before=sizes.most(first) // rows,
         bytes_after=max(sizes.held[seed], sizes.most(last) + sum(sizes.held[node] for node in also)) // rows,
     )
-
-
-class _Tracer(fx.Tracer):
-    """Records a network with the given modules, whatever they are made of, as single operations."""
-
-    def __init__(self, names: Sequence[str | None]) -> None:
-        super().__init__()
-        self._names = names
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        inside = any(name is not None and name.startswith(module_qualified_name + ".") for name in self._names)
-        return module_qualified_name in self._names or (super().is_leaf_module(m, module_qualified_name) and not inside)
 
 
 class _Sizes(fx.Interpreter):
@@ -164,7 +138,7 @@ def _behind(start: fx.Node) -> set[fx.Node]:
     return found
 
 
-def _alone(model: nn.Module, start: fx.Node, end: fx.Node, sizes: _Sizes) -> list[fx.Node]:
+def _alone(model: nn.Module, start: fx.Node, end: fx.Node, sizes: _Sizes, unit_axis: int) -> list[fx.Node]:
     """The operations behind ``start``, one after the other, that treat each unit by itself."""
     chain: list[fx.Node] = []
     node = start
@@ -173,7 +147,7 @@ def _alone(model: nn.Module, start: fx.Node, end: fx.Node, sizes: _Sizes) -> lis
         if (
             user.all_input_nodes != [node]
             or user.args[:1] != (node,)
-            or not _treats_alone(model, user, sizes.axes[node])
+            or not _treats_alone(model, user, sizes.axes[node], unit_axis)
         ):
             break
         chain.append(user)
@@ -181,7 +155,7 @@ def _alone(model: nn.Module, start: fx.Node, end: fx.Node, sizes: _Sizes) -> lis
     return chain
 
 
-def _treats_alone(model: nn.Module, node: fx.Node, axes: int | None) -> bool:
+def _treats_alone(model: nn.Module, node: fx.Node, axes: int | None, unit_axis: int) -> bool:
     """Whether an operation on one tensor with so many axes treats each unit by itself."""
     if node.op == "call_module":
         module = model.get_submodule(str(node.target))
@@ -189,15 +163,15 @@ def _treats_alone(model: nn.Module, node: fx.Node, axes: int | None) -> bool:
         if module._forward_hooks or module._forward_pre_hooks:
             return False
         if isinstance(module, nn.Flatten):
-            return (module.start_dim, module.end_dim) == (1, -1)
+            return unit_axis == 1 and (module.start_dim, module.end_dim) == (1, -1)
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             return False
-        known: dict[Any, int | None] = _MODULES
+        known: dict[Any, int | None] = UNITWISE_MODULES
     else:
-        kind, known = node.target, _FUNCTIONS
+        kind, known = node.target, UNITWISE_FUNCTIONS
         if kind in (torch.flatten, "flatten"):
-            return node.args[1:] == (1,) and not node.kwargs
-    return kind in known and known[kind] in (None, axes)
+            return unit_axis == 1 and node.args[1:] == (1,) and not node.kwargs
+    return kind in known and (known[kind] is None or (unit_axis == 1 and known[kind] == axes))
 
 
 def _reader(model: nn.Module, cut: fx.Node, end: fx.Node, sizes: _Sizes) -> nn.Linear | None:

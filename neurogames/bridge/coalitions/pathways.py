@@ -16,15 +16,18 @@ one of layer b is worth the mean of its members.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalitions.coalition_values import MEMORY
 from neurogames.bridge.coalitions.masked_network import Baseline, masked_network, mean_over_rows
+from neurogames.bridge.modules.units import find_unit_axis
 from neurogames.engine.coalitions.transforms import coalition_rows
 
 
@@ -39,13 +42,14 @@ def banzhaf_pathways(
     sources: Sequence[Sequence[int]] | None = None,
     targets: Sequence[Sequence[int]] | None = None,
     baseline: Baseline = "zero",
+    unit_axes: tuple[int | None, int | None] = (None, None),
     memory: int = MEMORY,
 ) -> nx.DiGraph:
     """Find which units of a layer feed which units of a later one.
 
     Args:
         model: any network with one tensor of inputs, rows first; it is run in evaluation mode and left as it was.
-        layers: names (a, b) of two modules, each called once with output (rows, units, ...), b after a.
+        layers: names (a, b) of two modules, each called once with an output of rows and units, b after a.
         inputs: (rows, ...).
         budget: most coalitions to ask for; exact from 2^n on for n sources.
         rng: numpy Generator that draws coalitions, and the rows of "sample".
@@ -54,6 +58,7 @@ def banzhaf_pathways(
             left out.
         targets: coalitions of units of b. Single units when left out.
         baseline: what replaces an absent unit: "zero", "mean" or "sample".
+        unit_axes: axes of the outputs of a and b on which units stand, as in ``coalition_game``.
         memory: most bytes for what comes and goes with a part of the coalitions.
 
     Returns:
@@ -65,7 +70,6 @@ def banzhaf_pathways(
         ValueError: a layer is not there or b is not after a; a budget below 2 n + 4 for n sources; coalitions that are
             empty, overlap, or name units that do not exist.
 
-    >>> import torch
     >>> model = nn.Sequential(nn.Identity(), nn.Linear(3, 2, bias=False))
     >>> _ = model[1].weight.data.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, -2.0]]))
     >>> graph = banzhaf_pathways(model, ("0", "1"), torch.ones(4, 3), budget=8, rng=np.random.default_rng(0))
@@ -78,9 +82,19 @@ def banzhaf_pathways(
     if len(layers) != 2:
         raise invalid_argument("layers", layers, "the names of two layers")
     number("share", share, "a share in [0, 1]", lambda value: 0 <= value <= 1)
-    network = masked_network(model, layers[0], inputs, until=layers[1], baseline=baseline, memory=memory, rng=rng)
-    everybody = np.ones((1, network.n_units), dtype=np.bool_)
-    n_targets = mean_over_rows(network, everybody, _by_unit, memory).shape[1]
+    network = masked_network(
+        model, layers[0], inputs, until=layers[1], baseline=baseline, unit_axis=unit_axes[0], memory=memory, rng=rng
+    )
+    everybody = torch.ones(1, network.n_units, dtype=torch.bool, device=network.device)
+    fed_values = network.outputs(everybody, slice(0, 1 if network.row_bytes else None))[:, 0]
+    axis = find_unit_axis(model, layers[1], given=unit_axes[1], ndim=fed_values.ndim)
+    n_targets = fed_values.shape[axis]
+
+    def by_unit(outputs: Tensor, _rows: slice) -> Tensor:
+        """Mean over positions, summed over rows, of (rows, m, ...)."""
+        values = outputs.movedim(axis, 2)
+        return values.reshape(*values.shape[:3], -1).double().mean(dim=3).sum(dim=0)
+
     feeding = _groups("sources", sources, network.n_units, apart=True)
     fed = _groups("targets", targets, n_targets, apart=False)
     n = len(feeding)
@@ -89,17 +103,11 @@ def banzhaf_pathways(
     # of each pair of a coalition and its complement one will do
     coalitions = coalition_rows(np.arange(1 << (n - 1)), n) if exact else rng.random((budget // 2, n)) < 0.5
     members = _units(np.concatenate([coalitions, ~coalitions]), feeding, network.n_units)
-    means = mean_over_rows(network, members, _by_unit, memory)
+    means = mean_over_rows(network, members, by_unit, memory)
     pooled = np.stack([means[:, list(group)].mean(axis=1) for group in fed], axis=1)
     odd = 0.5 * (pooled[: len(coalitions)] - pooled[len(coalitions) :])
     weights, errors = _banzhaf(np.where(coalitions, 1.0, -1.0), odd, exact)
     return _graph(layers, feeding, fed, weights, errors, share)
-
-
-def _by_unit(outputs: Tensor, _rows: slice) -> Tensor:
-    """Mean over positions, summed over rows, of (rows, m, units, ...)."""
-    values = outputs.reshape(*outputs.shape[:3], -1).double()
-    return values.mean(dim=3).sum(dim=0)
 
 
 def _groups(name: str, given: Sequence[Sequence[int]] | None, n_units: int, *, apart: bool) -> list[tuple[int, ...]]:
@@ -130,7 +138,8 @@ def _banzhaf(
     m, n = signs.shape
     if exact:  # signs are orthogonal, and nothing is estimated
         return 2.0 * signs.T @ odd / m, np.zeros((n, odd.shape[1]))
-    fit, _, rank, _ = np.linalg.lstsq(signs, odd, rcond=None)
+    solved: Any = np.linalg.lstsq(signs, odd, rcond=None)
+    fit, _, rank, _ = solved
     left = odd - signs @ fit
     inverse = np.linalg.pinv(signs.T @ signs)
     noise = (left**2).sum(axis=0) / max(m - int(rank), 1)

@@ -112,8 +112,8 @@ def removal_orders(
     scores = {
         "Shapley": shapley(game, budget, rng=rng).values,
         "Banzhaf": banzhaf(game, budget, rng=rng).values,
-        "magnitude": activation_magnitude(model, game.layer, data[0]),
-        "gradient x activation": gradient_activation(model, game.layer, data, metric=metric),
+        "magnitude": activation_magnitude(model, game.layer, data[0], unit_axis=game.unit_axis),
+        "gradient x activation": gradient_activation(model, game.layer, data, metric=metric, unit_axis=game.unit_axis),
         "random": rng.random(game.n_players),
     }
     return {name: np.argsort(-score, kind="stable") for name, score in scores.items()}

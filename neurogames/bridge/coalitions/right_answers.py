@@ -7,9 +7,12 @@ last axis, along which processors compare many numbers at once.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -37,7 +40,7 @@ def right_answers(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(scores, labels, right):
+def _compare(scores: NDArray[Any], labels: NDArray[np.int64], right: NDArray[np.bool_]) -> None:
     """Write down which answers are right; scores (networks, classes, rows)."""
     best = np.empty(scores.shape[2], scores.dtype)
     answer = np.empty(scores.shape[2], np.int32)

@@ -19,19 +19,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.coalitions.coalition_values import check_metric, data_pair
+from neurogames.bridge.coalitions.coalition_values import check_metric
+from neurogames.bridge.modules.data import data_pair, finite_rows
 from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
+from neurogames.bridge.modules.units import find_unit_axis
 
 _ROWS = 256  # rows do not act on each other, so that they can come in parts
 
 
-def activation_magnitude(model: nn.Module, layer: str, inputs: Tensor) -> NDArray[np.float64]:
+def activation_magnitude(
+    model: nn.Module, layer: str, inputs: Tensor, *, unit_axis: int | None = None
+) -> NDArray[np.float64]:
     """Mean absolute value of every unit of a layer.
 
     Args:
         model: any network with one tensor of inputs, rows first; it is run in evaluation mode and left as it was.
-        layer: name of a module that is called once and gives (rows, units, ...).
+        layer: name of a module that is called once and gives a tensor with rows and units.
         inputs: (rows, ...), at least one row.
+        unit_axis: axis of the layer's output on which units stand, as in ``coalition_game``.
 
     Returns:
         (units,) scores.
@@ -43,25 +48,33 @@ def activation_magnitude(model: nn.Module, layer: str, inputs: Tensor) -> NDArra
     array([2., 0.])
     """
     known_module(model, layer)
-    if not isinstance(inputs, Tensor) or inputs.ndim == 0 or len(inputs) == 0:
-        raise invalid_argument("inputs", tuple(getattr(inputs, "shape", ())), "a tensor with at least one row")
+    inputs = finite_rows(inputs)
     own = frozen_copy(model)
-    blocks = inputs.detach().to(device_of(own)).split(_ROWS)
-    values = (record(own, layer, None, block)[0].abs() for block in blocks)
-    sums = [part.reshape(*part.shape[:2], -1).double().mean(dim=2).sum(dim=0) for part in values]
-    return (torch.stack(sums).sum(dim=0) / len(inputs)).cpu().numpy()
+    inputs = inputs.to(device_of(own))
+    axis = _axis(own, layer, inputs, unit_axis)
+    sums = [
+        _by_unit(record(own, layer, None, block)[0].abs(), axis).double().mean(dim=2).sum(dim=0)
+        for block in torch.split(inputs, _ROWS)
+    ]
+    return _mean(sums, len(inputs))
 
 
 def gradient_activation(
-    model: nn.Module, layer: str, data: tuple[Tensor, Tensor], *, metric: Literal["logit", "loss"] = "logit"
+    model: nn.Module,
+    layer: str,
+    data: tuple[Tensor, Tensor],
+    *,
+    metric: Literal["logit", "loss"] = "logit",
+    unit_axis: int | None = None,
 ) -> NDArray[np.float64]:
     """Absolute gradient times activation of every unit of a layer.
 
     Args:
         model: any network with one tensor of inputs and one of outputs, rows first; it is left as it was.
-        layer: name of a module that is called once and gives (rows, units, ...).
+        layer: name of a module that is called once and gives a tensor with rows and units.
         data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers with "loss".
         metric: of a row: its "logit" of the right class, or minus its "loss", as in ``coalition_game``.
+        unit_axis: axis of the layer's output on which units stand, as in ``coalition_game``.
 
     Returns:
         (units,) scores.
@@ -82,10 +95,11 @@ def gradient_activation(
         raise invalid_argument("metric", metric, "'logit' or 'loss'")
     inputs, targets = data_pair(data)
     own = frozen_copy(model)
-    inputs, targets = inputs.detach().to(device_of(own)), targets.detach().to(device_of(own))
+    inputs, targets = inputs.to(device_of(own)), targets.to(device_of(own))
+    axis = _axis(own, layer, inputs, unit_axis)
     check_metric(metric, record(own, layer, None, inputs[:1])[1], targets)
     sums: list[Tensor] = []
-    for rows, expected in zip(inputs.split(_ROWS), targets.split(_ROWS), strict=True):
+    for rows, expected in zip(torch.split(inputs, _ROWS), torch.split(targets, _ROWS), strict=True):
         kept: list[Tensor] = []
 
         def cut(output: Tensor, kept: list[Tensor] = kept) -> Tensor:
@@ -96,8 +110,25 @@ def gradient_activation(
             outputs = own(rows.clone())
             (gradient,) = torch.autograd.grad(_total_metric(metric, outputs, expected), kept)
         products = (gradient * kept[0].detach()).double()
-        sums.append(products.reshape(*products.shape[:2], -1).sum(dim=2).abs().sum(dim=0))
-    return (torch.stack(sums).sum(dim=0) / len(inputs)).cpu().numpy()
+        sums.append(_by_unit(products, axis).sum(dim=2).abs().sum(dim=0))
+    return _mean(sums, len(inputs))
+
+
+def _axis(model: nn.Module, layer: str, inputs: Tensor, given: int | None) -> int:
+    """Axis of the units in the output of a layer."""
+    values, _ = record(model, layer, None, inputs[:1])
+    return find_unit_axis(model, layer, given=given, ndim=values.ndim)
+
+
+def _by_unit(values: Tensor, axis: int) -> Tensor:
+    """Values of a layer as (rows, units, positions)."""
+    moved = values.movedim(axis, 1)
+    return moved.reshape(*moved.shape[:2], -1)
+
+
+def _mean(sums: list[Tensor], rows: int) -> NDArray[np.float64]:
+    """Mean over rows of sums over some of them."""
+    return (torch.stack(sums).sum(dim=0) / rows).cpu().numpy()
 
 
 def _total_metric(metric: str, outputs: Tensor, targets: Tensor) -> Tensor:

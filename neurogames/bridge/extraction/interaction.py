@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from neurogames._arguments import invalid_argument, number
+from neurogames.bridge.gates.gate_places import gate_places
 from neurogames.bridge.gates.gate_weights import unit_factors
 from neurogames.bridge.gates.gates import present_gates
-from neurogames.bridge.modules.units import Unit, gate_places
+from neurogames.bridge.modules.units import Unit
 from neurogames.games.participation import ParticipationGame
 
 

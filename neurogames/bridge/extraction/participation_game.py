@@ -39,7 +39,8 @@ from torch import nn
 from neurogames._arguments import finite_array, integer, invalid_argument
 from neurogames.bridge.curvature.gate_curvature import GateCurvature, curvature_of
 from neurogames.bridge.gates.gate_weights import unit_factors
-from neurogames.bridge.gates.gated_loss import Data, GatedLoss, Loss, gated_loss
+from neurogames.bridge.gates.gated_loss import GatedLoss, gated_loss
+from neurogames.bridge.modules.data import Data, Loss
 from neurogames.bridge.modules.units import Unit
 from neurogames.engine.coalitions.values import shapley
 from neurogames.games.coalition import FunctionCoalitionGame
@@ -180,13 +181,13 @@ def _ablated(gated: GatedLoss, layer: int) -> NDArray[np.float64]:
     out = present == 0
     here = gated.losses(layer, present[None])[0]
     moved = gated.losses(layer, np.where(np.eye(out.size, dtype=bool), out, present))
-    return np.where(out, here - moved, moved - here)
+    return np.asarray(np.where(out, here - moved, moved - here))
 
 
 def _worth(gated: GatedLoss, layer: int, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Minus the loss with the units outside of each coalition at 0, and those inside who are out now at 1."""
     present = gated.gates.parameters()[layer].detach().double().cpu().numpy()
-    return -gated.losses(layer, coalitions * np.where(present == 0, 1.0, present))
+    return -gated.losses(layer, np.where(coalitions, np.where(present == 0, 1.0, present), 0.0))
 
 
 def _shapley(gated: GatedLoss, layer: int, budget: int, rng: np.random.Generator | None) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ compiling: a compiler does not see hooks that come later.
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.feedback.gradient_dropout import GradientDropout, Granularity
-
-_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+from neurogames.bridge.modules.graph import LAYERS
+from neurogames.bridge.modules.hooks import known_module
+from neurogames.bridge.modules.units import find_unit_axis, layers_of, output_layers, space_axes
 
 
 class AttachedGradientDropout:
@@ -74,12 +74,14 @@ def attach_gradient_dropout(
         keep_prob: probability in (0, 1] that feedback arrives, or a schedule of it.
         rng: generator from which every layer gets its own seed.
         modules: names as in ``model.named_modules()``, of modules that return one tensor. Default: every Linear and
-            convolution but the last one in that order, which is taken for the output layer. Projections inside
-            ``nn.MultiheadAttention`` are left out: attention reads their weights and never calls them.
+            convolution but those that give the model's output (``neurogames.bridge.modules.units.output_layers``).
+            Projections inside ``nn.MultiheadAttention`` are left out: attention reads their weights and never calls
+            them.
         granularity: "unit", "sample" or "layer"; see ``GradientDropout``.
         rescale: divide what arrives by ``keep_prob``.
         unit_axis: axis of the outputs that counts units. Default: the channels of a convolution, the last axis of
-            a Linear; it must be given for other kinds of modules.
+            a Linear, and for another module that of the layer which feeds it; it must be given where the model's
+            graph does not tell it.
 
     Returns:
         A handle with ``progress``, ``remove()`` and ``layers``; also a context manager.
@@ -94,19 +96,14 @@ def attach_gradient_dropout(
     """
     if isinstance(modules, str):
         raise invalid_argument("modules", modules, "a list of names")
-    named = dict(model.named_modules())
-    names = _hidden_layers(named) if modules is None else list(modules)
+    names = _hidden_layers(model) if modules is None else list(modules)
     if not names:
         raise invalid_argument("modules", "no layer", "at least one hidden Linear or convolution")
-    for name in names:
-        if name not in named:
-            near = difflib.get_close_matches(name, named, n=3, cutoff=0.4) or [known for known in named if known][:3]
-            raise invalid_argument(
-                "modules", name, f"names of the model's modules, such as {', '.join(map(repr, near))}"
-            )
+    named = {name: model if name == "" else known_module(model, name, argument="modules") for name in names}
     layers = {}
-    for name in names:
-        axis = _unit_axis(name, named[name], granularity) if unit_axis is None else unit_axis
+    for name in named:
+        # One coin for a whole layer has no axis of units.
+        axis = -1 if granularity == "layer" and unit_axis is None else find_unit_axis(model, name, given=unit_axis)
         layers[name] = GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
     hooks = [
         named[name].register_forward_hook(functools.partial(_mask_output, name, layer))
@@ -115,24 +112,10 @@ def attach_gradient_dropout(
     return AttachedGradientDropout(layers, hooks)
 
 
-def _hidden_layers(named: dict[str, nn.Module]) -> list[str]:
-    """Names of the Linear and convolution layers but the last one."""
-    attention = {module.out_proj for module in named.values() if isinstance(module, nn.MultiheadAttention)}
-    return [name for name, module in named.items() if isinstance(module, _LAYERS) and module not in attention][:-1]
-
-
-def _batch_axes(module: nn.Module) -> int:
-    """How many axes a layer's output has for a batch: (rows, units), or (rows, channels, *space)."""
-    return 2 + len(module.kernel_size) if isinstance(module, nn.modules.conv._ConvNd) else 2
-
-
-def _unit_axis(name: str, module: nn.Module, granularity: str) -> int:
-    """Axis of a module's output that counts units, from the end, so that unbatched inputs fit too."""
-    if not isinstance(module, _LAYERS) and granularity != "layer":
-        raise invalid_argument(
-            "unit_axis", None, f"the axis of units in the output of {name!r} ({type(module).__name__})"
-        )
-    return 1 - _batch_axes(module)
+def _hidden_layers(model: nn.Module) -> list[str]:
+    """Names of the Linear and convolution layers but those that give the output."""
+    final = output_layers(model)
+    return [name for name in layers_of(model) if name and name not in final]
 
 
 def _mask_output(name: str, layer: GradientDropout, module: nn.Module, _: Any, output: Any) -> Tensor:
@@ -140,5 +123,5 @@ def _mask_output(name: str, layer: GradientDropout, module: nn.Module, _: Any, o
     if not isinstance(output, Tensor):
         raise invalid_argument(f"output of module {name!r}", type(output).__name__, "one tensor")
     # What a layer computes of a plain batch is a new tensor; of tokens, or of one image, it may be a view.
-    own = isinstance(module, _LAYERS) and output.ndim == _batch_axes(module)
+    own = isinstance(module, LAYERS) and output.ndim == 2 + space_axes(module)
     return layer.mask_gradient(output, own=own) if module.training else output

@@ -63,6 +63,10 @@ class GradientDropout(nn.Module):
     True
     """
 
+    _stock: list[Tensor]
+    _stock_size: int
+    _stock_like: tuple[tuple[int, ...], torch.dtype, torch.device] | None
+
     def __init__(
         self,
         keep_prob: float | Callable[[float], float],
@@ -173,9 +177,9 @@ class GradientDropout(nn.Module):
 
     def _discard(self) -> None:
         """Forget the masks drawn in advance."""
-        self._stock: list[Tensor] = []
+        self._stock = []
         self._stock_size = 1
-        self._stock_like: tuple[Any, ...] | None = None
+        self._stock_like = None
 
     def _register(self) -> None:
         """Make the masks of this layer known to the drawing operator."""
@@ -188,8 +192,8 @@ class GradientDropout(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy: the same generator state, but draws of its own from then on."""
-        super().__setstate__(state)
-        states, self._generators = self._generators, {}
+        states: dict[torch.device, Tensor] = state["_generators"]
+        nn.Module.__setstate__(self, {**state, "_generators": {}})
         for device, generator_state in states.items():
             self._generators[device] = torch.Generator(device).set_state(generator_state)
         self._register()

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurogames.bridge.gates.gate_places import Place
 from neurogames.bridge.gates.gate_weights import by_head, multiply, own_norms
-from neurogames.bridge.modules.units import Place
 
 NAME = "participation"
 # What keeps fused inference off: a class of modules, its attribute, and the value.
@@ -44,7 +44,7 @@ class UnitGate:
 
     def __call__(self, place: nn.Module, _: object, output: Tensor) -> Tensor:
         """Return the gated output; shares exchanged for (rows, units) are one gate for each row of a batch."""
-        shares = getattr(place, NAME)
+        shares: Tensor = getattr(place, NAME)
         if shares.ndim == 1:
             return output * self.factor(place)
         between = [1] * (output.ndim - self.axes - 2)
@@ -53,7 +53,7 @@ class UnitGate:
 
     def factor(self, place: nn.Module) -> Tensor:
         """What the gate at ``place`` multiplies with, (units, 1, ...)."""
-        shares = getattr(place, NAME)
+        shares: Tensor = getattr(place, NAME)
         shares = shares if self.scale == 1.0 else shares * self.scale
         return shares.reshape(-1, *[1] * self.axes) if self.axes else shares
 
@@ -80,7 +80,8 @@ class GatedProjection(nn.Module):
     @property
     def bias(self) -> Tensor | None:
         """The bias, which belongs to no head."""
-        return self.inner.bias
+        bias: Tensor | None = self.inner.bias
+        return bias
 
 
 @dataclass(eq=False)

@@ -8,24 +8,22 @@ row of inputs, that rows do not look at each other, and that the loss is a mean 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.gates.gates import Gates, insert_gates, present_gates
+from neurogames.bridge.modules.data import Data, Loss, data_pair, trial_loss, trial_outputs
+from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
 from neurogames.bridge.modules.units import Unit
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-Data = tuple[Tensor, Tensor]
 
 _MEMORY = 2**28  # bytes of activations at once
 _MOST_ROWS = 512
@@ -59,7 +57,8 @@ class GatedLoss:
     def outputs(self, shares: Sequence[Tensor], inputs: Tensor) -> Tensor:
         """Outputs of some rows at other shares, one tensor (units,) for each module."""
         gates = dict(zip(self.gates.parameter_names, shares, strict=True))
-        return functional_call(self.gates.model, {**self.state, **gates}, (inputs,))
+        outputs: Tensor = functional_call(self.gates.model, {**self.state, **gates}, (inputs,))
+        return outputs
 
     def row_outputs(self, shares: Sequence[Tensor], row: Tensor) -> Tensor:
         """Outputs of one row (...), for ``vmap`` over rows."""
@@ -73,7 +72,7 @@ class GatedLoss:
         """The rows, some at a time, so that ``row_bytes`` for each stay within bounds."""
         rows = min(_MOST_ROWS, max(1, _MEMORY // row_bytes))
         device = self.shares[0].device
-        for inputs, targets in zip(self.inputs.split(rows), self.targets.split(rows), strict=True):
+        for inputs, targets in zip(torch.split(self.inputs, rows), torch.split(self.targets, rows), strict=True):
             yield inputs.to(device), targets.to(device)
 
     def slope(self) -> tuple[float, list[Tensor]]:
@@ -100,7 +99,7 @@ class GatedLoss:
         Returns:
             (m,) losses.
         """
-        parts = torch.from_numpy(np.ascontiguousarray(profiles)).to(self.shares[layer]).split(_PROFILES)
+        parts = torch.split(torch.from_numpy(np.ascontiguousarray(profiles)).to(self.shares[layer]), _PROFILES)
         found = [torch.zeros(len(part), dtype=torch.float64) for part in parts]
 
         def one(part: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -144,38 +143,17 @@ def gated_loss(
     ...     gated.losses(0, np.ones((2, 3))).shape
     (2,)
     """
-    inputs, targets = _checked(data)
+    inputs, targets = data_pair(data)
     gates = present_gates(model)
     own = gates is None
     if gates is None:
         gates = insert_gates(model, units, modules=modules)
-    modes = {module: module.training for module in model.modules()}
-    fast = torch.backends.mha.get_fastpath_enabled()
     try:
-        model.eval()
-        torch.backends.mha.set_fastpath_enabled(False)  # it has no derivative, and no vmap
-        with sdpa_kernel(SDPBackend.MATH):
+        with evaluating(model), unfused_attention():
             yield _prepared(gates, loss, inputs, targets)
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for module, mode in modes.items():
-            module.training = mode
         if own:
             gates.remove()
-
-
-def _checked(data: Any) -> Data:
-    """Inputs and targets, finite and of one length."""
-    if not (isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(part, Tensor) for part in data)):
-        raise invalid_argument("data", type(data).__name__, "a pair of tensors (inputs, targets)")
-    inputs, targets = (part.detach() for part in data)
-    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets) or len(inputs) == 0:
-        got = f"inputs of shape {tuple(inputs.shape)} and targets of shape {tuple(targets.shape)}"
-        raise invalid_argument("data", got, "as many rows of targets as of inputs, at least one")
-    for name, part in (("inputs", inputs), ("targets", targets)):
-        if not torch.isfinite(part).all():
-            raise invalid_argument("data", f"{name} that are not finite", "finite numbers")
-    return inputs, targets
 
 
 def _prepared(gates: Gates, loss: Loss, inputs: Tensor, targets: Tensor) -> GatedLoss:
@@ -204,24 +182,16 @@ def _prepared(gates: Gates, loss: Loss, inputs: Tensor, targets: Tensor) -> Gate
 
 def _first_outputs(gated: GatedLoss, some: Tensor) -> tuple[Tensor, int]:
     """Outputs of a few rows, and the bytes of activations for each."""
-    seen = []
+    seen: list[object] = []
     leaves = [module for module in gated.gates.model.modules() if not any(module.children())]
     hooks = [module.register_forward_hook(lambda *call: seen.append(call[2])) for module in leaves]
     try:
-        outputs = gated.outputs(gated.shares, some)
-        single = gated.outputs(gated.shares, some[:1])
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        expected = f"inputs that the model takes; it says: {error}"
-        raise invalid_argument("data", f"inputs of shape {tuple(some.shape)} ({some.dtype})", expected) from error
+        outputs, _ = (
+            trial_outputs(partial(gated.outputs, gated.shares), rows, name="data") for rows in (some, some[:1])
+        )
     finally:
         for hook in hooks:
             hook.remove()
-    for rows, values in ((len(some), outputs), (1, single)):
-        if not isinstance(values, Tensor) or values.ndim == 0 or len(values) != rows:
-            got = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-            raise invalid_argument(
-                "model", f"output of {got} for {rows} rows of inputs", "one tensor, its first axis the rows"
-            )
     if not outputs.is_floating_point() or not torch.isfinite(outputs).all():
         raise invalid_argument("model", "outputs that are not finite numbers", "finite numbers")
     size = sum(value.nbytes for value in seen if isinstance(value, Tensor))
@@ -230,16 +200,10 @@ def _first_outputs(gated: GatedLoss, some: Tensor) -> tuple[Tensor, int]:
 
 def _check_mean(gated: GatedLoss, outputs: Tensor, targets: Tensor) -> None:
     """Refuse a loss that is not the mean over rows of losses of the rows."""
-    total = rows = None
-    try:
-        total = gated.loss(outputs, targets)
-        if isinstance(total, Tensor) and total.ndim == 0:
-            rows = vmap(gated.row_loss)(outputs, targets).mean()
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        got = f"outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)} ({targets.dtype})"
-        raise invalid_argument("data", got, f"targets that the loss takes; it says: {error}") from error
-    if rows is None or not torch.isfinite(total):
+    total = trial_loss(gated.loss, outputs, targets, name="data")
+    if not torch.isfinite(total):
         raise invalid_argument("loss", total, "one finite number, as a tensor")
+    rows = trial_loss(lambda *given: vmap(gated.row_loss)(*given).mean(), outputs, targets, name="data")
     if not torch.allclose(total, rows, rtol=1e-3, atol=1e-6):
         raise invalid_argument(
             "loss", f"{total:.6g} on rows whose own losses have mean {rows:.6g}", "the mean over rows"

@@ -25,8 +25,9 @@ from torch import nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.gates.gate_hooks import NAME, attach, bare, detach, gate_of, hold_fused, release_fused
+from neurogames.bridge.gates.gate_places import gate_places
 from neurogames.bridge.gates.gate_weights import refuse_fixed
-from neurogames.bridge.modules.units import Unit, gate_places
+from neurogames.bridge.modules.units import Unit
 
 
 @dataclass(frozen=True, eq=False)

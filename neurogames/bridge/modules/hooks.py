@@ -1,40 +1,50 @@
-"""Reaching a layer of any torch network by its name: its values, and acting on them, without touching the network."""
+"""Reaching a module of any torch network by its name: its values, and acting on them, without touching the network."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import copy_module
 
 
-def known_module(model: nn.Module, name: str) -> nn.Module:
+def known_module(
+    model: nn.Module, name: str, *, argument: str = "layer", among: Collection[str] | None = None
+) -> nn.Module:
     """Module of that name, or an error that says which names come near.
+
+    Args:
+        model: any module.
+        name: a name as in ``model.named_modules(remove_duplicate=False)``, not that of the whole.
+        argument: what the caller called the name.
+        among: names to be suggested; all when left out.
+
+    Raises:
+        ValueError: ``model`` is no module, or it has no module of that name.
 
     >>> known_module(nn.Sequential(nn.ReLU()), "0")
     ReLU()
     """
     if not isinstance(model, nn.Module):
         raise invalid_argument("model", model, "a torch module")
-    modules = {known: module for known, module in model.named_modules(remove_duplicate=False) if known}
+    modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
+    modules.pop("")
     if name not in modules:
-        near = difflib.get_close_matches(str(name), modules, n=3, cutoff=0.4) or list(modules)[:5]
-        raise invalid_argument("layer", name, f"the name of a module, such as {', '.join(map(repr, near))}")
+        names = list(modules if among is None else among)
+        near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names[:3]
+        raise invalid_argument(argument, name, f"the name of a module, such as {', '.join(map(repr, near))}")
     return modules[name]
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
-    """A copy of the network in evaluation mode: nothing done with it touches the network, not even after an error."""
-    try:
-        return copy.deepcopy(model).eval()
-    except (RuntimeError, TypeError) as error:  # tensors that belong to a graph of gradients, open files
-        raise invalid_argument("model", type(model).__name__, f"a network that can be copied ({error})") from None
+    """A copy of a network in evaluation mode: nothing done with it touches the network, not even after an error."""
+    return copy_module(model).eval()
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -58,7 +68,7 @@ def record(model: nn.Module, layer: str, until: str | None, inputs: Tensor) -> t
 
     Args:
         model: a network in evaluation mode.
-        layer: name of a module that is called once and gives (rows, units, ...).
+        layer: name of a module that is called once and gives (rows, ...), with an axis of units.
         until: name of a later such module; the outputs of the network when left out.
         inputs: (rows, ...).
 
@@ -91,7 +101,7 @@ def record(model: nn.Module, layer: str, until: str | None, inputs: Tensor) -> t
         if not isinstance(value, Tensor) or value.ndim < 2 or len(value) != len(inputs) or 0 in value.shape:
             got = f"an output of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise invalid_argument(
-                "layer", f"{name!r} with {got}", "a module whose output is a tensor (rows, units, ...)"
+                "layer", f"{name!r} with {got}", "a module whose output is a tensor (rows, ...) with units"
             )
     if [name for name, _ in seen] != names:
         raise invalid_argument("until", until, f"a module that is called after {layer!r}")

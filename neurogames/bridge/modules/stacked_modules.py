@@ -7,17 +7,16 @@ BatchNorm) are kept per run.
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import copy_module, unfused_attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +59,7 @@ class StackedModules:
             return result
 
         batched = torch.func.vmap(one, in_dims=(0, None), randomness="different")
-        with _unfused_attention():
+        with unfused_attention():
             outputs: Tensor = batched(values, inputs)
         return outputs
 
@@ -78,7 +77,7 @@ class StackedModules:
         return outputs
 
     @functools.cached_property
-    def _places(self) -> list[tuple[dict[str, Tensor | None], str, str, Tensor]]:
+    def _places(self) -> list[tuple[dict[str, Any], str, str, Tensor]]:
         """Each tensor of the template: the dictionary that holds it, its key there, its name in the stack, itself."""
         names = {id(value): name for name, value in (*self.template.named_parameters(), *self.template.named_buffers())}
         return [
@@ -92,10 +91,10 @@ class StackedModules:
     @torch.no_grad()
     def fill(self, module: nn.Module, run: int) -> None:
         """Write the parameters and buffers of one run into a module of the same architecture."""
-        for name, value in module.named_parameters():
-            value.copy_(self.parameters[name][run])
-        for name, value in module.named_buffers():
-            value.copy_(self.buffers[name][run])
+        for name, parameter in module.named_parameters():
+            parameter.copy_(self.parameters[name][run])
+        for name, buffer in module.named_buffers():
+            buffer.copy_(self.buffers[name][run])
 
 
 def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:
@@ -123,7 +122,7 @@ def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:
         buffers = {
             name: torch.stack([module.get_buffer(name) for module in modules]) for name, _ in modules[0].named_buffers()
         }
-    return StackedModules(copy.deepcopy(modules[0]), stacked, buffers)
+    return StackedModules(copy_module(modules[0]), stacked, buffers)
 
 
 def same_architecture(modules: Sequence[nn.Module]) -> None:
@@ -141,15 +140,3 @@ def same_architecture(modules: Sequence[nn.Module]) -> None:
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:
     """Names and shapes of everything a module holds."""
     return {name: value.shape for name, value in (*module.named_parameters(), *module.named_buffers())}
-
-
-@contextlib.contextmanager
-def _unfused_attention() -> Iterator[None]:
-    """Keep attention to single operations: the fused ones have no rule for batches of modules."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)

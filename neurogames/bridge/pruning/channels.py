@@ -28,7 +28,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from neurogames.bridge.modules.units import UNIT_KINDS, unit_count
+
+LAYERS = UNIT_KINDS["neurons"] + UNIT_KINDS["filters"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ class Flow:
 
     def couple(self, left: Tensor, right: Tensor, why: str) -> None:
         """Let channels that meet stay or leave together; what meets an entry of no channel stays."""
-        pairs = torch.stack(torch.broadcast_tensors(left, right), -1).reshape(-1, 2)
-        pairs = pairs[pairs[:, 0] != pairs[:, 1]].unique(dim=0)
+        shape = np.broadcast_shapes(left.shape, right.shape)
+        pairs = torch.stack([left.expand(shape), right.expand(shape)], -1).reshape(-1, 2)
+        pairs = torch.unique(pairs[pairs[:, 0] != pairs[:, 1]], dim=0)
         self.block(pairs[(pairs == 0).any(1)], why)
         self.coupled.append(pairs[(pairs != 0).all(1)])
 
@@ -99,8 +102,8 @@ def number_rows(model: nn.Module) -> dict[str, Tensor]:
     start = 1
     for name, module in model.named_modules():
         if isinstance(module, LAYERS):
-            rows[name] = torch.arange(start, start + len(module.weight))
-            start += len(module.weight)
+            rows[name] = torch.arange(start, start + unit_count(module))
+            start += unit_count(module)
     return rows
 
 
@@ -160,7 +163,7 @@ def swapped(tree: Any, swap: Any) -> Any:
 
 def members(labels: Tensor) -> list[int]:
     """Labels of channels that occur."""
-    return [label for label in compact(labels).unique().tolist() if label]
+    return [label for label in torch.unique(compact(labels)).tolist() if label]
 
 
 def never(tensor: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ its channels stay as well. So a network comes out only if every operation was se
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.pruning.channels import LAYERS, Flow, Step, number_rows, restrict
+from neurogames.bridge.modules.evaluation import copy_module
+from neurogames.bridge.pruning.channels import Flow, Step, number_rows, restrict
 from neurogames.bridge.pruning.following import FollowError, follow
 
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -171,7 +171,7 @@ def _without(
     model: nn.Module, flow: Flow, leaving: Tensor, places: Mapping[str, str], held: list[tuple[str, int]]
 ) -> nn.Module:
     """A copy of the model without what leaves, and with weight 0 where a silent unit is held."""
-    cut = copy.deepcopy(model)
+    cut = copy_module(model)
     named = dict(cut.named_modules())
     with torch.no_grad():
         for name, index in held:
@@ -211,7 +211,7 @@ def _keep_entries(module: Any, stays: Tensor) -> None:
         if tensor is not None and tensor.ndim:
             _exchange(module, key, tensor[stays])
     count = int(stays.sum())
-    if isinstance(module, LAYERS[1:]) and module.groups > 1:
+    if getattr(module, "groups", 1) > 1:
         module.groups = module.in_channels = count
     for key in ("out_features", "out_channels", "num_features", "num_parameters"):
         if hasattr(module, key):
@@ -229,8 +229,8 @@ def _hindrance(flow: Flow, steps: list[Step], leaving: Tensor) -> tuple[str, Ten
     """The first operation of the whole model without its like in the cut one, and the leaving channels there."""
     for full, small in itertools.zip_longest(flow.steps, steps[: len(flow.steps)]):
         if small is None or not _alike(full, small, leaving):
-            labels = torch.cat([labels.reshape(-1) for labels in (*full.inputs, *full.outputs)]).unique()
-            return full.name, labels[torch.isin(labels, leaving)]
+            labels = torch.cat([labels.reshape(-1) for labels in (*full.inputs, *full.outputs)])
+            return full.name, torch.unique(labels[torch.isin(labels, leaving)])
     return None
 
 

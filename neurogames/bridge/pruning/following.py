@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import evaluating
 from neurogames.bridge.pruning.channels import Flow, Step, is_plain, swapped, tensors_in
 from neurogames.bridge.pruning.known_tensors import KnownTensors
 from neurogames.bridge.pruning.operations import CONVOLUTIONS, MAPS, MOVES, VALUES, operation_name
@@ -27,7 +28,6 @@ from neurogames.bridge.pruning.rules import (
     reduce,
     stop,
 )
-from neurogames.bridge.pruning.work import evaluating
 
 
 class FollowError(RuntimeError):

@@ -6,19 +6,23 @@ controls of the participation game, in which a unit is worth what the loss would
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurogames._arguments import integer
 from neurogames.bridge.gates.gates import Gates, insert_gates
+from neurogames.bridge.modules.data import Data, Loss, data_pair
+from neurogames.bridge.modules.evaluation import copy_module
+from neurogames.bridge.modules.units import Unit
 
 
-def magnitude_importance(model: nn.Module, units: str | Sequence[str] = ("neurons", "filters")) -> NDArray[np.float64]:
+def magnitude_importance(
+    model: nn.Module, units: Unit | Sequence[Unit] = ("neurons", "filters")
+) -> NDArray[np.float64]:
     """|w_i| / mean over the layer of |w_j|, with w_i the incoming weights of unit i.
 
     Args:
@@ -39,16 +43,16 @@ def magnitude_importance(model: nn.Module, units: str | Sequence[str] = ("neuron
 
     Reference: H. Li et al., Pruning filters for efficient ConvNets, arXiv 1608.08710, section 3.1, with the 2-norm.
     """
-    gates = insert_gates(copy.deepcopy(model), units)
-    norms = [gates.model.get_submodule(name).weight.detach().flatten(1).norm(dim=1) for name in gates.modules]
-    return _by_layer(norms)
+    gates = insert_gates(copy_module(model).eval(), units)
+    layers: list[Any] = [gates.model.get_submodule(name) for name in gates.modules]
+    return _by_layer([layer.weight.detach().flatten(1).norm(dim=1) for layer in layers])
 
 
 def taylor_importance(
     model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    data: tuple[Tensor, Tensor],
-    units: str | Sequence[str] = ("neurons", "filters"),
+    loss: Loss,
+    data: Data,
+    units: Unit | Sequence[Unit] = ("neurons", "filters"),
     *,
     batch_size: int = 128,
 ) -> NDArray[np.float64]:
@@ -65,17 +69,16 @@ def taylor_importance(
         (n,) importances, in the order of the gates.
 
     Raises:
-        ValueError: if there are no such units or no rows.
+        ValueError: if there are no such units, or data are no finite rows.
 
     Reference: P. Molchanov et al., Pruning convolutional neural networks for resource efficient inference,
     arXiv 1611.06440, eq. 7 and 8 (there on feature maps, whose slope times value is the slope of their gate).
     """
-    inputs, targets = data
-    integer("rows of data", len(inputs), minimum=1)
-    gates: Gates = insert_gates(copy.deepcopy(model).eval(), units)
+    inputs, targets = data_pair(data)
+    gates: Gates = insert_gates(copy_module(model).eval(), units)
     shares = gates.parameters()
     total = [torch.zeros_like(share) for share in shares]
-    for rows, labels in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
+    for rows, labels in zip(torch.split(inputs, batch_size), torch.split(targets, batch_size), strict=True):
         slopes = torch.autograd.grad(loss(gates.model(rows), labels), shares)
         for part, slope in zip(total, slopes, strict=True):
             part += slope.abs() * len(rows)

@@ -79,7 +79,8 @@ class KnownTensors:
             # Its memory was written to through another tensor.
             self.flow.block(labels, "it is changed in place through another tensor")
             self.note(tensor, labels, None)
-        return self._noted[tensor][1]
+        known: Tensor = self._noted[tensor][1]
+        return known
 
     def silenced(self, owner: str, constants: Tensor, axis: int) -> Tensor:
         """Constants with the silent channels of a module, counted along an axis from the end, at 0."""

@@ -18,7 +18,6 @@ Which channels belong together is followed through a run of the model; see ``cha
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +29,10 @@ from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument, number, numbers
 from neurogames.bridge.gates.gates import Gates, insert_gates, present_gates
+from neurogames.bridge.modules.evaluation import copy_module, evaluating
 from neurogames.bridge.pruning.channels import swapped, tensors_in
 from neurogames.bridge.pruning.cutting import cut_out
-from neurogames.bridge.pruning.work import as_arguments, count_parameters, evaluating, multiply_adds, refuse_inputs
+from neurogames.bridge.pruning.work import as_arguments, count_parameters, multiply_adds, refuse_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def prune(
     except Exception as error:
         raise refuse_inputs(inputs, error) from error
     gates, shares = _gated(model, profile)
-    folded = copy.deepcopy(gates.model)
+    folded = copy_module(gates.model)
     present = present_gates(folded)
     assert present is not None
     _give_weights(folded, present.places)
@@ -126,7 +126,7 @@ def _gated(
     model: nn.Module, profile: ArrayLike | Mapping[str, ArrayLike]
 ) -> tuple[Gates, dict[str, NDArray[np.float64]]]:
     """Gates of a copy of the model, with the shares of the profile, and these by name."""
-    copied = copy.deepcopy(model)
+    copied = copy_module(model)
     gates = present_gates(copied)
     if not isinstance(profile, Mapping):
         gates = insert_gates(copied) if gates is None else gates

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -49,16 +47,12 @@ def multiply_adds(model: nn.Module, example_inputs: Tensor | tuple[Any, ...]) ->
     """
     inputs = as_arguments(example_inputs)
     counter = FlopCounterMode(display=False)
-    # Fused attention, of a layer or of a product, is one operation whose inside is not seen.
-    fused = torch.backends.mha.get_fastpath_enabled()
     try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        with evaluating(model), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        # Fused attention, of a layer or of a product, is one operation whose inside is not seen.
+        with evaluating(model), torch.no_grad(), unfused_attention(), counter:
             model(*inputs)
     except Exception as error:
         raise refuse_inputs(inputs, error) from error
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
     return counter.get_total_flops() // 2
 
 
@@ -113,15 +107,3 @@ def refuse_inputs(inputs: tuple[Any, ...], error: Exception) -> ValueError:
     shapes = [tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in inputs]
     why = f"{type(error).__name__}: {error}".splitlines()[0]
     return invalid_argument("example_inputs", f"{shapes} ({why})", "inputs that the model accepts")
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Hold a model in evaluation mode, and put every module back into its own mode."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

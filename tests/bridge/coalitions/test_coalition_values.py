@@ -61,7 +61,7 @@ class Centred(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Attention over channels that are the units, behind a layer with a further axis."""
+    """Attention behind a layer whose units stand on the last axis, behind that of the tokens."""
 
     def __init__(self):
         super().__init__()
@@ -74,8 +74,36 @@ class Tokens(nn.Module):
         return self.out(self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(dim=1))
 
 
+class Block(nn.Module):
+    """As of a ConvNeXt: a depthwise convolution, and then units on the last axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.depthwise = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.norm = nn.LayerNorm(4)
+        self.wide = nn.Linear(4, 7)
+        self.act = nn.GELU()
+        self.narrow = nn.Linear(7, 4)
+
+    def forward(self, x):
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return x + self.narrow(self.act(self.wide(y))).permute(0, 3, 1, 2)
+
+
 def sequential(*modules):
     return nn.Sequential(*modules)
+
+
+def convnext():
+    return sequential(nn.Conv2d(2, 4, 2, stride=2), Block(), nn.Flatten(), nn.Linear(36, 4))
+
+
+class Own(nn.Linear):
+    """A class made from Linear, of which torch.fx knows nothing."""
+
+
+def tokens():
+    return sequential(Own(3, 6), nn.ReLU(inplace=True), nn.BatchNorm1d(5), nn.MaxPool1d(2), nn.Flatten(), Own(15, 4))
 
 
 # network, layer, shape of a row, and how it is run: behind all that treats units alone, where a Linear takes the masks
@@ -125,9 +153,16 @@ NETWORKS = {
     "skip connection": (Residual, "conv", (2, 6, 6), Stacked),
     "layer read twice": (Residual, "norm", (2, 6, 6), Stacked),
     "attention": (Tokens, "project", (5,), Stacked),
+    "channels last": (convnext, "1.wide", (2, 6, 6), Stacked),
+    "channels last, activated": (convnext, "1.act", (2, 6, 6), Stacked),
+    "channels first, of the same block": (convnext, "1.depthwise", (2, 6, 6), Stacked),
+    "a block as a whole": (convnext, "1", (2, 6, 6), Folded),
+    "tokens": (tokens, "0", (5, 3), Stacked),
+    "tokens, activated": (tokens, "1", (5, 3), Stacked),
     "branching": (Branching, "first", (5,), Whole),
     "rows that interact": (Centred, "first", (5,), Whole),
 }
+AXES = dict.fromkeys(("attention", "channels last", "channels last, activated", "tokens", "tokens, activated"), -1)
 
 
 def network(name, rows=23):
@@ -146,7 +181,7 @@ def network(name, rows=23):
     return model, layer, inputs, torch.randint(outputs.shape[1], (rows,)), machinery
 
 
-def slow_outputs(model, layer, inputs, member, baseline, donors):
+def slow_outputs(model, layer, inputs, member, baseline, donors, axis=1):
     """Outputs of the whole network, run with a hook that replaces the units."""
 
     def replace(module, arguments, output):
@@ -156,7 +191,7 @@ def slow_outputs(model, layer, inputs, member, baseline, donors):
             "sample": lambda: output[donors],
         }[baseline]()
         result = output.clone()
-        result[:, ~member] = filler[:, ~member]
+        result.movedim(axis, 1)[:, ~member] = filler.movedim(axis, 1)[:, ~member]
         return result
 
     model.eval()
@@ -194,7 +229,7 @@ def test_worths_are_those_of_the_whole_network_with_replaced_units(name, baselin
     }
     found["loss again, in blocks"] = game.value(coalitions)
     for k, member in enumerate(torch.from_numpy(coalitions)):
-        outputs = slow_outputs(model, layer, inputs, member, baseline, donors)
+        outputs = slow_outputs(model, layer, inputs, member, baseline, donors, AXES.get(name, 1))
         for metric, values in found.items():
             expected = float(SLOW_WORTHS[metric.split()[0]](outputs, targets))
             assert values[k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (metric, k)
@@ -221,7 +256,7 @@ def test_worths_along_orders_are_those_of_each_row(name, baseline, monkeypatch):
         for row in (0, 11, 22):
             for k in range(n + 1):
                 member = torch.from_numpy(np.isin(np.arange(n), orders[row, :k]))
-                outputs = slow_outputs(model, layer, inputs, member, baseline, donors)[row : row + 1]
+                outputs = slow_outputs(model, layer, inputs, member, baseline, donors, AXES.get(name, 1))[row : row + 1]
                 expected = float(SLOW_WORTHS[metric](outputs, targets[row : row + 1]))
                 assert found[row, k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (metric, row, k)
 
@@ -357,14 +392,14 @@ def test_wide_maps_stay_within_the_memory(monkeypatch):
     inputs, targets = torch.randn(1000, 1, 8, 8), torch.randint(4, (1000,))
     game = coalition_game(model, "1", (inputs, targets), memory=2**22)
     largest = 0
-    rest = game.network.after.forward
+    rest = game.network.rest.after.forward
 
     def watched(stacked, *also):
         nonlocal largest
         largest = max(largest, stacked.nbytes)
         return rest(stacked, *also)
 
-    monkeypatch.setattr(game.network.after, "forward", watched)
+    monkeypatch.setattr(game.network.rest.after, "forward", watched)
     game.value(np.random.default_rng(0).random((2, 256)) < 0.5)
     assert 0 < largest <= 2**22
 
@@ -375,8 +410,8 @@ BAD = {
     "no rows": ({"data": (torch.zeros(0, 5), torch.zeros(0, dtype=torch.long))}, "data"),
     "other lengths": ({"data": (torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))}, "data"),
     "not tensors": ({"data": (np.zeros((4, 5)), np.zeros(4))}, "data"),
-    "NaN inputs": ({"data": (torch.full((4, 5), torch.nan), torch.zeros(4, dtype=torch.long))}, "inputs"),
-    "NaN targets": ({"data": (torch.zeros(4, 5), torch.full((4,), torch.nan)), "metric": "loss"}, "targets"),
+    "NaN inputs": ({"data": (torch.full((4, 5), torch.nan), torch.zeros(4, dtype=torch.long))}, "data: got .inputs"),
+    "NaN targets": ({"data": (torch.zeros(4, 5), torch.full((4,), torch.nan)), "metric": "loss"}, "data: got .targets"),
     "wrong width": ({"data": (torch.zeros(4, 6), torch.zeros(4, dtype=torch.long))}, "inputs"),
     "wrong precision": ({"data": (torch.zeros(4, 5).double(), torch.zeros(4, dtype=torch.long))}, "inputs"),
     "class too large": ({"data": (torch.zeros(4, 5), torch.full((4,), 4))}, "targets"),

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import neurogames.bridge.curvature.gate_curvature
-import neurogames.bridge.gates.gated_loss
+from neurogames.bridge.curvature import lanczos
 from neurogames.bridge.curvature.gate_curvature import gate_curvature, smallest_curvature
 from neurogames.bridge.extraction.participation_game import loss_game, participation_game
+from neurogames.bridge.gates import gated_loss as gated_loss_module
 from neurogames.bridge.gates.gated_loss import gated_loss
 from neurogames.bridge.gates.gates import insert_gates, present_gates
 from neurogames.engine.coalitions.values import shapley
@@ -141,7 +141,7 @@ def test_curvature_inside_a_layer_is_exact_where_outputs_are_piecewise_linear_in
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dense", [200, 2])
 def test_smallest_curvature_is_that_of_the_exact_hessian(name, dense, monkeypatch):
-    monkeypatch.setattr(neurogames.bridge.curvature.gate_curvature, "_DENSE", dense)
+    monkeypatch.setattr(lanczos, "_DENSE", dense)
     model, loss, data = case(name)
     before = untouched(model)
     found = smallest_curvature(model, loss, data, units=KINDS)
@@ -176,8 +176,8 @@ def test_negative_curvature_of_the_loss_is_cut_and_said():
 def test_pieces_of_any_size_give_the_same(rows, monkeypatch):
     model, loss, data = case("convolution")
     whole = participation_game(model, loss, data, benefit="ablation")
-    monkeypatch.setattr(neurogames.bridge.gates.gated_loss, "_MOST_ROWS", rows)
-    monkeypatch.setattr(neurogames.bridge.gates.gated_loss, "_PROFILES", 2)
+    monkeypatch.setattr(gated_loss_module, "_MOST_ROWS", rows)
+    monkeypatch.setattr(gated_loss_module, "_PROFILES", 2)
     parts = participation_game(model, loss, data, benefit="ablation")
     np.testing.assert_allclose(parts.benefit, whole.benefit, atol=1e-12)
     np.testing.assert_allclose(parts.matrix(), whole.matrix(), atol=1e-12)
@@ -359,10 +359,10 @@ class Mixing(nn.Module):
 
 
 BAD_MODELS = {
-    "no axis of rows": (lambda z: z.mean(), "output of shape"),
-    "one row": (lambda z: z.mean(dim=0, keepdim=True), "output of shape"),
-    "classes first": (lambda z: z.T, "output of shape"),
-    "no tensor": (lambda z: (z, z), "output of tuple"),
+    "no axis of rows": (lambda z: z.mean(), "outputs of shape"),
+    "one row": (lambda z: z.mean(dim=0, keepdim=True), "outputs of shape"),
+    "classes first": (lambda z: z.T, "outputs of shape"),
+    "no tensor": (lambda z: (z, z), "outputs of tuple"),
     "rows that look at each other": (lambda z: z - z.mean(dim=0), "depend on the other rows"),
     "not finite": (lambda z: z / 0, "not finite"),
     "no vmap": (lambda z: z if z.sum() > 0 else 2 * z, "vmap"),

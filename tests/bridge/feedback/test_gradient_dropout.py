@@ -289,7 +289,7 @@ def test_unbatched_images_are_masked_by_channel():
 @pytest.mark.parametrize("name", ["first", "1.5"])
 def test_attach_names_near_modules_when_one_is_not_there(name):
     model = nn.ModuleDict({"fist": nn.Linear(2, 2), "last": nn.Linear(2, 2)})
-    with pytest.raises(ValueError, match=r"modules: got .*, expected names of the model's modules, such as 'fist'"):
+    with pytest.raises(ValueError, match=r"modules: got .*, expected the name of a module, such as 'fist'"):
         attach_gradient_dropout(model, 0.5, rng=generator(), modules=[name])
 
 
@@ -312,7 +312,7 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 def test_modules_that_need_an_axis_or_return_no_tensor_are_refused():
     with pytest.raises(ValueError, match="unit_axis: got None"):
-        attach_gradient_dropout(network(), 0.5, rng=generator(), modules=["1"])
+        attach_gradient_dropout(nn.Sequential(nn.Identity(), network()), 0.5, rng=generator(), modules=["0"])
     with pytest.raises(ValueError, match="modules: got 'no layer'"):
         attach_gradient_dropout(nn.Linear(2, 1), 0.5, rng=generator())
     recurrent = nn.LSTM(2, 3)

@@ -8,8 +8,9 @@ import scipy.stats
 import torch
 
 from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
-from neurogames.bridge.measures import composition
-from neurogames.bridge.measures.composition import ablation_composition, primitive_composition, quantile_groups
+from neurogames.bridge.measures import ablation
+from neurogames.bridge.measures.ablation import ablation_composition, quantile_groups
+from neurogames.bridge.measures.composition import primitive_composition
 from neurogames.lab.data.planted import planted_task
 
 
@@ -38,7 +39,7 @@ def slow_loss(model, layer, unit, inputs, targets):
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 @pytest.mark.parametrize("chunk", [1, 2**24])
 def test_ablation_equals_holding_one_unit_of_one_network_at_a_time(task, chunk, monkeypatch):
-    monkeypatch.setattr(composition, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(ablation, "_CHUNK_BYTES", chunk)
     rng = torch.Generator().manual_seed(0)
     ensemble = initial_ensemble((5, 7, 6, 4, 3), seeds=[0, 1], dtype=torch.float64)
     inputs = torch.randn(40, 5, generator=rng, dtype=torch.float64)

@@ -66,5 +66,5 @@ def test_dead_layers_and_no_rows():
     with torch.no_grad():
         model[0].weight.zero_()
     assert (magnitude_importance(model)[:8] == 0).all()
-    with pytest.raises(ValueError, match="^rows of data: got"):
+    with pytest.raises(ValueError, match="^data: got"):
         taylor_importance(model, functional.cross_entropy, (data[0][:0], data[1][:0]))

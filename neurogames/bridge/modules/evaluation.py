@@ -1,0 +1,103 @@
+"""Running and copying models so that they stay as they are, down to tensors that are neither parameters nor buffers.
+
+``torch.nn.utils.prune``, the hooks of the older ``weight_norm`` and models that remember what they have seen write
+tensors as plain attributes of a module whenever it is called. Such a tensor belongs to a graph of gradients, or to a
+transform of torch.func that is over: then torch refuses to copy the module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from neurogames._arguments import invalid_argument
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def copy_module(model: Module, *, share: Iterable[Tensor] = ()) -> Module:
+    """Copy a model with its hooks; plain tensors that belong to a graph of gradients are copied by their values.
+
+    Args:
+        model: any module; it stays as it is.
+        share: tensors that the copy is to have in common with the model.
+
+    Returns:
+        The copy, in the modes of the model, which shares nothing else with it.
+
+    Raises:
+        ValueError: the model holds something that cannot be copied, such as an open file.
+
+    >>> from torch.nn.utils import prune
+    >>> model = prune.l1_unstructured(nn.Linear(4, 2), "weight", amount=0.5)
+    >>> bool((copy_module(model).weight == model.weight).all())
+    True
+    """
+    derived = [value for _, _, value in _plain_tensors(model) if not value.is_leaf]
+    memo: dict[int, Any] = {id(value): value.detach().clone() for value in derived}
+    memo |= {id(value): value for value in share}
+    try:
+        return copy.deepcopy(model, memo)
+    except (RuntimeError, TypeError) as error:
+        raise invalid_argument("model", type(model).__name__, f"a network that can be copied ({error})") from None
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold a model in evaluation mode; then each module has its own mode and plain tensors again, also after an error.
+
+    >>> model = nn.Dropout()
+    >>> with evaluating(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    modes = {module: module.training for module in model.modules()}
+    plain = _plain_tensors(model)
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for module, name, _ in _plain_tensors(model):
+            del vars(module)[name]
+        for module, name, value in plain:
+            vars(module)[name] = value
+
+
+@contextlib.contextmanager
+def unfused_attention() -> Iterator[None]:
+    """Keep attention to single operations: the fused ones have no second derivative and no rule for ``vmap``.
+
+    >>> fused = torch.backends.mha.get_fastpath_enabled()
+    >>> with unfused_attention():
+    ...     torch.backends.mha.get_fastpath_enabled()
+    False
+    >>> torch.backends.mha.get_fastpath_enabled() == fused
+    True
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _plain_tensors(model: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
+    """Tensors that are plain attributes of modules, neither parameters nor buffers."""
+    return [
+        (module, name, value)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor)
+    ]
