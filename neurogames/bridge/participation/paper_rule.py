@@ -126,7 +126,7 @@ class PaperRule(ParticipationRule):
             raise invalid_argument("congestion", settings.congestion, "0: it belongs to rule 'equilibrium'")
         for name in stack.gates.modules:
             if f"{name}.weight" not in stack.network.parameters:
-                expected = "neurons or filters for rule 'paper': heads have no theta of their own"
+                expected = "neurons or filters for rule 'paper', each with a weight of its own: heads have none"
                 raise invalid_argument("units", stack.units, expected)
         prices = [number("price", run.price, "a number for rule 'paper'") for run in runs]
         ridges, competitions = [run.ridge for run in runs], [run.competition for run in runs]

@@ -65,13 +65,14 @@ def epoch_note(rule: ParticipationRule, loss: Loss, data: Data, mean: Tensor, pr
     slope = rule.stack.slopes_on(loss, data)
     with torch.no_grad():
         residual, off = rule.residual(slope, progress)
-        return {
+        note = {
             "participation": rule.stack.shares.clone(),
             "loss": mean,
             "price": rule.price_at(progress).squeeze(1).clone(),
             "residual": residual,
             "fraction_off_best_response": off,
         }
+    return {name: value.cpu() for name, value in note.items()}
 
 
 def stack_result(
@@ -86,7 +87,7 @@ def stack_result(
         data: the rows on which certificates are taken.
         tolerance: greatest residual that counts as an equilibrium.
     """
-    record = {name: torch.stack([note[name] for note in notes]).double().cpu().numpy() for name in notes[0]}
+    record = {name: torch.stack([note[name] for note in notes]).double().numpy() for name in notes[0]}
     profile, models, certificates, status = record["participation"][-1], [], [], []
     for run in range(rule.stack.network.runs):
         module, finite = rule.stack.model(run), bool(np.isfinite(record["loss"][-1, run]))

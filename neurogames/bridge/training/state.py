@@ -94,7 +94,10 @@ def resume(
         except (ValueError, KeyError, TypeError) as error:
             raise invalid_argument(name, f"an optimizer's state that it refuses ({error})", _EXPECTED) from error
         training.rule.load_state_dict(saved["rule"]["state"])
-    rng.set_state(state["generator"].cpu())
+    try:
+        rng.set_state(state["generator"].cpu())
+    except (RuntimeError, TypeError) as error:
+        raise invalid_argument(name, f"a generator's state that rng refuses ({error})", _EXPECTED) from error
     torch.set_rng_state(state["global_generators"]["cpu"].cpu())
     if "cuda" in state["global_generators"]:
         torch.cuda.set_rng_state(state["global_generators"]["cuda"].cpu(), _device(trainings))
@@ -103,6 +106,8 @@ def resume(
 
 def _refuse_others(training: Training, saved: Mapping[str, Any], name: str) -> None:
     """Refuse the state of another network, optimizer or rule."""
+    if set(saved) != {"parameters", "buffers", "optimizer", "rule", "history"}:
+        raise invalid_argument(name, f"a training with {sorted(saved)}", _EXPECTED)
     for kind in ("parameters", "buffers"):
         ours = {key: value.shape for key, value in getattr(training.network, kind).items()}
         if {key: value.shape for key, value in saved[kind].items()} != ours:

@@ -119,7 +119,7 @@ def train(
         first, (losses,) = resume(resume_from, [training], plan, rng)
 
     def after_epoch(epoch: int, means: list[Tensor]) -> None:
-        losses.append(means[0].squeeze(0))
+        losses.append(means[0].squeeze(0).cpu())
         if on_epoch is not None:
             on_epoch(epoch, network.module)
             network.module.train()

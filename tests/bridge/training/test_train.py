@@ -115,6 +115,19 @@ def test_a_training_goes_on_from_every_epoch_to_the_same_end(name, tmp_path):
         assert np.array_equal(again.loss, whole.loss)
 
 
+@pytest.mark.parametrize("key", ["plan", "trainings", "parameters", "optimizer", "generator"])
+def test_a_damaged_state_is_refused(key):
+    saved, options = [], {"epochs": 2, "batch_size": 32}
+    train(network(), functional.cross_entropy, task(), rng=generator(), on_state=saved.append, **options)
+    damaged = saved[0]
+    if key == "generator":
+        damaged["generator"] = torch.zeros(3, dtype=torch.uint8)
+    else:
+        del (damaged if key in damaged else damaged["trainings"][0])[key]
+    with pytest.raises(ValueError, match="^resume_from: got"):
+        train(network(), functional.cross_entropy, task(), rng=generator(), resume_from=damaged, **options)
+
+
 def test_a_state_is_not_touched_by_the_training_that_goes_on_from_it():
     data, saved = task(), []
     options = {"epochs": 3, "batch_size": 32}
@@ -238,10 +251,10 @@ def test_the_users_model_and_modes_stay_also_after_an_error():
     def stop(*_):
         raise KeyError("stopped")
 
-    flushed = float(torch.tensor(1e-39) * 1.0)
+    torch.set_flush_denormal(False)
     with pytest.raises(KeyError, match="stopped"):
         train(model, functional.cross_entropy, data, epochs=1, batch_size=32, rng=generator(), on_epoch=stop)
-    assert float(torch.tensor(1e-39) * 1.0) == flushed
+    assert float(torch.tensor(1e-39) * 1.0) > 0
     assert same(state_of(model), before)
     assert [part.training for part in model.modules()] == modes
     copy.deepcopy(model)
