@@ -18,6 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
@@ -38,6 +39,9 @@ _turn = threading.Lock()
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
+_Array = NDArray[Any]
+_Arrays = tuple[_Array, ...]
+
 
 def take_steps(
     state: State,
@@ -51,7 +55,7 @@ def take_steps(
     threads: int,
     blas: ThreadpoolController,
 ) -> Tensor:
-    """Take the steps of a stretch network by network; see ``stacked_steps.take_steps``.
+    """Take the steps of a slice of an epoch, network by network; see ``stacked_steps.take_steps``.
 
     Args:
         state: parameters and memories of all networks, contiguous CPU tensors.
@@ -65,7 +69,7 @@ def take_steps(
         blas: keeps BLAS from starting threads of its own inside each of them.
 
     Returns:
-        (some,) float64: sum over the rows seen of the loss before each step, in the order of ``stretch.networks``.
+        (some,) float64: sum over the rows seen of the loss before each step, in the order of ``epoch_slice.networks``.
     """
     losses = np.zeros(len(epoch_slice.networks))
     noise = epoch_slice.noise if epoch_slice.noise is not None else inputs.new_empty(len(losses), 0, 0)
@@ -92,7 +96,7 @@ def take_steps(
     return torch.from_numpy(losses)
 
 
-def _arrays(tensors: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
+def _arrays(tensors: tuple[Tensor, ...]) -> _Arrays:
     return tuple(tensor.numpy() for tensor in tensors)
 
 
@@ -113,7 +117,7 @@ def _scratch(state: State, recipe: Recipe, targets: Tensor) -> tuple[Any, ...]:
 
 
 @_compiled
-def _mix(word):
+def _mix(word: np.uint64) -> np.uint64:
     """SplitMix64's output function, equal to that of ``streams``."""
     word = word + np.uint64(GOLDEN)
     word = (word ^ (word >> np.uint64(30))) * np.uint64(FIRST)
@@ -122,7 +126,7 @@ def _mix(word):
 
 
 @_compiled
-def _draw_masks(key, keep, rescale, positions, masks):
+def _draw_masks(key: np.uint64, keep: float, rescale: bool, positions: _Array, masks: _Array) -> None:
     """Fill ``masks`` with 1 (or 1/keep) where the uniform number of the position is below ``keep``, else 0."""
     value = 1.0 / keep if rescale else 1.0
     for r in range(masks.shape[0]):
@@ -133,7 +137,9 @@ def _draw_masks(key, keep, rescale, positions, masks):
 
 
 @_compiled
-def _load(inputs, targets, order, noise, start, values, wanted):
+def _load(
+    inputs: _Array, targets: _Array, order: _Array, noise: _Array, start: int, values: _Array, wanted: _Array
+) -> None:
     """Copy one mini-batch in the order given, and add the noise of its labels."""
     for r in range(values.shape[0]):
         source = order[start + r]
@@ -146,7 +152,7 @@ def _load(inputs, targets, order, noise, start, values, wanted):
 
 
 @_compiled
-def _add_bias(values, bias, rectify):
+def _add_bias(values: _Array, bias: _Array, rectify: bool) -> None:
     """Add the bias and, in hidden layers, apply the ReLU, which keeps NaN so that divergence is seen."""
     for r in range(values.shape[0]):
         for j in range(values.shape[1]):
@@ -155,7 +161,7 @@ def _add_bias(values, bias, rectify):
 
 
 @_compiled
-def _mean_squares(outputs, wanted, delta):
+def _mean_squares(outputs: _Array, wanted: _Array, delta: _Array) -> float:
     """Mean squared error; ``delta`` becomes its derivative by the outputs."""
     total = 0.0
     scale = outputs.dtype.type(2.0 / outputs.size)
@@ -164,13 +170,13 @@ def _mean_squares(outputs, wanted, delta):
             error = outputs[r, j] - wanted[r, j]
             total += np.float64(error) ** 2
             delta[r, j] = scale * error
-    return total / outputs.size
+    return float(total / outputs.size)
 
 
 @_compiled
-def _cross_entropy(outputs, wanted, delta):
+def _cross_entropy(outputs: _Array, wanted: _Array, delta: _Array) -> float:
     """Mean cross-entropy of the softmax; ``wanted[:, 0]`` holds class ids; ``delta`` becomes its derivative."""
-    total = 0.0
+    total: float = 0.0
     rows, classes = outputs.shape
     for r in range(rows):
         top = outputs[r, 0]
@@ -185,11 +191,11 @@ def _cross_entropy(outputs, wanted, delta):
         for j in range(classes):
             delta[r, j] /= norm * rows
         delta[r, right] -= 1.0 / rows
-    return total / rows
+    return float(total / rows)
 
 
 @_compiled
-def _sum_rows(delta, total):
+def _sum_rows(delta: _Array, total: _Array) -> None:
     """Sum over the rows, into ``total`` of shape (1, units)."""
     total[:] = 0.0
     for r in range(delta.shape[0]):
@@ -198,7 +204,7 @@ def _sum_rows(delta, total):
 
 
 @_compiled
-def _gate(delta, activation, masked, masks, column):
+def _gate(delta: _Array, activation: _Array, masked: bool, masks: _Array, column: int) -> None:
     """Multiply ``delta`` by the ReLU's derivative and by the mask of its unit, from ``column`` of ``masks`` on."""
     sample = masks.shape[0] > 1
     for r in range(delta.shape[0]):
@@ -211,7 +217,7 @@ def _gate(delta, activation, masked, masks, column):
 
 
 @_compiled
-def _adam(parameters, gradient, first, second, rate, step):
+def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, rate: float, step: int) -> None:
     """One step of Adam, as torch.optim.Adam takes it."""
     kind = parameters.dtype.type
     size = kind(rate / (1.0 - FIRST_DECAY**step))
@@ -226,7 +232,7 @@ def _adam(parameters, gradient, first, second, rate, step):
 
 
 @_compiled
-def _sgd(parameters, gradient, rate):
+def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
     """One step of plain gradient descent."""
     size = parameters.dtype.type(rate)
     for i in range(parameters.shape[0]):
@@ -235,8 +241,17 @@ def _sgd(parameters, gradient, rate):
 
 
 @_compiled
-def _take_steps(state, settings, recipe, data, own, done, scratch, losses):
-    """All steps of a stretch, the networks in the outermost loop."""
+def _take_steps(
+    state: tuple[_Arrays, _Arrays, _Arrays],
+    settings: tuple[_Array, _Array, _Array],
+    recipe: tuple[int, bool, bool, bool],
+    data: tuple[_Array, _Array],
+    own: _Arrays,
+    done: int,
+    scratch: tuple[Any, ...],
+    losses: _Array,
+) -> None:
+    """All steps of a slice of an epoch, the networks in the outermost loop."""
     parameters, first, second = state
     rates, keeps, keys = settings
     batch_size, cross_entropy, adam, rescale = recipe
@@ -276,14 +291,7 @@ def _take_steps(state, settings, recipe, data, own, done, scratch, losses):
                     delta = lower
             for p in range(2 * layers):
                 if adam:
-                    step = done + batch + 1
-                    _adam(
-                        parameters[p][network],
-                        gradients[p],
-                        first[p][network],
-                        second[p][network],
-                        rates[network],
-                        step,
-                    )
+                    memory = first[p][network], second[p][network]
+                    _adam(parameters[p][network], gradients[p], *memory, rates[network], done + batch + 1)
                 else:
                     _sgd(parameters[p][network], gradients[p], rates[network])

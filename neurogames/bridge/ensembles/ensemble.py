@@ -36,6 +36,7 @@ from neurogames.bridge.ensembles.training import (
     one_torch_thread,
 )
 from neurogames.bridge.feedback.target_noise import TargetNoise
+from neurogames.bridge.modules.data import finite_rows, matched_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class Trained:
         train_loss: (networks, epochs), mean over the rows of an epoch of the loss just before the step they
             were used in, against labels with their noise; NaN where a network was not trained any more.
         steps: (networks,) optimizer steps taken.
-        status: for each network "finished", or "diverged: ..." with where it happened.
+        status: for each network "ok", or "diverged: ..." with where it happened.
     """
 
     ensemble: Ensemble
@@ -58,7 +59,7 @@ class Trained:
     @property
     def finished(self) -> NDArray[np.bool_]:
         """Which networks came to the end of their training with finite parameters; (networks,)."""
-        return np.array([status == "finished" for status in self.status])
+        return np.array([status == "ok" for status in self.status])
 
 
 def train_ensemble(
@@ -126,24 +127,21 @@ def train_ensemble(
     ...     inputs, inputs[:, 0] ** 2, seeds=[0, 1], keep_prob=[1.0, 0.5], epochs=[10, 30], learning_rate=0.02
     ... )
     >>> trained.steps.tolist(), trained.status
-    ([20, 60], ('finished', 'finished'))
+    ([20, 60], ('ok', 'ok'))
     >>> bool((trained.ensemble(inputs)[:, :, 0] - inputs[:, 0] ** 2).square().mean() < 0.02)
     True
     """
     batch_size = integer("batch_size", batch_size, minimum=1)
     inputs = _checked_inputs(inputs, batch_size)
-    for name, value, expected in (
-        ("seeds", seeds, "one integer for each network"),
-        ("hidden", hidden, "numbers of units, one for each hidden layer"),
-    ):
-        if not isinstance(value, Iterable):
-            raise invalid_argument(name, value, expected)
+    if not isinstance(seeds, Iterable):
+        raise invalid_argument("seeds", seeds, "one integer for each network")
+    if not isinstance(hidden, Iterable):
+        raise invalid_argument("hidden", hidden, "numbers of units, one for each hidden layer")
     seeds = [integer("seeds", seed, minimum=-(2**63), maximum=2**63 - 1) for seed in seeds]
     count = integer("number of seeds", len(seeds), minimum=1)
-    choices = (("loss", loss, ("mse", "cross_entropy")), ("optimizer", optimizer, ("adam", "sgd")))
-    for name, value, allowed in (*choices, ("granularity", granularity, ("unit", "sample", "layer"))):
-        if value not in allowed:
-            raise invalid_argument(name, value, " or ".join(map(repr, allowed)))
+    _one_of("loss", loss, ("mse", "cross_entropy"))
+    _one_of("optimizer", optimizer, ("adam", "sgd"))
+    _one_of("granularity", granularity, ("unit", "sample", "layer"))
     targets, outputs = _checked_targets(targets, inputs, loss)
     keeps = [probability("keep_prob", keep) for keep in _per_network("keep_prob", keep_prob, count)]
     rates = [_positive("learning_rate", rate) for rate in _per_network("learning_rate", learning_rate, count)]
@@ -190,12 +188,18 @@ def _closed(ensemble: Ensemble, log: TrainingLog) -> Trained:
     status = [
         f"diverged: the loss is not finite in epoch {epoch}"
         if epoch
-        else ("finished" if intact else "diverged: a parameter is not finite after the last step")
+        else ("ok" if intact else "diverged: a parameter is not finite after the last step")
         for epoch, intact in zip(log.diverged_in.tolist(), finite.tolist(), strict=True)
     ]
     nothing = np.full(log.loss_sum.shape, np.nan)
     losses = np.divide(log.loss_sum, log.rows_seen, out=nothing, where=log.rows_seen > 0)
     return Trained(ensemble, losses, log.taken, tuple(status))
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse what is not on the list."""
+    if value not in allowed:
+        raise invalid_argument(name, value, " or ".join(map(repr, allowed)))
 
 
 def _per_network(name: str, value: Any, count: int) -> list[Any]:
@@ -213,34 +217,28 @@ def _positive(name: str, value: Any) -> float:
 
 def _checked_inputs(inputs: Tensor, batch_size: int) -> Tensor:
     """The table as the compiled steps read it, or an error."""
-    if not isinstance(inputs, Tensor) or inputs.dtype not in (torch.float32, torch.float64):
-        raise invalid_argument("inputs", getattr(inputs, "dtype", type(inputs)), "a tensor of float32 or float64")
-    if inputs.ndim != 2 or inputs.shape[1] == 0:
-        raise invalid_argument("inputs", f"shape {tuple(inputs.shape)}", "shape (rows, features)")
-    if len(inputs) < batch_size:
-        raise invalid_argument("inputs", f"{len(inputs)} rows", f"at least one batch of {batch_size} rows")
-    if not inputs.isfinite().all():
-        raise invalid_argument(
-            "inputs", f"{int((~inputs.isfinite()).sum())} entries that are not finite", "finite entries"
-        )
-    return inputs.detach().contiguous()
+    rows = finite_rows(inputs, minimum=batch_size)
+    if rows.dtype not in (torch.float32, torch.float64):
+        raise invalid_argument("inputs", rows.dtype, "a tensor of float32 or float64")
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise invalid_argument("inputs", f"shape {tuple(rows.shape)}", "shape (rows, features)")
+    return rows.contiguous()
 
 
 def _checked_targets(targets: Tensor, inputs: Tensor, loss: str) -> tuple[Tensor, int]:
     """Targets (rows, outputs) in the dtype of the inputs, and the number of outputs, or an error."""
-    rows = len(inputs)
-    if not isinstance(targets, Tensor) or targets.ndim not in (1, 2) or len(targets) != rows:
-        raise invalid_argument("targets", f"shape {tuple(getattr(targets, 'shape', ()))}", f"a tensor with {rows} rows")
+    _, labels = matched_rows(inputs, targets)
+    if labels.ndim > 2:
+        raise invalid_argument("targets", f"shape {tuple(labels.shape)}", "shape (rows,) or (rows, outputs)")
     # Labels get their second axis here, once: outputs (B, 1) minus labels (B,) would be a (B, B) table.
-    table = targets.detach().to(inputs.device).reshape(rows, -1)
+    table = labels.to(inputs.device).reshape(len(inputs), -1)
     if table.is_complex():
         raise invalid_argument("targets", targets.dtype, "real numbers or class ids")
     if loss == "cross_entropy":
         whole_numbers = not (table.is_floating_point() or table.dtype == torch.bool)
-        if not whole_numbers or targets.ndim != 1 or table.min() < 0:
-            raise invalid_argument(
-                "targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) class ids 0, 1, ..."
-            )
+        if not whole_numbers or labels.ndim != 1 or table.min() < 0:
+            got = f"{labels.dtype} of shape {tuple(labels.shape)}"
+            raise invalid_argument("targets", got, "(rows,) class ids 0, 1, ...")
     elif not (table := table.to(inputs.dtype)).isfinite().all():  # judged in the type in which they are learned
         got = f"{int((~table.isfinite()).sum())} entries that are not finite in {inputs.dtype}"
         raise invalid_argument("targets", got, "finite entries")

@@ -127,7 +127,8 @@ class Ensemble:
         k = integer("k", k, minimum=0, maximum=len(self) - 1)
         modules: list[nn.Module] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            linear = nn.utils.skip_init(nn.Linear, *weight.shape[1:], device=weight.device, dtype=weight.dtype)
+            incoming, outgoing = weight.shape[1:]
+            linear = nn.Linear(incoming, outgoing, device="meta", dtype=weight.dtype).to_empty(device=weight.device)
             with torch.no_grad():
                 linear.weight.copy_(weight[k].T)
                 linear.bias.copy_(bias[k, 0])

@@ -106,7 +106,7 @@ class EpochSlice:
 def take_steps(
     state: State, recipe: Recipe, settings: Settings, inputs: Tensor, targets: Tensor, epoch_slice: EpochSlice
 ) -> Tensor:
-    """Take the steps of a stretch for all its networks together, overwriting ``state``.
+    """Take the steps of a slice of an epoch for all its networks together, overwriting ``state``.
 
     Args:
         state: parameters and memories of all networks.
@@ -117,11 +117,11 @@ def take_steps(
         epoch_slice: which steps of which networks.
 
     Returns:
-        (some,) float64: sum over the rows seen of the loss before each step, in the order of ``stretch.networks``.
+        (some,) float64: sum over the rows seen of the loss before each step, in the order of ``epoch_slice.networks``.
     """
     losses = torch.zeros(len(epoch_slice.networks), dtype=torch.float64, device=inputs.device)
     bounds = torch.stack([epoch_slice.begin, epoch_slice.end])
-    for begin, end in bounds.unique(dim=1).T.tolist():
+    for begin, end in torch.unique(bounds, dim=1).T.tolist():
         members = ((epoch_slice.begin == begin) & (epoch_slice.end == end)).nonzero()[:, 0]
         networks = epoch_slice.networks[members]
         part = _gather(state, networks)
@@ -166,7 +166,7 @@ def _masks(recipe: Recipe, state: State, seeds: Tensor, keeps: Tensor, step: int
     positions = recipe.mask_positions((0, *hidden, 0)).to(seeds.device)
     draws = uniforms(seeds, MASKS, step, (rows, int(positions[-1]) + 1))[:, :, positions]
     values = (1 / keeps if recipe.rescale else torch.ones_like(keeps)).to(state.weights[0].dtype)
-    return (torch.where(draws < keeps[:, None, None], values[:, None, None], 0)).split(hidden, dim=2)
+    return torch.split(torch.where(draws < keeps[:, None, None], values[:, None, None], 0), hidden, dim=2)
 
 
 def _backward(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from neurogames._arguments import number
 from neurogames.bridge.gates.gated_loss import gated_loss
 from neurogames.bridge.gates.gates import insert_gates
+from neurogames.bridge.modules.copies import copy_module
 from neurogames.bridge.modules.units import Unit
 
 
@@ -82,7 +82,7 @@ def fee_certificate(
     """
     price = number("price", price, "a fee >= 0", lambda value: value >= 0)
     congestion = number("congestion", congestion, "a number >= 0", lambda value: value >= 0)
-    gated_model = copy.deepcopy(model)
+    gated_model = copy_module(model)
     gates = insert_gates(gated_model, units)
     gates.assign(profile)
     with gated_loss(gated_model, loss, data) as gated:

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument, number
-from neurogames.engine.schedules import Parameter, Schedule, constant
+from neurogames._arguments import integer, number
+from neurogames.engine.schedules import Parameter, Schedule
 
 FIRST_EXIT, LAST_EXIT = 0.05, 0.5
 """Shares of training between which units may leave."""
@@ -57,21 +57,20 @@ class UnitBudget:
         """Refuse a number of units that is none."""
         integer("units", self.units, minimum=1)
 
-    def units_at(self, done: float, n_units: int) -> int:
+    def units_at(self, progress: float, n_units: int) -> int:
         """How many of n units may still take part at a share x of training, n (units / n)^((x - 0.05) / 0.42)."""
-        u = min(max((done - FIRST_EXIT) / (_BUDGET_REACHED - FIRST_EXIT), 0.0), 1.0)
-        return round(n_units * (self.units / n_units) ** u)
+        u: float = min(max((progress - FIRST_EXIT) / (_BUDGET_REACHED - FIRST_EXIT), 0.0), 1.0)
+        units: float = n_units * (self.units / n_units) ** u
+        return round(units)
 
 
-def price_path(price: Parameter | UnitBudget, rule: str) -> Schedule | UnitBudget:
-    """A price as a schedule, or as the unit budget: under the equilibrium rule a number rises to its height."""
-    if isinstance(price, UnitBudget):
-        if rule != "equilibrium":
-            raise invalid_argument("price", price, "a number for rule 'paper'")
-        return price
-    if callable(price):
-        return price
-    return rising_price(price) if rule == "equilibrium" else constant(number("price", price))
+def price_path(price: Parameter | UnitBudget) -> Schedule | UnitBudget:
+    """A price as a schedule, or as the unit budget; a number rises to its height.
+
+    >>> price_path(UnitBudget(3)), float(price_path(2.0)(1.0))
+    (UnitBudget(units=3), 2.0)
+    """
+    return price if isinstance(price, UnitBudget) or callable(price) else rising_price(price)
 
 
 def _rising(progress: ArrayLike, price: float) -> NDArray[np.float64]:

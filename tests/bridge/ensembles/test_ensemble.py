@@ -296,7 +296,7 @@ def test_a_network_that_diverges_says_so_and_leaves_the_others_alone():
     inputs, targets = table(dtype=torch.float32)
     settings = {"batch_size": 16, "optimizer": "sgd"}
     trained = train_ensemble(inputs, targets, seeds=[0, 1], learning_rate=[1e-3, 1e6], epochs=6, **settings)
-    assert trained.status == ("finished", "diverged: the loss is not finite in epoch 1")
+    assert trained.status == ("ok", "diverged: the loss is not finite in epoch 1")
     assert trained.finished.tolist() == [True, False]
     assert trained.steps.tolist() == [30, 5]
     alone = train_ensemble(inputs, targets, seeds=[0], learning_rate=1e-3, epochs=6, **settings)
@@ -323,11 +323,11 @@ CLASSES = (TARGETS[:, 0] > 0).long()
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": 71}, "inputs: got '70 rows', expected at least one batch of 71 rows"),
-        ({"inputs": INPUTS.double().numpy()}, "inputs: got dtype"),
+        ({"batch_size": 71}, "inputs: got .*, expected a tensor with at least 71 rows"),
+        ({"inputs": INPUTS.double().numpy()}, "inputs: got 'ndarray'"),
         ({"inputs": INPUTS.log()}, "entries that are not finite"),
         ({"inputs": INPUTS[:, 0]}, r"inputs: got 'shape \(70,\)'"),
-        ({"targets": TARGETS[:-1]}, r"targets: got 'shape \(69, 1\)'"),
+        ({"targets": TARGETS[:-1]}, "targets: got '69 rows'"),
         ({"targets": TARGETS.log()}, "targets: got .* not finite"),
         ({"targets": torch.ones(ROWS)}, "targets: got 'one value only'"),
         ({"targets": torch.zeros(ROWS, dtype=torch.int64), "loss": "cross_entropy"}, "one value only"),

@@ -13,15 +13,11 @@ from torch.nn import functional
 from neurogames.bridge.gates.gates import insert_gates
 from neurogames.bridge.modules.stacked_modules import stack_modules
 from neurogames.bridge.participation import joint_training as participation_training
-from neurogames.bridge.participation.course import Course, Run
+from neurogames.bridge.participation.fee_rule import FeeRule, RunningCurvature, congested_fees, fee_residual
+from neurogames.bridge.participation.gated_stack import gated_stack
 from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.rules import (
-    IncomingWeights,
-    PaperCosts,
-    RunningCurvature,
-    congested_fees,
-    fee_residual,
-)
+from neurogames.bridge.participation.paper_rule import IncomingWeights, PaperCosts
+from neurogames.bridge.participation.participation_rule import RuleSettings, Run
 from neurogames.games.participation import ParticipationGame
 
 
@@ -197,28 +193,26 @@ def test_what_is_returned_is_what_was_trained():
 
 def test_the_least_worth_leave_first_and_a_tenth_at_a_time():
     model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
-    course = Course.opened([Run(model, 1.0, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3)
+    rule = FeeRule.of(gated_stack([model], "neurons"), [Run(model, 1.0)], RuleSettings(steps=1000))
     worth = torch.randperm(30, generator=generator()).float()
-    course.curvature.add(2 * worth.unsqueeze(0) / 29)
+    rule.curvature.add(2 * worth.unsqueeze(0) / 29)
     for left in (27, 25, 23, 21):
-        course.decide(0.49)
-        shares = course.shares.squeeze(0).clone()
+        rule.decide(0.49)
+        shares = rule.stack.shares.squeeze(0).clone()
         assert torch.equal(shares > 0, worth >= 30 - left)
-    course.decide(0.5)
-    assert torch.equal(course.shares.squeeze(0), shares)
+    rule.decide(0.5)
+    assert torch.equal(rule.stack.shares.squeeze(0), shares)
 
 
 def test_the_emptier_layer_keeps_its_units():
     """Every unit is worth 1 and the price is 1.2: only where the layer is fuller than the network is the fee above."""
     model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 2))
-    course = Course.opened(
-        [Run(model, 1.2, 0.0, 0.0)], functional.cross_entropy, "equilibrium", "neurons", 1e-3, congestion=2.0
-    )
-    course.curvature.add(torch.full((1, 30), 2.0))
-    course.shares[0, 20:25] = 0.0
+    rule = FeeRule.of(gated_stack([model], "neurons"), [Run(model, 1.2)], RuleSettings(steps=1000, congestion=2.0))
+    rule.curvature.add(torch.full((1, 30), 2.0))
+    rule.stack.shares[0, 20:25] = 0.0
     for _ in range(3):
-        course.decide(0.49)
-    first, second = (int((layer > 0).sum()) for layer in course.shares.split([20, 10], dim=1))
+        rule.decide(0.49)
+    first, second = (int((layer > 0).sum()) for layer in rule.stack.shares.split([20, 10], dim=1))
     assert second == 5
     assert first == 14  # 25 - 2 - 2 - 2 units would leave 20 - 6
 
@@ -376,7 +370,7 @@ def test_a_run_that_diverges_says_so_and_the_others_go_on(stacked):
         ({"weight_decay": -1e-4}, "weight_decay"),
         ({"targets": torch.zeros(3, dtype=torch.long)}, "targets"),
         ({"inputs": torch.full((256, 5), float("nan"))}, "inputs"),
-        ({"inputs": torch.zeros(256, 4)}, "inputs and targets"),
+        ({"inputs": torch.zeros(256, 4)}, "inputs"),
         ({"models": []}, "models"),
         ({"models": [network(), network(hidden=3)]}, "models"),
         ({"loss": nn.CrossEntropyLoss(reduction="none")}, "loss"),
@@ -408,7 +402,7 @@ def test_a_model_without_batch_dimension_is_refused():
         def forward(self, rows):
             return self.second(self.first(rows)).mean()
 
-    with pytest.raises(ValueError, match="one output for each row"):
+    with pytest.raises(ValueError, match="its first axis the rows"):
         train_participation(
             Mean(), inputs, targets.float(), loss=lambda outputs, _: outputs, batch_size=32, rng=generator()
         )

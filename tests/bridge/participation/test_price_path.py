@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional
 
 from neurogames.bridge.participation import joint_training
-from neurogames.bridge.participation.course import Course, Run
+from neurogames.bridge.participation.fee_rule import FeeRule
+from neurogames.bridge.participation.gated_stack import gated_stack
 from neurogames.bridge.participation.joint_training import train_participation
+from neurogames.bridge.participation.participation_rule import RuleSettings, Run
 from neurogames.bridge.participation.price_path import UnitBudget, rising_price
 
 
@@ -45,29 +46,23 @@ def test_budgets_fall_from_all_to_those_asked_for(units, more):
 
 @pytest.mark.parametrize("congestion", [0.0, 2.0])
 def test_those_leave_who_would_pay_least_and_the_last_of_them_sets_the_price(congestion):
-    course = Course.opened(
-        [Run(network(), UnitBudget(12), 0.0, 0.0)],
-        functional.cross_entropy,
-        "equilibrium",
-        "neurons",
-        1e-3,
-        congestion=congestion,
-    )
-    course.shares[0, 20:25] = 0.0
+    stack = gated_stack([network()], "neurons")
+    rule = FeeRule.of(stack, [Run(network(), UnitBudget(12))], RuleSettings(steps=1000, congestion=congestion))
+    stack.shares[0, 20:25] = 0.0
     worth = torch.randperm(30, generator=generator()).float() + 1
-    course.curvature.add(2 * worth.unsqueeze(0))
+    rule.curvature.add(2 * worth.unsqueeze(0))
     full = 25 / 30
     bids = worth / torch.tensor([(1 / full) ** congestion] * 20 + [(0.5 / full) ** congestion] * 10)
     bids[20:25] = np.inf
-    course.decide(0.48)
-    stay = course.shares.squeeze(0) > 0
+    rule.decide(0.48)
+    stay = stack.shares.squeeze(0) > 0
     assert stay.sum() == 12
     left = ~stay & bids.isfinite()
     assert bids[left].max() < bids[stay].min()
-    assert course.price_at(0.48).item() == pytest.approx(bids[left].max().item())
-    course.decide(0.49)
-    assert torch.equal(course.shares.squeeze(0) > 0, stay)
-    assert course.price_at(1.0).item() == pytest.approx(bids[left].max().item())
+    assert rule.price_at(0.48).item() == pytest.approx(bids[left].max().item())
+    rule.decide(0.49)
+    assert torch.equal(stack.shares.squeeze(0) > 0, stay)
+    assert rule.price_at(1.0).item() == pytest.approx(bids[left].max().item())
 
 
 def test_so_many_stay_as_there_are_budgets_whatever_else_is_trained_beside():

@@ -7,6 +7,7 @@ level of its threshold. Nothing is chosen by the test rows; the networks of the 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from torch.nn import functional
 
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, set_progress
 from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
+from neurogames.bridge.training.rule import Moment, Rule
+from neurogames.bridge.training.train import train
 from neurogames.lab.data.images import Images, load_images
 from neurogames.lab.studies.coalition_filter.maps import measure_examples, measure_maps
 from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP, NeurogameSettings, coalition_filter
@@ -44,8 +47,7 @@ def measure_neurogame(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
     images = study_images(plan)
     courses, lasts, maps, examples = [], [], [], None
     for arm in plan.arms:
-        model = build_arm(arm, plan, images, seed)
-        course, seconds = train_arm(model, images, plan, seed)
+        model, course, seconds = train_arm(build_arm(arm, plan, images, seed), images, plan, seed)
         courses.append(course)
         lasts.append((passed_share(model, images.test_inputs), parameter_count(model), seconds))
         if arm in plan.filters:
@@ -81,30 +83,44 @@ def build_arm(arm: str, plan: NeurogameSettings, images: Images, seed: int) -> n
     return NeuroGameNet(images.shape, images.n_classes, rng=rng, coalitions=coalition_filter(variant), gate=gate)
 
 
+class _FollowProgress(Rule):
+    """Moves the filters of a network along their schedules, the last step at their last level."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+
+    def exchange(self, moment: Moment) -> dict[str, Tensor]:
+        """Set the progress of this step."""
+        set_progress(self._model, moment.step / max(moment.steps - 1, 1))
+        return {}
+
+
 def train_arm(
     model: nn.Module, images: Images, plan: NeurogameSettings, seed: int
-) -> tuple[list[tuple[float, ...]], float]:
-    """Train a network, and return its course (epochs, ``COURSE``) and the median seconds of an epoch's training."""
-    rng = torch.Generator().manual_seed(2 * seed + 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
-    rows = len(images.inputs)
-    steps, step = plan.epochs * -(-rows // plan.batch_size), 0
-    course, seconds = [], []
-    for _ in range(plan.epochs):
-        model.train()
-        began = time.perf_counter()
-        for part in torch.randperm(rows, generator=rng).split(plan.batch_size):
-            set_progress(model, step / max(steps - 1, 1))
-            loss = functional.cross_entropy(model(images.inputs[part]), images.targets[part])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
-        seconds.append(time.perf_counter() - began)
-        train_loss, train_accuracy, _ = _measured(model, images.inputs, images.targets)
-        test_loss, test_accuracy, active = _measured(model, images.test_inputs, images.test_targets)
+) -> tuple[nn.Module, list[tuple[float, ...]], float]:
+    """Train a copy of a network; returns it, its course (epochs, ``COURSE``), and the median seconds of an epoch."""
+    course: list[tuple[float, ...]] = []
+    marks = [time.perf_counter()]
+
+    def measure(_: int, network: nn.Module) -> None:
+        marks.append(time.perf_counter())
+        train_loss, train_accuracy, _ = _measured(network, images.inputs, images.targets)
+        test_loss, test_accuracy, active = _measured(network, images.test_inputs, images.test_targets)
         course.append((train_loss, test_loss, train_accuracy, test_accuracy, active))
-    return course, float(np.median(seconds))
+        marks.append(time.perf_counter())
+
+    trained = train(
+        model,
+        functional.cross_entropy,
+        (images.inputs, images.targets),
+        optimizer=functools.partial(torch.optim.Adam, lr=plan.learning_rate),
+        rule=_FollowProgress,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        rng=torch.Generator().manual_seed(2 * seed + 1),
+        on_epoch=measure,
+    )
+    return trained.model, course, float(np.median(np.diff(marks)[::2]))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ difference is due to how units are shared out over layers.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from neurogames.bridge.participation.price_path import UnitBudget
 from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
 from neurogames.bridge.pruning.prune import Pruned, prune
 from neurogames.bridge.pruning.work import multiply_adds
+from neurogames.bridge.training.train import train
 from neurogames.engine.schedules import Schedule, piecewise
 from neurogames.lab.data.images import Images, load_images
 from neurogames.lab.studies.pruning.profiles import best_of_all, best_of_layers
@@ -181,18 +183,18 @@ def falling_rate(plan: PruningSettings, *, start: float = 0.0, end: float = 1.0)
 def train_plainly(
     model: nn.Module, images: Images, plan: PruningSettings, epochs: int, rate: Schedule, rng: torch.Generator
 ) -> nn.Module:
-    """Train a copy of a network without a price."""
-    trained = train_participation(
+    """Train a copy of a network without a price, on the rows that the rule sees."""
+    return train(
         model,
-        images.inputs,
-        images.targets,
+        nn.functional.cross_entropy,
+        (images.inputs, images.targets),
+        optimizer=functools.partial(torch.optim.Adam, weight_decay=plan.weight_decay, fused=True),
+        learning_rate=rate,
         epochs=epochs,
         batch_size=plan.batch_size,
-        learning_rate=rate,
-        weight_decay=plan.weight_decay,
+        drop_last=True,
         rng=rng,
-    )
-    return trained.models[0]
+    ).model
 
 
 def _worth_over_fee(certificate: FeeCertificate | None) -> float:

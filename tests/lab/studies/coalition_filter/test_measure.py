@@ -34,8 +34,7 @@ def images():
 def trained(images):
     """The filter in question, trained a little."""
     model = build_arm(TINY.filters[0], TINY, images, 0)
-    train_arm(model, images, TINY, 0)
-    return model
+    return train_arm(model, images, TINY, 0)[0]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +79,8 @@ def test_masks_have_the_density_of_the_filter_in_question(images):
 def test_training_ends_at_the_last_level_and_lowers_the_loss(images):
     plan = dataclasses.replace(TINY, epochs=6)
     model = build_arm(plan.filters[0], plan, images, 0)
-    course, seconds = train_arm(model, images, plan, 0)
-    assert model.gate.progress == 1.0
+    trained, course, seconds = train_arm(model, images, plan, 0)
+    assert trained.gate.progress == 1.0
     assert course[-1][0] < course[0][0]
     assert seconds > 0
     assert all(0 < active <= 1 for *_, active in course)
