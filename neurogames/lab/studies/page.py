@@ -40,7 +40,7 @@ class ShownTable:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What a report says.
+    """What a report says about its study; how to run it again is added when it is written.
 
     Attributes:
         title: what was asked.
@@ -50,9 +50,6 @@ class Page:
         notes: anything a reader must know before trusting a number.
         figures: in order.
         tables: in order.
-        rerun: the command that makes it again.
-        settings: every setting by name.
-        versions: versions of the libraries by name.
     """
 
     title: str
@@ -62,13 +59,20 @@ class Page:
     notes: Sequence[str]
     figures: Sequence[DrawnFigure]
     tables: Sequence[ShownTable]
-    rerun: str
-    settings: Mapping[str, object]
-    versions: Mapping[str, str]
 
 
-def write_page(page: Page, folder: Path) -> Path:
-    """Write ``report.html`` with its figures and tables into a folder that is there; return the path of the page."""
+def write_page(
+    page: Page, folder: Path, *, rerun: str, settings: Mapping[str, object], versions: Mapping[str, str]
+) -> None:
+    """Write ``report.html`` with its figures and tables into a folder that is there.
+
+    Args:
+        page: what it says.
+        folder: where to write.
+        rerun: the command that makes it again.
+        settings: every setting by name.
+        versions: versions of the libraries by name.
+    """
     for table in page.tables:
         table.frame.to_csv(folder / f"{table.name}.csv", index=False)
     template = jinja2.Environment(
@@ -82,13 +86,11 @@ def write_page(page: Page, folder: Path) -> Path:
         notes=page.notes,
         figures=[_embedded(figure, folder) for figure in page.figures],
         tables=[_rendered(table) for table in page.tables],
-        rerun=page.rerun,
-        settings=[(name, _plain(value)) for name, value in page.settings.items()],
-        versions=", ".join(f"{name} {version}" for name, version in page.versions.items()),
+        rerun=rerun,
+        settings=[(name, _plain(value)) for name, value in settings.items()],
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
-    path = folder / "report.html"
-    path.write_text(text, encoding="utf-8")
-    return path
+    (folder / "report.html").write_text(text, encoding="utf-8")
 
 
 def _embedded(figure: DrawnFigure, folder: Path) -> dict[str, str]:

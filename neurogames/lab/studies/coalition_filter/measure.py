@@ -8,9 +8,8 @@ level of its threshold. Nothing is chosen by the test rows; the networks of the 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, set_progress
 from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
 from neurogames.lab.data.images import Images, load_images
@@ -25,75 +25,96 @@ from neurogames.lab.studies.coalition_filter.maps import measure_examples, measu
 from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP, NeurogameSettings, coalition_filter
 
 _BATCH = 1000
-COURSE = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "active")
+HISTORY = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "active")
 
 
-def measure_neurogame(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+def check_data(settings: NeurogameSettings) -> None:
+    """Refuse data with too few rows, and windows larger than the images.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    images = study_images(settings)
+    for name, fewest, rows in (
+        ("batch_size", settings.batch_size, len(images.inputs)),
+        ("explained", settings.explained, len(images.test_inputs)),
+    ):
+        if fewest > rows:
+            raise invalid_argument(name, fewest, f"at most the {rows} rows there are")
+    for window, *_ in settings.variants:
+        if window > min(images.shape):
+            raise invalid_argument(
+                "variants", f"windows of {window} x {window}", f"windows within images of {images.shape}"
+            )
+
+
+def measure_neurogame(seed: int, *, settings: NeurogameSettings) -> xr.Dataset:
     """Train every arm and measure it.
 
     Args:
         seed: of first weights, order of rows, random masks and random maps.
-        settings: those of the study as plain values (:class:`NeurogameSettings`).
+        settings: those of the study.
 
     Returns:
         Over (arm, epoch): losses, accuracies and ``active``, the share of units behind the gate that are not 0. Over
         arm: ``passed``, the share that the gate lets through, ``parameters`` and ``seconds`` (median of an epoch's
         training). Over (filter, map, ...): what ``maps`` measures.
     """
-    plan = NeurogameSettings.from_dict(dict(settings))
-    images = study_images(plan)
-    courses, lasts, maps, examples = [], [], [], None
-    for arm in plan.arms:
-        model = build_arm(arm, plan, images, seed)
-        course, seconds = train_arm(model, images, plan, seed)
-        courses.append(course)
+    images = study_images(settings)
+    maps: list[xr.Dataset] = []
+    histories, lasts, examples = [], [], xr.Dataset()
+    for arm in settings.arms:
+        model = build_arm(arm, settings, images, seed)
+        history, seconds = train_arm(model, images, settings, seed)
+        histories.append(history)
         lasts.append((passed_share(model, images.test_inputs), parameter_count(model), seconds))
-        if arm in plan.filters:
-            maps.append(measure_maps(model, images, plan.explained, seed))
-            examples = measure_examples(model, images) if examples is None else examples
-    measured = np.array(courses)
+        if isinstance(model, NeuroGameNet) and arm in settings.filters:
+            examples = examples if maps else measure_examples(model, images)
+            maps.append(measure_maps(model, images, settings.explained, seed))
+    measured = np.array(histories)
     result = xr.Dataset(
-        {name: (("arm", "epoch"), measured[:, :, place]) for place, name in enumerate(COURSE)},
-        {"arm": list(plan.arms), "epoch": np.arange(1, plan.epochs + 1)},
+        {name: (("arm", "epoch"), measured[:, :, place]) for place, name in enumerate(HISTORY)},
+        {"arm": list(settings.arms), "epoch": np.arange(1, settings.epochs + 1)},
     )
     for name, values in zip(("passed", "parameters", "seconds"), zip(*lasts, strict=True), strict=True):
         result[name] = ("arm", list(values))
-    return result.merge(xr.concat(maps, "filter").assign_coords(filter=list(plan.filters))).merge(examples)
+    return result.merge(xr.concat(maps, "filter").assign_coords(filter=list(settings.filters))).merge(examples)
 
 
-def study_images(plan: NeurogameSettings) -> Images:
-    """Load the pictures of a study, cut to its test rows."""
-    found = load_images(plan.data, rows=plan.rows)
-    used = slice(0, plan.test_rows)
+def study_images(settings: NeurogameSettings) -> Images:
+    """Load the images of a study, cut to its test rows."""
+    found = load_images(settings.data, rows=settings.rows)
+    used = slice(0, settings.test_rows)
     return Images(
         found.name, found.inputs, found.targets, found.test_inputs[used], found.test_targets[used], found.source
     )
 
 
-def build_arm(arm: str, plan: NeurogameSettings, images: Images, seed: int) -> nn.Module:
+def build_arm(arm: str, settings: NeurogameSettings, images: Images, seed: int) -> nn.Module:
     """Build an untrained network by the name of its arm; the same seed gives every trunk the same weights."""
     rng = torch.Generator().manual_seed(2 * seed)
     if arm == MLP:
         trunk = NeuroGameNet(images.shape, images.n_classes, rng=torch.Generator().manual_seed(0))
         return matched_mlp(images.shape, images.n_classes, parameter_count(trunk), rng=rng)
-    variant = plan.variants[0 if arm in CONTROLS else plan.filters.index(arm)]
+    variant = settings.variants[0 if arm in CONTROLS else settings.filters.index(arm)]
     gate = CONTROLS.get(arm, "coalition")
     return NeuroGameNet(images.shape, images.n_classes, rng=rng, coalitions=coalition_filter(variant), gate=gate)
 
 
 def train_arm(
-    model: nn.Module, images: Images, plan: NeurogameSettings, seed: int
+    model: nn.Module, images: Images, settings: NeurogameSettings, seed: int
 ) -> tuple[list[tuple[float, ...]], float]:
-    """Train a network, and return its course (epochs, ``COURSE``) and the median seconds of an epoch's training."""
+    """Train a network, and return its history (epochs, ``HISTORY``) and the median seconds of an epoch's training."""
     rng = torch.Generator().manual_seed(2 * seed + 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     rows = len(images.inputs)
-    steps, step = plan.epochs * -(-rows // plan.batch_size), 0
-    course, seconds = [], []
-    for _ in range(plan.epochs):
+    steps, step = settings.epochs * -(-rows // settings.batch_size), 0
+    history: list[tuple[float, ...]] = []
+    seconds: list[float] = []
+    for _ in range(settings.epochs):
         model.train()
         began = time.perf_counter()
-        for part in torch.randperm(rows, generator=rng).split(plan.batch_size):
+        for part in torch.randperm(rows, generator=rng).split(settings.batch_size):
             set_progress(model, step / max(steps - 1, 1))
             loss = functional.cross_entropy(model(images.inputs[part]), images.targets[part])
             optimizer.zero_grad()
@@ -103,16 +124,17 @@ def train_arm(
         seconds.append(time.perf_counter() - began)
         train_loss, train_accuracy, _ = _measured(model, images.inputs, images.targets)
         test_loss, test_accuracy, active = _measured(model, images.test_inputs, images.test_targets)
-        course.append((train_loss, test_loss, train_accuracy, test_accuracy, active))
-    return course, float(np.median(seconds))
+        history.append((train_loss, test_loss, train_accuracy, test_accuracy, active))
+    return history, float(np.median(seconds))
 
 
 @torch.no_grad()
 def passed_share(model: nn.Module, inputs: Tensor) -> float:
     """Share of the units that the gate of a network lets through; 1 where there is no filter."""
     model.eval()
-    gate = getattr(model, "gate", None)
-    coalitions = getattr(gate, "coalitions", gate)
+    if not isinstance(model, NeuroGameNet):
+        return 1.0
+    coalitions = getattr(model.gate, "coalitions", model.gate)
     if not isinstance(coalitions, CoalitionFilter):
         return 1.0
     shares = [
@@ -126,7 +148,7 @@ def passed_share(model: nn.Module, inputs: Tensor) -> float:
 def _measured(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[float, float, float]:
     """Loss, accuracy, and share of units behind the gate that are not 0 (for an MLP, of its hidden units)."""
     model.eval()
-    place = model.gate if isinstance(model, NeuroGameNet) else model[2]
+    place = model.gate if isinstance(model, NeuroGameNet) else model.get_submodule("2")
     with _outputs_of(place) as seen:
         scores = torch.cat([model(part) for part in inputs.split(_BATCH)])
     active = sum(int(part.count_nonzero()) for part in seen) / sum(part.numel() for part in seen)

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,12 +34,12 @@ PREDICTIONS = ("taylor", "ablation", "descent", "no interaction")
 LEAST_REMOVED, MOST_REMOVED = 0.01, 0.6
 
 
-def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+def measure_game(seed: int, *, settings: PruningSettings) -> xr.Dataset:
     """Train the dense network plainly, solve the game of its units, and predict the loss without some of them.
 
     Args:
         seed: number of the repetition; decides first weights, order of the rows, and profiles.
-        settings: those of the study as plain values (:class:`neurogames.lab.studies.pruning.settings.PruningSettings`).
+        settings: those of the study.
 
     Returns:
         All names begin with ``game_``. ``extraction_seconds`` and ``solution_seconds``; ``price``, ``participating``
@@ -51,17 +49,16 @@ def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         ``removed_share``, the ``real`` rise of the loss on the rows of the game and on ``test`` rows, and
         ``predicted`` over (prediction, profile).
     """
-    plan = PruningSettings(**settings)
-    images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
-    start = draw_weights(untrained(plan, images.shape, images.n_classes, plan.hidden), rng)
-    dense = train_plainly(start, images, plan, plan.epochs, falling_rate(plan), rng)
-    data = images.inputs[: plan.game_rows], images.targets[: plan.game_rows]
+    images, rng = load_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
+    start = draw_weights(untrained(settings, images.shape, images.n_classes, settings.hidden), rng)
+    dense = train_plainly(start, images, settings, settings.epochs, falling_rate(settings), rng)
+    data = images.inputs[: settings.game_rows], images.targets[: settings.game_rows]
     began = time.perf_counter()
     free = participation_game(dense, nn.functional.cross_entropy, data)
     extraction_seconds = time.perf_counter() - began
     worths = free.utilities(np.ones(free.n_players))
     found = game_equilibrium(at_price(free, median_worth(free)))
-    profiles = random_profiles(free.n_players, plan.profiles, rng)
+    profiles = random_profiles(free.n_players, settings.profiles, rng)
     predicted = {
         "taylor": rises(free, profiles),
         "ablation": rises(participation_game(dense, nn.functional.cross_entropy, data, benefit="ablation"), profiles),

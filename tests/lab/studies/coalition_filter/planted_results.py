@@ -47,8 +47,8 @@ def planted_results(*, accuracy=ACCURACY, test_loss=TEST_LOSS, train_loss=TRAIN_
                 areas + 0.001 * rng.standard_normal((seeds, 2, 2, 4)) * np.array([1, 1, 1, 90]),
             ),
             "score": (("seed", "filter", "curve", "map", "share"), scores),
-            "example": (("seed", "panel", "picture", "y", "x"), rng.standard_normal((seeds, 5, 4, 8, 8))),
-            "example_class": (("seed", "picture"), np.tile([1, 2, 3, 4], (seeds, 1))),
+            "example": (("seed", "panel", "image", "y", "x"), rng.standard_normal((seeds, 5, 4, 8, 8))),
+            "example_class": (("seed", "image"), np.tile([1, 2, 3, 4], (seeds, 1))),
         },
         coords={
             "seed": np.arange(seeds),
@@ -58,7 +58,7 @@ def planted_results(*, accuracy=ACCURACY, test_loss=TEST_LOSS, train_loss=TRAIN_
             "map": list(MAPS),
             "curve": list(CURVES),
             "share": np.linspace(0, 1, 29),
-            "panel": ["picture", "energy", "Shapley", "strong", GRAD_CAM],
+            "panel": ["image", "energy", "Shapley", "strong", GRAD_CAM],
         },
         attrs={"study": "neurogame", "settings": PLANTED.to_dict(), "versions": {"python": "3"}},
     )

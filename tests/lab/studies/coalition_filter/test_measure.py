@@ -115,7 +115,7 @@ def test_examples_show_what_the_filter_computed(trained, images):
     with torch.no_grad():
         activations = trained.activation(trained.convolution(inputs))
     report = trained.gate.explain(activations)
-    assert np.allclose(shown["example"].sel(panel="picture"), inputs[:, 0])
+    assert np.allclose(shown["example"].sel(panel="image"), inputs[:, 0])
     assert np.array_equal(shown["example"].sel(panel="strong"), report.mask.sum(1))
     energy = shown["example"].sel(panel="energy").values
     assert np.allclose(energy[:, ::2, ::2], report.energy.sum(1))

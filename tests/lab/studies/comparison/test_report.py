@@ -116,13 +116,13 @@ def test_a_browser_shows_the_report(comparison: Comparison, tmp_path: Path) -> N
         [browser, *quiet, "--virtual-time-budget=5000", "--dump-dom", page], capture_output=True, text=True, timeout=120
     )
     assert comparison.verdicts[0] in shown.stdout.replace("&amp;", "&")
-    picture = tmp_path / "page.png"
+    image = tmp_path / "page.png"
     subprocess.run(
-        [browser, *quiet, "--window-size=1100,2400", f"--screenshot={picture}", page],
+        [browser, *quiet, "--window-size=1100,2400", f"--screenshot={image}", page],
         capture_output=True,
         timeout=120,
     )
-    pixels = imread(picture)[..., :3]
-    # The blue of the first curve is drawn, so pictures inside the page are shown and not only its text.
+    pixels = imread(image)[..., :3]
+    # The blue of the first curve is drawn, so images inside the page are shown and not only its text.
     blue = np.array([0x00, 0x72, 0xB2]) / 255
     assert (np.abs(pixels - blue).max(axis=-1) < 0.02).sum() > 500
