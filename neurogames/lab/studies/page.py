@@ -1,4 +1,4 @@
-"""One page that can be read offline: sentences first, then figures, then tables, then how to run it again.
+"""One page that can be read offline: terms and sentences, then figures, then tables, then how to run it again.
 
 The figures are written beside the page (PNG and SVG), the tables too (CSV).
 """
@@ -45,6 +45,7 @@ class Page:
     Attributes:
         title: what was asked.
         subtitle: what was done, in a sentence.
+        terms: what the words of the verdicts mean.
         verdicts: what can be said.
         reading: how to read it, and what it cannot show.
         notes: anything a reader must know before trusting a number.
@@ -54,6 +55,7 @@ class Page:
 
     title: str
     subtitle: str
+    terms: str
     verdicts: Sequence[str]
     reading: str
     notes: Sequence[str]
@@ -81,6 +83,7 @@ def write_page(
     text = template.render(
         title=page.title,
         subtitle=page.subtitle,
+        terms=page.terms,
         verdicts=page.verdicts,
         reading=page.reading,
         notes=page.notes,

@@ -145,13 +145,18 @@ def _parsed(name: str, text: str, kind: Any, separators: tuple[str, ...]) -> Any
     if origin in (types.UnionType, typing.Union):
         if types.NoneType in inner and not text:
             return None
-        return _parsed(name, text, next(one for one in reversed(inner) if one is not types.NoneType), separators)
+        kind = next(one for one in inner if one is not types.NoneType)
+        return _parsed(name, text, kind, separators)
     if origin is tuple:
         items = text.split(separators[0])
         kinds = [inner[0]] * len(items) if inner[-1] is Ellipsis else list(inner)
         if len(items) != len(kinds):
             raise invalid_argument(name, text, f"{len(kinds)} values with {separators[0]!r} between them")
         return tuple(_parsed(name, item, one, separators[1:]) for item, one in zip(items, kinds, strict=True))
+    if origin is typing.Literal:
+        if text not in inner:
+            raise invalid_argument(name, text, f"one of {', '.join(inner)}")
+        return text
     try:
         return kind(text) if kind in _NUMBERS else text
     except ValueError:

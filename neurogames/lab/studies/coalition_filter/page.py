@@ -13,17 +13,22 @@ from neurogames.lab.studies.coalition_filter.verdicts import neurogame_verdicts
 from neurogames.lab.studies.page import DrawnFigure, Page, ShownTable
 from neurogames.lab.studies.study import Study
 
+TERMS = (
+    "A coalition filter is a gate behind a convolution: it lets a unit through if the unit is a strong member of the "
+    "window around it, by an energy and by Shapley values (what a unit adds, averaged over all orders of joining); top "
+    "is the share of the windows that win. The controls have no gate, or a mask that lets as many units through, at "
+    "random or those of largest magnitude. A 95 % interval that includes 0 supports no claim."
+)
 READING = (
-    "How to read this: a 95 % interval that includes 0 supports no claim. A coalition filter lets a unit through if "
-    "it is a strong member of the window around it, by an energy and Shapley values. Energy, payoff and threshold "
-    "are not published in full; what is tested is a completion (Ising energy of the signs against the median, "
-    "closed-form Shapley values, threshold g times their first quartile). The filter in question and its density "
-    "were named before the runs, and the masks keep as many units of each map as it would. On a plain background the "
-    "windows tie, and the first row by row win; a filter then lets many zeros through, and a magnitude mask of the "
-    "same density may let everything pass that is not 0: compare the units that are active. Random masks are drawn "
-    "anew at every pass, in testing too. All networks had the same rate, epochs and order of rows, and nothing was "
-    "chosen by the test rows; a rate tuned for each of them might order them otherwise. Grad-CAM is no ground truth: "
-    "it is the other opinion. Shapley values here are those of an energy, which knows of no class."
+    "How to read this: energy, payoff and threshold are not published in full; what is tested is a completion (Ising "
+    "energy of the signs against the median, closed-form Shapley values, threshold g times their first quartile). "
+    "The filter in question and its density were named before the runs, and the masks keep as many units of each map "
+    "as it would. On a plain background the windows tie, and the first row by row win; a filter then lets many zeros "
+    "through, and a magnitude mask of the same density may let everything pass that is not 0: compare the units that "
+    "are active. Random masks are drawn anew at every pass, in testing too. All networks had the same rate, epochs "
+    "and order of rows, and nothing was chosen by the test rows; a rate tuned for each of them might order them "
+    "otherwise. Grad-CAM is no ground truth: it is the other opinion. Shapley values here are those of an energy, "
+    "which knows of no class."
 )
 
 
@@ -35,6 +40,7 @@ def neurogame_page(results: xr.Dataset, settings: NeurogameSettings) -> Page:
     return Page(
         title=f"NEUROGAME on {settings.data.replace('_', '-')}: do strong coalitions help?",
         subtitle=_subtitle(results, settings),
+        terms=TERMS,
         verdicts=neurogame_verdicts(results, differences, maps),
         reading=READING,
         notes=["Seconds were measured while other processes may have been running."],

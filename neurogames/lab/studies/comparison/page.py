@@ -14,11 +14,18 @@ from neurogames.lab.studies.comparison.verdicts import comparison_verdicts
 from neurogames.lab.studies.page import DrawnFigure, Page, ShownTable
 from neurogames.lab.studies.study import Study
 
+TERMS = (
+    "Gradient dropout lets each unit learn from a sample only with the keep probability; at keep 1 it is plain "
+    "backpropagation. A curve is the error against input noise, and its area the mean distance from the clean error, "
+    "which is the error without noise: the smaller, the flatter. A unit composes if it serves many groups of "
+    "samples, a player of the simulated game if it joins what others do; composition is the share of those that do. "
+    "A masked player, one without feedback, keeps its action (hold) or tosses a coin (blind); players revise one at "
+    "a time or all at once. A 95 % interval that includes 0 supports no claim."
+)
 READING = (
-    "How to read this: a 95 % interval that includes 0 supports no claim. Gradient dropout lets each unit learn from "
-    "a sample only with the keep probability; at keep 1 it is plain backpropagation. A claim about it stands only if "
-    "plain training with the same amount of work (epochs or learning rate reduced to that share) does not show the "
-    "same, and at equal clean error, which is the error without input noise. Intervals of differences are over "
+    "How to read this: a claim about gradient dropout stands only if plain training with the same amount of work "
+    "(epochs or learning rate reduced to the keep probability) does not show the same, and at equal clean error. "
+    "Intervals of differences are over "
     "repetitions on the same tables, and say nothing about other tables. Correlations are over settings (dataset, "
     "keep probability), never over runs; settings with neighbouring keep probabilities are less independent than "
     "intervals and p-values assume, and an association is no mechanism."
@@ -33,6 +40,7 @@ def comparison_page(results: xr.Dataset, settings: ComparisonSettings) -> Page:
     return Page(
         title=f"Gradient dropout on {', '.join(settings.data)}: simulation against training",
         subtitle=_subtitle(results, settings),
+        terms=TERMS,
         verdicts=comparison_verdicts(controls, correlated),
         reading=READING,
         notes=_notes(results),
@@ -75,17 +83,17 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]
         (
             "simulation",
             plots.plot_simulation(results),
-            "What the game predicts. Each player composes, which costs it something and pays if enough others compose "
-            "too, or takes the detour and works alone; a masked player gets no feedback. Left: mean share of players "
-            "that compose at the end, starting from none; lines are the exact law, markers agents with two standard "
-            "errors. Right: exact expected time to the tipping point, the number of composers from which on composing "
-            "pays. The three meanings of a masked player disagree, so each is kept apart.",
+            "What the game predicts. Composing costs a player something, and pays if enough others compose too. "
+            "Left: mean share of players that compose at the end, starting from none; lines are the exact law, "
+            "markers agents with two standard errors. Right: exact expected time to the tipping point, the number of "
+            "composers from which on composing pays. The three meanings of a masked player disagree, so each is kept "
+            "apart.",
         ),
         (
             "curves",
             plots.plot_curves(results, main),
-            f"What training did. Median over seeds of the {main} on test rows with Gaussian input noise, scaled per "
-            f"feature (target noise: {noise}). The constant predictor is as flat as can be.",
+            f"What training did. Median over seeds of the {plots.LABELS[main]} on test rows with Gaussian input "
+            f"noise, scaled per feature (target noise: {noise}). The constant predictor is as flat as can be.",
         ),
         (
             "area",

@@ -18,16 +18,23 @@ from neurogames.lab.studies.pruning.settings import PruningSettings
 from neurogames.lab.studies.pruning.verdicts import pruning_verdicts
 from neurogames.lab.studies.study import Study
 
+TERMS = (
+    "Every hidden unit is a player that takes part in the network with a share between 0 and 1 and pays a price for "
+    "it; units that do not take part are removed. In an equilibrium no unit gains by changing its share alone; the "
+    "residual is the largest distance of a share from its best response, 0 in an equilibrium. The corrected rule "
+    "trains weights and shares together, at the price at which as many units stay as the budget allows. Its controls "
+    "keep as many units: from scratch trains the small network from the first step; magnitude, Taylor and random "
+    "remove units of a trained network by the size of their weights, by the first-order change of the loss, or at random. "
+    "With matched layer widths a control keeps as many units of each layer as the equilibrium. A 95 % interval that "
+    "includes 0 supports no claim."
+)
 READING = (
-    "How to read this: every hidden unit is a player that takes part in the network to a share between 0 and 1 and "
-    "pays a price for it; units that do not take part are removed. A 95 % interval that includes 0 supports no claim. "
-    "Every method had the same number of epochs: the corrected rule and the networks from scratch all of them; "
-    "magnitude, Taylor and random half for the whole network and half for what was kept of it. They keep as many units "
-    "as the rule did with the same seed, and share them out over the layers as their own order says, down to one in a "
-    "layer: multiply-adds differ, and a gap may be due to that alone. With matched layer widths they keep as many of "
-    "each layer as the rule did. Random pruning that is trained on is a control that is hard to beat. No run looks at "
-    "the test rows while it trains. An equilibrium says that no unit gains by leaving alone; it does not say that no "
-    "other set of units is better."
+    "How to read this: every method had the same number of epochs: the corrected rule and the networks from scratch "
+    "all of them; magnitude, Taylor and random half for the whole network and half for what was kept of it. They "
+    "keep as many units as the rule did with the same seed, and share them out over the layers as their own order "
+    "says, down to one in a layer: multiply-adds differ, and a gap may be due to that alone. Random pruning that is "
+    "trained on is a control that is hard to beat. No run looks at the test rows while it trains. An equilibrium "
+    "says that no unit gains by leaving alone; it does not say that no other set of units is better."
 )
 
 
@@ -38,6 +45,7 @@ def pruning_page(results: xr.Dataset, settings: PruningSettings) -> Page:
     return Page(
         title=f"Pruning as a game on {settings.data.replace('_', '-')}: which units stay",
         subtitle=_subtitle(results, settings),
+        terms=TERMS,
         verdicts=pruning_verdicts(results, differences, rng=rng),
         reading=READING,
         notes=_notes(results, settings),
@@ -104,8 +112,7 @@ def _figures(results: xr.Dataset, differences: pd.DataFrame) -> list[DrawnFigure
             "paper",
             plots.plot_paper(results),
             "The paper's configurations, epoch by epoch: medians over seeds, bands from minimum to maximum. The dotted "
-            "line is where the paper stops. The residual is the largest distance of a unit's share from "
-            "its best response: in an equilibrium it is 0.",
+            "line is where the paper stops.",
         ),
         (
             "predictions",
