@@ -138,7 +138,7 @@ def equilibrium_table(results: xr.Dataset) -> pd.DataFrame:
 
     Returns:
         Columns: ``units`` kept and the ``price`` that cleared (medians), ``minimum_worth`` (over seeds and units, the
-        exact worth of a unit over what it pays; nobody gains by leaving where it is 1 or more), ``nobody_leaves`` (in
+        exact worth of a unit over what it pays; no unit gains by leaving where it is 1 or more), ``no_unit_leaves`` (in
         how many of ``n`` seeds), the largest ``residual`` of the certificate and ``settled`` (in how many seeds it is
         at most 0.05).
     """
@@ -151,7 +151,7 @@ def equilibrium_table(results: xr.Dataset) -> pd.DataFrame:
                 "units": float(one["units"].sel({"method": "equilibrium"}).median()),
                 "price": float(one["clearing_price"].median()),
                 "minimum_worth": float(one["worth_over_fee"].min()),
-                "nobody_leaves": int((one["worth_over_fee"] >= 1).sum()),
+                "no_unit_leaves": int((one["worth_over_fee"] >= 1).sum()),
                 "residual": float(one["residual"].max()),
                 "settled": int((one["residual"] <= SETTLED).sum()),
                 "n": one.sizes["seed"],

@@ -3,8 +3,8 @@
 The game is that of the second-order model of the loss (benefit "taylor"), at the price of the median unit: half of
 those that are worth something would not pay it if they were alone. Its potential predicts how the loss rises when
 units are removed, for any set of them. The prediction is held against the real rise on the same rows, and against
-simpler predictions: slopes alone ("descent"), exact worths of single units with the same interactions ("ablation"),
-and the second-order worths of single units without interactions ("no interaction").
+simpler predictions: gradients alone ("descent"), exact values of single units with the same interactions ("ablation"),
+and the second-order values of single units without interactions ("no interaction").
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def measure_game(seed: int, *, settings: PruningSettings) -> xr.Dataset:
     began = time.perf_counter()
     free = participation_game(dense, nn.functional.cross_entropy, data)
     extraction_seconds = time.perf_counter() - began
-    worths = free.utilities(np.ones(free.n_players))
+    values = free.utilities(np.ones(free.n_players))
     found = game_equilibrium(at_price(free, median_worth(free)))
     profiles = random_profiles(free.n_players, settings.profiles, rng)
     predicted = {
@@ -65,7 +65,7 @@ def measure_game(seed: int, *, settings: PruningSettings) -> xr.Dataset:
         "descent": rises(
             participation_game(dense, nn.functional.cross_entropy, data, benefit="descent", ridge=0.0), profiles
         ),
-        "no interaction": (1 - profiles) @ worths,
+        "no interaction": (1 - profiles) @ values,
     }
     result = xr.Dataset(
         {
@@ -108,9 +108,9 @@ def median_worth(game: ParticipationGame) -> float:
     >>> median_worth(ParticipationGame([0.5, 2.0, -1.0], [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], 0.0))
     1.25
     """
-    worths = game.utilities(np.ones(game.n_players))
-    worths = worths[worths > 0]
-    return float(np.median(worths)) if worths.size else 0.0
+    values = game.utilities(np.ones(game.n_players))
+    values = values[values > 0]
+    return float(np.median(values)) if values.size else 0.0
 
 
 def random_profiles(n: int, count: int, rng: torch.Generator) -> NDArray[np.float64]:

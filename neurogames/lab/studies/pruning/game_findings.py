@@ -190,8 +190,8 @@ def size_sentence(results: xr.Dataset) -> str:
     ratio = {key: row["predicted_over_real"] for key, row in _by_range(results).items()}
     return (
         f"The game predicts {ratio['taylor', SMALL]:.2f} of the real rise for small removals and "
-        f"{ratio['taylor', LARGE]:.2f} for large ones (medians); with exact worths of single units "
-        f"{ratio['ablation', SMALL]:.2f} and {ratio['ablation', LARGE]:.2f}, with slopes alone "
+        f"{ratio['taylor', LARGE]:.2f} for large ones (medians); with exact values of single units "
+        f"{ratio['ablation', SMALL]:.2f} and {ratio['ablation', LARGE]:.2f}, with gradients alone "
         f"{ratio['descent', SMALL]:.2f} and {ratio['descent', LARGE]:.2f}."
     )
 

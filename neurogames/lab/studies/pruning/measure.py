@@ -212,7 +212,7 @@ def train_plainly(
 
 
 def _worth_over_fee(certificate: FeeCertificate | None) -> float:
-    """The smallest ratio over units; NaN for a run that diverged, infinite where nobody is left."""
+    """The smallest ratio over units; NaN for a run that diverged, infinite where no unit is left."""
     if certificate is None:
         return np.nan
     with np.errstate(divide="ignore", invalid="ignore"):  # where the price that cleared is 0

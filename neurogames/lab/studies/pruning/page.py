@@ -24,9 +24,9 @@ TERMS = (
     "residual is the largest distance of a share from its best response, 0 in an equilibrium. The corrected rule "
     "trains weights and shares together, at the price at which as many units stay as the budget allows. Its controls "
     "keep as many units: from scratch trains the small network from the first step; magnitude, Taylor and random "
-    "remove units of a trained network by the size of their weights, by the first-order change of the loss, or at random. "
-    "With matched layer widths a control keeps as many units of each layer as the equilibrium. A 95 % interval that "
-    "includes 0 supports no claim."
+    "remove units of a trained network by the size of their weights, by the first-order change of the loss, or at "
+    "random. With matched layer widths a control keeps as many units of each layer as the equilibrium. A 95 % "
+    "interval that includes 0 supports no claim."
 )
 READING = (
     "How to read this: every method had the same number of epochs: the corrected rule and the networks from scratch "
@@ -119,7 +119,7 @@ def _figures(results: xr.Dataset, differences: pd.DataFrame) -> list[DrawnFigure
             plots.plot_predictions(results),
             "Predicted against real rise of the loss of the plainly trained network when random units are removed, "
             "on the rows of the game: by the second-order game, with what single units are exactly worth and the "
-            "same interactions, by second-order worths added up, and by slopes. On the line a prediction is exact; "
+            "same interactions, by second-order values added up, and by gradients. On the line a prediction is exact; "
             "the darker a dot, the more units are removed. Axes are linear near zero.",
         ),
     ]

@@ -45,9 +45,9 @@ CONFIGURATION_LOOKS: dict[str, Look] = {
 }
 PREDICTION_TITLES = {
     "taylor": "second-order game",
-    "ablation": "exact single worths",
+    "ablation": "exact single values",
     "no interaction": "no interaction",
-    "descent": "slopes alone",
+    "descent": "gradients alone",
 }
 WORK = {"units": "units kept", "multiply_adds": "multiply-adds of one image"}
 _ACCURACIES = (

@@ -130,14 +130,14 @@ def seeds_sentence(differences: pd.DataFrame) -> str:
 def certificate_sentence(results: xr.Dataset) -> str:
     """Whether the end of the corrected rule is an equilibrium by exact removal."""
     table = equilibrium_table(results)
-    runs, stay = int(table["n"].sum()), int(table["nobody_leaves"].sum())
+    runs, stay = int(table["n"].sum()), int(table["no_unit_leaves"].sum())
     # Where no unit is left the smallest worth is infinite, and no unit can leave.
     smallest = float(results["worth_over_fee"].where(np.isfinite(results["worth_over_fee"])).min())
     worth = "" if np.isnan(smallest) else f": the smallest worth of a unit is {smallest:.2f} times what it pays"
     if stay == runs:
         sentence = f"In all {runs} runs of the corrected rule no unit gains by leaving"
     else:
-        failing = table.loc[table["nobody_leaves"] < table["n"], "unit_budget"]
+        failing = table.loc[table["no_unit_leaves"] < table["n"], "unit_budget"]
         places = ", ".join(map(str, failing))
         whole = f"In {stay} of {runs} runs of the corrected rule no unit gains by leaving"
         sentence = f"{whole} (not in all with {places} units)"

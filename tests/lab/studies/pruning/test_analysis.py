@@ -76,8 +76,8 @@ def test_a_layer_with_one_unit_is_named_with_its_seeds(planted):
 
 def test_a_worth_below_the_fee_is_no_equilibrium(planted):
     table = analysis.equilibrium_table(planted).set_index("unit_budget")
-    assert table.loc[12, "nobody_leaves"] == 3  # a worth of exactly the fee stays
-    assert table.loc[4, "nobody_leaves"] == 2
+    assert table.loc[12, "no_unit_leaves"] == 3  # a worth of exactly the fee stays
+    assert table.loc[4, "no_unit_leaves"] == 2
     assert table.loc[4, "settled"] == 2
     sentence = verdicts.certificate_sentence(planted)
     assert "In 5 of 6 runs" in sentence
