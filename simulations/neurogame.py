@@ -20,8 +20,8 @@ from typing import Annotated
 
 import typer
 
-from neurogames.lab.cli.terminal import ends_plainly, run_named
-from neurogames.lab.studies.coalition_filter.settings import NeurogameSettings
+from neurogames.lab import load_study
+from neurogames.lab.cli.terminal import ends_plainly, run_and_say
 
 
 @ends_plainly
@@ -30,8 +30,9 @@ def main(
     folder: Annotated[Path | None, typer.Argument(help="Where to write; an unfinished study there is resumed.")] = None,
 ) -> None:
     """Run the study of one data set, and print its sentences and tables."""
-    study = run_named("neurogame", NeurogameSettings.for_data(data), folder)
-    for title, table in study.tables.items():
+    study = load_study("neurogame")
+    finished = run_and_say(study, study.settings.for_data(data), folder)
+    for title, table in finished.tables.items():
         print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4g}'.format)}")
 
 

@@ -4,9 +4,9 @@ The paper lets the units of a network play for participation, and stops after 20
 are run on, so that one sees whether where it stops is an equilibrium. The corrected rule (units share the loss as their
 common interest, and pay for taking part) is run with smaller and smaller budgets of units, at the price that clears,
 and set against networks of the same shape from scratch, and against magnitude, Taylor and random pruning, all with the
-same number of epochs; magnitude and Taylor once more in the same shape, to tell who is chosen from how many of each
-layer. Last, the game of a network trained plainly: its equilibrium, and how well it predicts the loss when units are
-removed.
+same number of epochs; magnitude and Taylor once more with matched layer widths, to tell which units are chosen
+from how many of each layer. Last, the game of a network trained plainly: its equilibrium, and how well it predicts the
+loss when units are removed.
 
     python simulations/pruning.py [mnist | fashion_mnist | digits] [FOLDER]
 
@@ -23,8 +23,8 @@ from typing import Annotated
 
 import typer
 
-from neurogames.lab.cli.terminal import ends_plainly, run_named
-from neurogames.lab.studies.pruning.settings import PruningSettings
+from neurogames.lab import load_study
+from neurogames.lab.cli.terminal import ends_plainly, run_and_say
 
 
 @ends_plainly
@@ -33,8 +33,9 @@ def main(
     folder: Annotated[Path | None, typer.Argument(help="Where to write; an unfinished study there is resumed.")] = None,
 ) -> None:
     """Run the study of one data set, and print its sentences and tables."""
-    study = run_named("pruning", PruningSettings.for_data(data), folder)
-    for title, table in study.tables.items():
+    study = load_study("pruning")
+    finished = run_and_say(study, study.settings.for_data(data), folder)
+    for title, table in finished.tables.items():
         print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4g}'.format)}")
 
 

@@ -6,7 +6,7 @@ Colours are those of Okabe & Ito (2008); whatever a colour tells, a marker or a 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-STYLE = {
+Look = dict[str, Any]
+"""How a line or a mark is drawn: keywords of ``plot``."""
+
+STYLE: Any = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurogames.lab.studies.comparison.compare import Comparison, compare
-from neurogames.lab.studies.comparison.settings import TRAININGS, Settings
+from neurogames.lab.studies.comparison.page import COMPARISON
+from neurogames.lab.studies.comparison.settings import TRAININGS, ComparisonSettings
+from neurogames.lab.studies.study import FinishedStudy, run_study
 
-TINY = Settings(
+TINY = ComparisonSettings(
     keep_probs=(0.3, 0.6, 1.0),
     target_noises=("none", "stable"),
     seeds=2,
@@ -24,14 +25,14 @@ TINY = Settings(
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Settings:
+def tiny() -> ComparisonSettings:
     return TINY
 
 
 @pytest.fixture(scope="session")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
     """A finished comparison of the tiny settings; not to be written to."""
-    return compare(TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
+    return run_study(COMPARISON, TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
 
 
 @pytest.fixture

@@ -6,18 +6,16 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from neurogames.lab.studies.registry import named_study
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from neurogames.lab.studies.study import FinishedStudy
+    from neurogames.lab.studies.study import FinishedStudy, Settings, Study
 
 
 def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,11 +60,15 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield advance
 
 
-def run_named(name: str, settings: Any, out: Path | None, workers: int | None = None) -> FinishedStudy:
-    """Run a study of ``studies`` with a progress bar, and say what came out."""
+def run_and_say(
+    study: Study[Settings], settings: Settings, out: Path | None = None, workers: int | None = None
+) -> FinishedStudy:
+    """Run a study with a progress bar, and say what came out."""
+    from neurogames.lab.studies.study import run_study  # loads torch
+
     with progress_bar() as advance:
-        finished: FinishedStudy = named_study(name).load()[1](settings, out, workers=workers, on_progress=advance)
+        finished = run_study(study, settings, out, workers=workers, on_progress=advance)
     for sentence in finished.verdicts:
         say(f"• {sentence}")
-    say(f"\nReport: {finished.folder / 'report.html'}")
+    say(f"\nReport: {finished.report}")
     return finished

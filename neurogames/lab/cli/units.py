@@ -1,4 +1,4 @@
-"""The command analyze: what the units of a saved model are worth. It is registered in ``cli``.
+"""The command units: what the units of a layer of a saved model are worth.
 
 Modules that load torch are imported inside the command.
 """
@@ -6,7 +6,7 @@ Modules that load torch are imported inside the command.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from rich.console import Console
@@ -14,12 +14,14 @@ from rich.table import Table
 from typer import Argument, Option
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.lab.cli.saved_model import check_model, say_source
 from neurogames.lab.cli.terminal import ends_plainly, say
 
 if TYPE_CHECKING:
     from neurogames.lab.studies.units.saved import SavedUnits
 
-METRICS = {
+MetricName = Literal["accuracy", "loss", "logit"]
+METRICS: dict[MetricName, str] = {
     "accuracy": "accuracy on test rows",
     "loss": "minus the loss on test rows",
     "logit": "logit of the right class, test rows",
@@ -27,9 +29,9 @@ METRICS = {
 
 
 @ends_plainly
-def analyze(
+def units(
     model: Annotated[Path, Argument(help="File of a saved model.")],
-    data: Annotated[str | None, Option(help="The pictures it was trained on: digits, mnist or fashion_mnist.")] = None,
+    data: Annotated[str | None, Option(help="The images it was trained on: digits, mnist or fashion_mnist.")] = None,
     layer: Annotated[str | None, Option(help="Name of the layer whose units are valued.")] = None,
     pathways_to: Annotated[str | None, Option(help="Name of a later layer: draw which units feed which of it.")] = None,
     metric: Annotated[str, Option(help="accuracy, loss or logit.")] = "accuracy",
@@ -42,19 +44,18 @@ def analyze(
     """Value the units of a layer of a saved model, and remove them in the order of their values."""
     from neurogames.lab.studies.units.saved import value_saved_units
 
-    _check(model, data, layer, metric, out)
+    named = _checked(model, data, layer, metric, out)
     if pathways_to is not None and out is None:
         raise invalid_argument("pathways_to", pathways_to, "a folder for the figure, --out")
     rng = np.random.default_rng(integer("seed", seed, minimum=0))
-    found = value_saved_units(model, str(data), str(layer), budget=budget, top=top, metric=metric, rows=rows, rng=rng)
+    found = value_saved_units(model, str(data), str(layer), budget=budget, top=top, metric=named, rows=rows, rng=rng)
     pathways = None
     if pathways_to is not None:
         from neurogames.bridge.coalitions.pathways import banzhaf_pathways
 
         pathways = banzhaf_pathways(found.model, (found.layer, pathways_to), found.inputs, budget=budget, rng=rng)
-    if found.source == "state_dict":
-        say("The file holds numbers only: read as Linear layers with ReLU between them.")
-    _print_units(found, metric)
+    say_source(found.source)
+    _print_units(found, named)
     _print_areas(found)
     say(_stability(found))
     if out is None:
@@ -65,22 +66,17 @@ def analyze(
     out.mkdir(parents=True, exist_ok=True)
     found.table.to_csv(out / "units.csv", index=False)
     save_figure(unit_plots.plot_unit_values(found.table, found.layer), out, "units")
-    save_figure(unit_plots.plot_removal(found.curves, METRICS[metric]), out, "removal")
+    save_figure(unit_plots.plot_removal(found.curves, METRICS[named]), out, "removal")
     if pathways is not None:
         save_figure(unit_plots.plot_pathways(pathways), out, "pathways")
     say(f"Table and figures: {out}")
 
 
-def _check(model: Path, data: str | None, layer: str | None, metric: str, out: Path | None) -> None:
-    """Refuse what can be refused before anything is read."""
-    from neurogames.lab.data.images import IMAGE_NAMES
-
-    if not model.expanduser().is_file():
-        how = "the file of a saved model, such as `neurogames prune MODEL --out FILE` or save_model writes"
-        raise invalid_argument("model", str(model), how)
-    if data not in IMAGE_NAMES:
-        raise invalid_argument("data", data or "nothing", f"--data with one of {', '.join(IMAGE_NAMES)}")
-    if metric not in METRICS:
+def _checked(model: Path, data: str | None, layer: str | None, metric: str, out: Path | None) -> MetricName:
+    """Refuse what can be refused before anything is read; return the metric."""
+    check_model(model, data)
+    named = next((name for name in METRICS if name == metric), None)
+    if named is None:
         raise invalid_argument("metric", metric, f"one of {', '.join(METRICS)}")
     if out is not None and out.exists() and not out.is_dir():
         raise invalid_argument("out", str(out), "a folder")
@@ -89,6 +85,7 @@ def _check(model: Path, data: str | None, layer: str | None, metric: str, out: P
 
         names = [name for name, _ in load_model(model).model.named_modules() if name]
         raise invalid_argument("layer", "nothing", f"--layer with one of {', '.join(names)}")
+    return named
 
 
 def _print_units(found: SavedUnits, metric: str) -> None:

@@ -1,1 +1,1 @@
-"""Tables and pictures: where they come from, and how they are made ready."""
+"""Tables and images: where they come from, and how they are made ready."""

@@ -125,7 +125,8 @@ def _bundled(load: Callable[..., Any], target: str, **options: object) -> Callab
         names = getattr(bunch, "target_names", None)
         if names is not None and bunch.target.ndim == 1 and isinstance(names[0], str):
             values = values.map(dict(enumerate(names)))
-        return bunch.data.assign(**{target: values})
+        table: pd.DataFrame = bunch.data.assign(**{target: values})
+        return table
 
     return frame
 

@@ -1,14 +1,15 @@
-"""Pictures with classes: the bundled digits, MNIST and Fashion-MNIST, as tensors ready for a network.
+"""Images with classes: the bundled digits, MNIST and Fashion-MNIST, as tensors ready for a network.
 
-"digits" comes with scikit-learn (1,797 pictures of 8 x 8; the last 540 in a fixed shuffled order are the test rows).
+"digits" comes with scikit-learn (1,797 images of 8 x 8; the last 540 in a fixed shuffled order are the test rows).
 "mnist" and "fashion_mnist" are read from the official idx files in the folder that ``NEUROGAMES_DATA`` names, and
-from OpenML where there is none. Pixels are scaled by mean and deviation of all training pixels.
+from OpenML where there is none. Pixels are scaled by mean and standard deviation of all training pixels.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _DIGITS_TEST, _LARGE_TEST = 540, 10_000
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Pictures of one kind, split into training and test rows.
+    """Images of one kind, split into training and test rows.
 
     Attributes:
         name: as asked for.
@@ -58,17 +59,17 @@ class Images:
 
 
 def load_images(name: str, *, rows: int | None = None) -> Images:
-    """Find pictures by name.
+    """Find images by name.
 
     Args:
         name: "digits", "mnist" or "fashion_mnist".
         rows: use only the first so many training rows; all if not given.
 
     Returns:
-        The pictures.
+        The images.
 
     Raises:
-        ValueError: for another name, or if the pictures cannot be found or read.
+        ValueError: for another name, or if the images cannot be found or read.
 
     >>> digits = load_images("digits")
     >>> digits.inputs.shape, digits.test_inputs.shape, digits.n_classes
@@ -79,19 +80,19 @@ def load_images(name: str, *, rows: int | None = None) -> Images:
     pixels, classes, test, source = _digits() if name == "digits" else _large(name)
     cut = len(pixels) - test
     used = slice(0, cut if rows is None else min(cut, integer("rows", rows, minimum=1)))
-    mean, deviation = float(pixels[used].mean()), float(pixels[used].std())
-    scaled = torch.from_numpy((pixels - mean) / deviation).unsqueeze(1)
+    mean, std = float(pixels[used].mean()), float(pixels[used].std())
+    scaled = torch.from_numpy((pixels - mean) / std).unsqueeze(1)
     targets = torch.from_numpy(classes)
     return Images(name, scaled[used], targets[used], scaled[cut:], targets[cut:], source)
 
 
 @torch.no_grad()
 def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
-    """Return training and test rows in the shape that a model takes, pictures or vectors.
+    """Return training and test rows in the shape that a model takes, images or vectors.
 
     Args:
         model: a module in evaluation mode.
-        images: the pictures.
+        images: the images.
 
     Returns:
         Inputs (rows, 1, height, width) or (rows, height * width), of the training and of the test rows.
@@ -100,7 +101,8 @@ def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
         ValueError: if the model takes neither, or has too few outputs for the classes.
     """
     why = ""
-    for shaped in (lambda rows: rows, lambda rows: rows.flatten(1)):
+    shapes: list[Callable[[Tensor], Tensor]] = [lambda rows: rows, lambda rows: rows.flatten(1)]
+    for shaped in shapes:
         try:
             outputs = model(shaped(images.inputs[:2]))
         except (RuntimeError, ValueError, TypeError) as error:
@@ -108,10 +110,10 @@ def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
             continue
         if outputs.ndim == 2 and outputs.shape[1] >= images.n_classes:
             return shaped(images.inputs), shaped(images.test_inputs)
-        why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 pictures"
+        why = why or f": it gives outputs of shape {tuple(outputs.shape)} for 2 images"
     height, width = images.shape
-    expected = f"pictures that the model takes, with an output for each of {images.n_classes} classes{why}"
-    raise invalid_argument("data", f"{images.name}, pictures of {height} x {width}", expected)
+    expected = f"images that the model takes, with an output for each of {images.n_classes} classes{why}"
+    raise invalid_argument("data", f"{images.name}, images of {height} x {width}", expected)
 
 
 def _digits() -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]:

@@ -24,6 +24,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from neurogames._arguments import invalid_argument, number
 from neurogames.lab.data.tables import Dataset, Task
 
+Targets = NDArray[np.float32] | NDArray[np.int64]
+"""Standardised numbers of a regression, or class numbers."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -48,8 +51,8 @@ class Prepared:
     task: Task
     train_inputs: NDArray[np.float32]
     test_inputs: NDArray[np.float32]
-    train_targets: NDArray[np.float32] | NDArray[np.int64]
-    test_targets: NDArray[np.float32] | NDArray[np.int64]
+    train_targets: Targets
+    test_targets: Targets
     target_mean: float
     target_std: float
     feature_names: tuple[str, ...]
@@ -97,27 +100,27 @@ def prepare(
     train_inputs = encoder.fit_transform(_plain(train[filled]))
     test_inputs = encoder.transform(_plain(test[filled]))
     names = [name.split("__", 1)[1] for name in encoder.get_feature_names_out()]
-    mean, deviation = 0.0, 1.0
+    mean, std = 0.0, 1.0
     if dataset.task == "regression":
         targets = dataset.target.to_numpy(dtype=np.float64)
         if np.ptp(targets[train_rows]) == 0.0:
             raise invalid_argument("target", f"one value in all {len(train_rows)} training rows", "at least two values")
         if standardise:
-            mean, deviation = float(targets[train_rows].mean()), float(targets[train_rows].std())
-        targets = ((targets - mean) / deviation).astype(np.float32)
+            mean, std = float(targets[train_rows].mean()), float(targets[train_rows].std())
+        scaled: Targets = ((targets - mean) / std).astype(np.float32)
         class_names: tuple[str, ...] = ()
     else:
-        targets = dataset.target.cat.codes.to_numpy(dtype=np.int64)
+        scaled = dataset.target.cat.codes.to_numpy().astype(np.int64)
         class_names = tuple(str(name) for name in dataset.target.cat.categories)
     return Prepared(
         name=dataset.name,
         task=dataset.task,
         train_inputs=np.ascontiguousarray(train_inputs, dtype=np.float32),
         test_inputs=np.ascontiguousarray(test_inputs, dtype=np.float32),
-        train_targets=targets[train_rows],
-        test_targets=targets[test_rows],
+        train_targets=scaled[train_rows],
+        test_targets=scaled[test_rows],
         target_mean=mean,
-        target_std=deviation,
+        target_std=std,
         feature_names=tuple(names),
         class_names=class_names,
         train_rows=train_rows,
@@ -130,15 +133,15 @@ def _split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows for training and for testing, in proportion to the classes."""
     rows = np.arange(len(dataset.features), dtype=np.int64)
-    least = 2
+    fewest = 2
     codes = None
     if dataset.task == "classification":
         codes = dataset.target.cat.codes.to_numpy()
-        least = max(least, len(dataset.target.cat.categories))
+        fewest = max(fewest, len(dataset.target.cat.categories))
     tests = int(np.ceil(test_share * len(rows)))
-    if tests < least or len(rows) - tests < least:
+    if tests < fewest or len(rows) - tests < fewest:
         raise invalid_argument(
-            "test_share", test_share, f"a share of {len(rows)} rows that leaves {least} on either side"
+            "test_share", test_share, f"a share of {len(rows)} rows that leaves {fewest} on either side"
         )
     seed = int(rng.integers(2**31))
     train_rows, test_rows = train_test_split(rows, test_size=tests, random_state=seed, stratify=codes)

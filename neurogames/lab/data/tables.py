@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pandas as pd
 from neurogames._arguments import invalid_argument
 
 Task = Literal["regression", "classification"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 LEAST_ROWS = 20
 MOST_WHOLE_CLASSES = 10
@@ -41,6 +43,15 @@ class Dataset:
     features: pd.DataFrame
     target: pd.Series
     source: str
+
+
+def short_name(data: str) -> str:
+    """Return the name of data without the path and the ending of their file.
+
+    >>> short_name("tables/wine_quality.csv.gz")
+    'wine_quality'
+    """
+    return Path(data).name.split(".")[0]
 
 
 def dataset_from_frame(
@@ -68,7 +79,7 @@ def dataset_from_frame(
     Traceback (most recent call last):
     ValueError: target: got 'prise', expected a column of toy (did you mean 'price'?): size, colour, price
     """
-    if task not in (None, "regression", "classification"):
+    if task not in (None, *TASKS):
         raise invalid_argument("task", task, "'regression' or 'classification'")
     frame = frame.set_axis([str(column) for column in frame.columns], axis="columns")
     if not frame.columns.is_unique:

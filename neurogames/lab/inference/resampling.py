@@ -39,7 +39,7 @@ def standard_scores(sample: Array, *, ranked: bool) -> Array:
     values = values / np.where(size > 0, size, 1.0)
     centred = values - values.mean(axis=-1, keepdims=True)
     length = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
-    return centred / np.where(length > CONSTANT, length, np.nan)
+    return np.asarray(centred / np.where(length > CONSTANT, length, np.nan))
 
 
 def correlation(x: Array, y: Array, *, ranked: bool) -> Array:
@@ -50,7 +50,7 @@ def correlation(x: Array, y: Array, *, ranked: bool) -> Array:
     """
     product = (standard_scores(x, ranked=ranked) * standard_scores(y, ranked=ranked)).sum(axis=-1)
     # A perfect correlation is one in the result too, whatever rounding made of it.
-    return np.where(np.abs(product) > 1 - PERFECT, np.sign(product), product)
+    return np.asarray(np.where(np.abs(product) > 1 - PERFECT, np.sign(product), product))
 
 
 def leave_one_out(n: int) -> NDArray[np.int64]:
@@ -114,8 +114,8 @@ def fisher_ends(estimate: float, n: int, confidence: float) -> tuple[float, floa
     ([0.97, 1.0], [-1.0, 0.82])
     """
     r = 1 - 12 / (n * (n * n - 1))
-    deviation = math.sqrt((1 + r * r / 2) / (n - 3))
-    end = math.tanh(math.atanh(r) - float(scipy.special.ndtri((1 + confidence) / 2)) * deviation)
+    standard_error = math.sqrt((1 + r * r / 2) / (n - 3))
+    end = math.tanh(math.atanh(r) - float(scipy.special.ndtri((1 + confidence) / 2)) * standard_error)
     return (end, 1.0) if estimate > 0 else (-1.0, -end)
 
 

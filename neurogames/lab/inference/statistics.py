@@ -146,4 +146,4 @@ def _sign_flip_p(difference: Array, flips: int, rng: np.random.Generator) -> flo
 
 def _all_signs(n: int) -> Array:
     """Every choice of n signs, (2^n, n)."""
-    return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    return np.asarray(1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1), dtype=np.float64)

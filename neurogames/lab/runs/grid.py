@@ -85,11 +85,11 @@ def combined(results: list[xr.Dataset], cells: list[dict[str, Any]], values: dic
             "measure", f"results that differ in shape or labels ({why})", "results alike in all cells"
         ) from None
     rest = [dimension for dimension in whole_grid.dims if dimension not in values]
-    whole_grid = whole_grid.transpose(*dimensions, *rest)
-    whole_grid.attrs.pop("cell", None)
+    ordered: xr.Dataset = whole_grid.transpose(*dimensions, *rest)
+    ordered.attrs.pop("cell", None)
     known = [json.loads(text) for text in sorted({json.dumps(result.attrs["versions"]) for result in grid})]
-    whole_grid.attrs["versions"] = known[0] if len(known) == 1 else known
-    return whole_grid
+    ordered.attrs["versions"] = known[0] if len(known) == 1 else known
+    return ordered
 
 
 def _plain_setting(key: object, value: Any) -> Any:

@@ -83,9 +83,10 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
         raise invalid_argument("folder", why, f"the folder of a run, with a readable {SETTINGS_FILE}") from None
-    if not isinstance(table.get("settings"), dict):
+    settings = table.get("settings")
+    if not isinstance(settings, dict):
         raise invalid_argument("folder", f"{path} without a table [settings]", f"the {SETTINGS_FILE} of a run")
-    return table["settings"]
+    return settings
 
 
 def _written(folder: Path, settings: dict[str, Any]) -> Run:
@@ -106,7 +107,8 @@ def _plain_table(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     plain = plain_value(name, settings)
     if not isinstance(plain, dict):
         raise invalid_argument(name, settings, "a mapping of settings")
-    return _without_none(name, plain)
+    table: dict[str, Any] = _without_none(name, plain)
+    return table
 
 
 def _without_none(name: str, value: Any) -> Any:

@@ -10,6 +10,7 @@ workers nor the order of the work can be seen in it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -51,7 +52,7 @@ def sweep(
     Args:
         measure: function of the settings of a cell, as keywords; at the top level of a module, or a
             ``functools.partial`` of such a function. It draws from generators it seeds by its cell. Data bound by a
-            partial are not compared on a second start, only plain settings are.
+            partial are not compared on a second start, only plain settings and dataclasses of them are.
         cells: mappings with the same keys; every combination of the values that occur must be there, once. Values
             are texts, booleans, or finite numbers.
         folder: the files go to its subfolder ``cells``; made if it is not there.
@@ -150,6 +151,8 @@ def _finished(path: Path, cell: dict[str, Any]) -> xr.Dataset | None:
 
 def _plain_or_kind(value: object) -> Any:
     """A bound setting in plain types, or the name of its type where it has none."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, np.ndarray):
         return f"<{type(value).__name__}>"
     try:

@@ -1,4 +1,4 @@
-"""One page that can be read offline: sentences first, then figures, then tables, then how to run it again.
+"""One page that can be read offline: terms and sentences, then figures, then tables, then how to run it again.
 
 The figures are written beside the page (PNG and SVG), the tables too (CSV).
 """
@@ -40,35 +40,41 @@ class ShownTable:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What a report says.
+    """What a report says about its study; how to run it again is added when it is written.
 
     Attributes:
         title: what was asked.
         subtitle: what was done, in a sentence.
+        terms: what the words of the verdicts mean.
         verdicts: what can be said.
         reading: how to read it, and what it cannot show.
         notes: anything a reader must know before trusting a number.
         figures: in order.
         tables: in order.
-        rerun: the command that makes it again.
-        settings: every setting by name.
-        versions: versions of the libraries by name.
     """
 
     title: str
     subtitle: str
+    terms: str
     verdicts: Sequence[str]
     reading: str
     notes: Sequence[str]
     figures: Sequence[DrawnFigure]
     tables: Sequence[ShownTable]
-    rerun: str
-    settings: Mapping[str, object]
-    versions: Mapping[str, str]
 
 
-def write_page(page: Page, folder: Path) -> Path:
-    """Write ``report.html`` with its figures and tables into a folder that is there; return the path of the page."""
+def write_page(
+    page: Page, folder: Path, *, rerun: str, settings: Mapping[str, object], versions: Mapping[str, str]
+) -> None:
+    """Write ``report.html`` with its figures and tables into a folder that is there.
+
+    Args:
+        page: what it says.
+        folder: where to write.
+        rerun: the command that makes it again.
+        settings: every setting by name.
+        versions: versions of the libraries by name.
+    """
     for table in page.tables:
         table.frame.to_csv(folder / f"{table.name}.csv", index=False)
     template = jinja2.Environment(
@@ -77,18 +83,17 @@ def write_page(page: Page, folder: Path) -> Path:
     text = template.render(
         title=page.title,
         subtitle=page.subtitle,
+        terms=page.terms,
         verdicts=page.verdicts,
         reading=page.reading,
         notes=page.notes,
         figures=[_embedded(figure, folder) for figure in page.figures],
         tables=[_rendered(table) for table in page.tables],
-        rerun=page.rerun,
-        settings=[(name, _plain(value)) for name, value in page.settings.items()],
-        versions=", ".join(f"{name} {version}" for name, version in page.versions.items()),
+        rerun=rerun,
+        settings=[(name, _plain(value)) for name, value in settings.items()],
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
-    path = folder / "report.html"
-    path.write_text(text, encoding="utf-8")
-    return path
+    (folder / "report.html").write_text(text, encoding="utf-8")
 
 
 def _embedded(figure: DrawnFigure, folder: Path) -> dict[str, str]:

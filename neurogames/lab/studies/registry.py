@@ -1,55 +1,80 @@
 """The studies that can be run by name; a new one joins by one line.
 
-A study has settings (a frozen dataclass with defaults, ``quick()`` for a first look), a function
-``run(settings, folder, workers=, on_progress=)`` whose result has a ``folder`` and ``verdicts``, and a function that
-writes the report of a finished folder again and returns something with a ``page``. They are named as "module:name" and
-loaded when they are asked for, since they load torch.
+A study is found as "module:name" and loaded when it is asked for, since most studies load torch.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurogames._arguments import invalid_argument
+from neurogames.lab.runs.store import read_dataset
+
+if TYPE_CHECKING:
+    from neurogames.lab.studies.study import Study
 
 
-class Study(NamedTuple):
-    """Where the parts of a study are found."""
+class Entry(NamedTuple):
+    """Where a study is found, and what it asks."""
 
-    settings: str
-    run: str
-    page: str
-
-    def load(self) -> tuple[Any, Any, Any]:
-        """Return the class of the settings, the function that runs, and the one that writes the report."""
-        settings, run, page = (pkgutil.resolve_name(f"neurogames.lab.{part}") for part in self)
-        return settings, run, page
+    place: str
+    question: str
 
 
-STUDIES = {
-    "pruning": Study(
-        "studies.pruning.settings:PruningSettings",
-        "studies.pruning.study:run_pruning",
-        "studies.pruning.page:write_pruning_page",
-    ),
-    "neurogame": Study(
-        "studies.coalition_filter.settings:NeurogameSettings",
-        "studies.coalition_filter.study:run_neurogame",
-        "studies.coalition_filter.page:write_neurogame_page",
-    ),
+_ROOM = "neurogames.lab.studies"
+_STUDIES = {
+    "comparison": Entry(f"{_ROOM}.comparison.page:COMPARISON", "Does gradient dropout do more than less work does?"),
+    "pruning": Entry(f"{_ROOM}.pruning.page:PRUNING", "Which units stay in a network where taking part has a price?"),
+    "neurogame": Entry(f"{_ROOM}.coalition_filter.page:NEUROGAME", "Do layers that keep strong coalitions only help?"),
 }
 
 
-def named_study(name: object) -> Study:
-    """Find a study by its name.
+def list_studies() -> dict[str, str]:
+    """Return what each study asks, by its name."""
+    return {name: entry.question for name, entry in _STUDIES.items()}
+
+
+def register_study(name: str, place: str, question: str) -> None:
+    """Let a study of one's own be run by name.
+
+    Args:
+        name: the name of the study.
+        place: "module:name" of its :class:`~neurogames.lab.studies.study.Study`.
+        question: what it asks, in a line.
+
+    Raises:
+        ValueError: if another study has the name.
+    """
+    if _STUDIES.get(name, Entry(place, question)).place != place:
+        raise invalid_argument("name", name, f"a name other than {', '.join(_STUDIES)}")
+    _STUDIES[name] = Entry(place, question)
+
+
+def load_study(name: str) -> Study[Any]:
+    """Find a study by its name, and load it.
 
     Raises:
         ValueError: if there is none of this name.
 
-    >>> named_study("pruning").run
-    'studies.pruning.study:run_pruning'
+    >>> load_study("pruning").settings().data
+    'mnist'
     """
-    if name not in STUDIES:
-        raise invalid_argument("study", name, f"one of {', '.join(STUDIES)}")
-    return STUDIES[str(name)]
+    if name not in _STUDIES:
+        raise invalid_argument("study", name, f"one of {', '.join(_STUDIES)}")
+    study: Study[Any] = pkgutil.resolve_name(_STUDIES[name].place)
+    return study
+
+
+def study_of(folder: str | Path) -> Study[Any]:
+    """Load the study that has left its results in a folder.
+
+    Raises:
+        ValueError: if there are no results, or not of a study.
+    """
+    name = read_dataset(Path(folder) / "results.nc").attrs.get("study")
+    if name not in _STUDIES:
+        got = f"{folder}, with results of {'no study' if name is None else name}"
+        raise invalid_argument("folder", got, f"the results of one of {', '.join(_STUDIES)}")
+    return load_study(str(name))

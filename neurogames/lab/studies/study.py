@@ -1,72 +1,66 @@
-"""What the studies of networks as games share: repetitions as resumable sweeps, one file of results, a page of it.
+"""What a study is, and the one function that runs any of them: resumable sweeps, one file of results, a page of it.
 
-A study has one or more parts. Each part is a measurement, swept over the seeds in a subfolder of the run; all parts
-together are ``results.nc``, and the page is made from that file alone. What one seed gives does not depend on how many
-there are: a study may be gone on with for more of them.
+A study has one or more parts. Each part is a measurement, swept over the repetitions in a subfolder of the run; all
+parts together are ``results.nc``, and the page is made from that file alone. What one repetition gives does not depend
+on how many there are: more of them may be asked for later.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 import xarray as xr
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.lab.data.tables import short_name
 from neurogames.lab.runs.run_folder import open_run, read_settings
 from neurogames.lab.runs.store import read_dataset, versions, write_dataset
 from neurogames.lab.runs.sweep import Measure, sweep
 from neurogames.lab.studies.page import Page, write_page
+from neurogames.lab.studies.settings import StudySettings
 
 Progress = Callable[[str, int, int], object]
-
-
-class StudySettings(Protocol):
-    """What the settings of a study have in common."""
-
-    @property
-    def data(self) -> str:
-        """Name of the data."""
-
-    @property
-    def seeds(self) -> int:
-        """Number of independent repetitions."""
-
-    @property
-    def first_seed(self) -> int:
-        """Seed of the first repetition; the others follow."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values that TOML can hold."""
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> StudySettings:
-        """Read what ``to_dict`` returned."""
-
-
-_REPETITIONS = ("first_seed", "seeds")
-"""Settings that say which seeds are measured, and nothing of how."""
 Settings = TypeVar("Settings", bound=StudySettings)
+
+RESULTS_FORMAT = 2
+"""Raised where the labels of stored results change, so that older results are refused and not misread."""
+_SWEEP_MARKS = ("measure", "versions")
+
+
+def _nothing_to_check(_: StudySettings) -> None:
+    """The check of a study whose settings suit any data."""
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """What the report of a study rests on.
+class Study(Generic[Settings]):
+    """A question with everything that it takes to answer it.
 
     Attributes:
-        page: the path of ``report.html``.
-        tables: the tables of the page, by name.
-        verdicts: what can be said, in sentences.
+        name: by which it is run, and which its results bear.
+        settings: class of its settings.
+        parts: measurements of one repetition by name, ``measure(**cell, settings=...)`` with a cell of
+            :meth:`~neurogames.lab.studies.settings.StudySettings.cells`; each gives an ``xarray.Dataset``.
+        page: makes the page from the results and the settings.
+        check: refuses settings that do not fit the data, before any work; may return checksums of data by name, so
+            that a run whose data have changed is another run.
+        once: measurements made once and not for every repetition, such as what a game predicts:
+            ``measure(seed=first_seed, settings=...)``.
     """
 
-    page: Path
-    tables: dict[str, pd.DataFrame]
-    verdicts: list[str]
+    name: str
+    settings: type[Settings]
+    parts: Mapping[str, Measure]
+    page: Callable[[xr.Dataset, Settings], Page]
+    check: Callable[[Settings], Mapping[str, str] | None] = _nothing_to_check
+    once: Mapping[str, Measure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,94 +79,116 @@ class FinishedStudy:
     tables: dict[str, pd.DataFrame]
     verdicts: list[str]
 
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / "report.html"
 
-def run_parts(
-    study: str,
-    settings: StudySettings,
-    folder: str | Path | None,
-    parts: Mapping[str, Measure],
-    write: Callable[[Path], Findings],
+
+def run_study(
+    study: Study[Settings],
+    settings: Settings | None = None,
+    folder: str | Path | None = None,
     *,
-    workers: int | None,
-    on_progress: Progress | None,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
 ) -> FinishedStudy:
-    """Sweep every part over the seeds, put the results together, and write the page.
+    """Measure everything that a study asks for, and write a folder with results and report.
+
+    A second call with the same settings and folder computes what is missing, and with more seeds only the new ones;
+    but for measured seconds, the result does not depend on the number of workers or on interruptions.
 
     Args:
-        study: the name that the results bear.
-        settings: given to every measurement as ``settings``, plain and without ``seeds`` and ``first_seed``.
-        folder: where to write; "neurogames-runs/STUDY-DATA" if ``None``. In the folder of a study with fewer seeds
-            and the same other settings only the new seeds are measured.
-        parts: measurements of one seed by the name of their subfolder, in order.
-        write: makes the page of a folder.
-        workers: processes that train side by side, one thread each; every core if ``None``.
+        study: what to run, such as :func:`neurogames.lab.load_study` returns.
+        settings: its settings; the defaults if not given.
+        folder: where to write; "neurogames-runs/STUDY-DATA" if not given.
+        workers: processes that work side by side, one thread each; every core if not given.
         on_progress: called as ``on_progress(stage, done, total)``.
 
     Returns:
         Results, tables and verdicts.
 
     Raises:
-        ValueError: for a folder that holds something else; before any work.
+        ValueError: for data that cannot be used, or a folder that holds something else; before any work.
         RuntimeError: if a repetition fails; those finished before stay.
     """
+    settings = study.settings() if settings is None else settings
     workers = (os.cpu_count() or 1) if workers is None else integer("workers", workers, minimum=1)
     tell = on_progress or _silent
-    place = default_folder(study, settings.data) if folder is None else folder
-    run = open_run(place, settings.to_dict(), growing=["seeds"])
-    shared = {name: value for name, value in settings.to_dict().items() if name not in _REPETITIONS}
-    cells = [{"seed": seed} for seed in range(settings.first_seed, settings.first_seed + settings.seeds)]
-    measured = []
-    for name, measure in parts.items():
+    checksums = dict(study.check(settings) or {})
+    place = default_folder(study.name, settings) if folder is None else folder
+    guarded = {"study": study.name, **settings.to_dict(), **({"checksums": checksums} if checksums else {})}
+    run = open_run(place, guarded, growing=["seeds"])
+    shared, measured = settings.of_one_repetition(), []
+    for name, measure in {**study.once, **study.parts}.items():
+        cells = [{"seed": settings.first_seed}] if name in study.once else settings.cells()
         tell(name, 0, len(cells))
-        bound = functools.partial(measure, settings=shared)
-        told = functools.partial(_tell_cell, tell, name)
-        measured.append(sweep(bound, cells, run.folder / name, workers=min(workers, len(cells)), on_progress=told))
+        bound, told = functools.partial(measure, settings=shared), functools.partial(_tell_cell, tell, name)
+        part = sweep(bound, cells, run.folder / name, workers=min(workers, len(cells)), on_progress=told)
+        measured.append(part.isel(seed=0, drop=True) if name in study.once else part)
     results = xr.merge(measured, combine_attrs="drop", join="exact", compat="no_conflicts")
-    results.attrs = {"study": study, "settings": settings.to_dict(), "versions": versions()}
+    known = {key: value for part in measured for key, value in part.attrs.items() if key not in _SWEEP_MARKS}
+    about = {"study": study.name, "format": RESULTS_FORMAT, "settings": settings.to_dict(), "versions": versions()}
+    results.attrs = {**known, **about}
     tell("writing", 0, 1)
     write_dataset(results, run.folder / "results.nc")
-    findings = write(run.folder)
+    finished = _published(study, results, run.folder)
     tell("done", 1, 1)
-    return FinishedStudy(run.folder, results, findings.tables, findings.verdicts)
+    return finished
 
 
-def default_folder(study: str, data: str) -> Path:
-    """Return the folder that a study of these data goes to when none is named.
+def write_report(study: Study[Any], folder: str | Path) -> FinishedStudy:
+    """Write ``report.html``, the figures (PNG, SVG) and the tables (CSV) beside the results of a study.
 
-    >>> default_folder("pruning", "mnist").as_posix()
-    'neurogames-runs/pruning-mnist'
-    """
-    return Path("neurogames-runs") / f"{study}-{data}"
+    Args:
+        study: what was run.
+        folder: a folder in which it has left its ``results.nc``.
 
-
-def study_results(folder: Path, study: str) -> xr.Dataset:
-    """Read the results that a study has left in a folder.
+    Returns:
+        Results, tables and verdicts.
 
     Raises:
         ValueError: there is no ``results.nc``, or it is of something else.
     """
+    folder = Path(folder).resolve()
     results = read_dataset(folder / "results.nc")
-    if results.attrs.get("study") != study:
-        raise invalid_argument("folder", str(folder), f"a folder with the results of a {study} study")
-    return results
+    if results.attrs.get("study") != study.name:
+        raise invalid_argument("folder", str(folder), f"a folder with the results of a {study.name} study")
+    if results.attrs.get("format") != RESULTS_FORMAT:
+        raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
+    return _published(study, results, folder)
 
 
-def publish(page: Page, folder: Path) -> Findings:
-    """Write a page, its figures and its tables into a folder that is there."""
-    return Findings(write_page(page, folder), {table.name: table.frame for table in page.tables}, list(page.verdicts))
-
-
-def settings_of_run(folder: str | Path, kind: type[Settings]) -> Settings:
+def settings_of_run(study: Study[Settings], folder: str | Path) -> Settings:
     """Read the settings of a study from its folder.
 
     Raises:
-        ValueError: if the folder holds no run, or one with settings of another kind.
+        ValueError: if the folder holds no run of this study.
     """
     plain = read_settings(folder)
-    foreign = [name for name in plain if name not in getattr(kind, "__dataclass_fields__", {})]
-    if foreign:
-        raise invalid_argument("folder", f"{folder} with the setting {foreign[0]!r}", f"a run with {kind.__name__}")
-    return kind.from_dict(plain)
+    if plain.get("study") != study.name:
+        raise invalid_argument("folder", str(folder), f"the folder of a {study.name} study of this version")
+    return study.settings.from_dict({k: value for k, value in plain.items() if k not in ("study", "checksums")})
+
+
+def default_folder(study: str, settings: StudySettings) -> Path:
+    """Return the folder that a study of these data goes to when none is named.
+
+    >>> default_folder("pruning", StudySettings("mnist")).as_posix()
+    'neurogames-runs/pruning-mnist'
+    """
+    names = [settings.data] if isinstance(settings.data, str) else settings.data
+    parts = (re.sub(r"\W+", "-", short_name(name)).strip("-") or "table" for name in names)
+    return Path("neurogames-runs") / "-".join([study, *parts])
+
+
+def _published(study: Study[Settings], results: xr.Dataset, folder: Path) -> FinishedStudy:
+    """The study whose page has just been written."""
+    settings = study.settings.from_dict(results.attrs["settings"])
+    page = study.page(results, settings)
+    rerun = ["neurogames", "study", study.name, "--settings-from", folder.name, "--out", f"{folder.name}-again"]
+    write_page(page, folder, rerun=shlex.join(rerun), settings=settings.to_dict(), versions=results.attrs["versions"])
+    return FinishedStudy(folder, results, {table.name: table.frame for table in page.tables}, list(page.verdicts))
 
 
 def _tell_cell(tell: Progress, stage: str, done: int, total: int, _: dict[str, Any]) -> None:

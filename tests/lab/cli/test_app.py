@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import shlex
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from neurogames.lab.cli.app import app
 from neurogames.lab.runs.store import read_dataset
 
 TINY = shlex.split(
@@ -77,14 +79,14 @@ def test_an_interrupted_run_ends_with_130_and_one_line(tmp_path: Path) -> None:
     words = ["compare", *TINY, "--epochs", "400", "--seeds", "40", "--out", str(out)]
     process = subprocess.Popen([sys.executable, "-m", "neurogames", *words], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list(out.glob("cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(out.glob("training/cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    assert list(out.glob("cells/*.nc"))
+    assert list(out.glob("training/cells/*.nc"))
 
 
 def test_simulate_prints_the_exact_law_beside_the_simulation(tmp_path: Path) -> None:
@@ -95,11 +97,11 @@ def test_simulate_prints_the_exact_law_beside_the_simulation(tmp_path: Path) -> 
     assert {path.name for path in out.iterdir()} == {"simulation.nc", "simulation.png", "simulation.svg"}
 
 
-def test_simulate_leaves_the_folder_of_a_comparison_alone(tmp_path: Path) -> None:
+def test_simulate_leaves_the_folder_of_a_study_alone(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[settings]\n")
     done = _run("simulate", "--keep-prob", "1", "--out", str(tmp_path))
     assert done.returncode == 2
-    assert "not that of a comparison" in done.stderr
+    assert "not that of a study" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
 
 
@@ -126,10 +128,22 @@ def test_datasets_lists_the_default() -> None:
     assert "diabetes" in done.stdout
 
 
-def test_simulate_and_datasets_do_without_torch() -> None:
-    code = (
-        "import sys; import neurogames.lab.cli.app, neurogames.lab.data.datasets; "
-        "import neurogames.lab.studies.comparison.simulation; "
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+@pytest.mark.parametrize("words", [["--help"], ["datasets"], ["simulate", "--sweeps", "5", "--out", "{out}"]])
+def test_commands_that_need_no_torch_do_without_it(words: list[str], tmp_path: Path) -> None:
+    words = [word.format(out=tmp_path / "out") for word in words]
+    code = f"import sys; from neurogames.lab.cli.app import app; app({words!r}, standalone_mode=False); "
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_every_command_has_a_module_of_its_name() -> None:
+    listed = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert listed == {"compare", "simulate", "study", "report", "prune", "units", "datasets"}
+    for name in listed:
+        assert callable(getattr(importlib.import_module(f"neurogames.lab.cli.{name}"), name))
+
+
+def test_a_command_that_is_not_there_is_said_to_be_so() -> None:
+    done = _run("analyze", "model.pt")
+    assert done.returncode == 2
+    assert "No such command 'analyze'" in done.stderr

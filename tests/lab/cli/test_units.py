@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from neurogames.bridge.coalitions.coalition_values import coalition_game
 from neurogames.bridge.coalitions.removal import RemovalCurve
 from neurogames.engine.coalitions.values import shapley
-from neurogames.lab.cli.units import analyze
+from neurogames.lab.cli.units import units
 from neurogames.lab.data.images import load_images
 from neurogames.lab.data.models import load_model, save_model
 from neurogames.lab.figures import save_figure
@@ -44,7 +44,7 @@ def model(tmp_path_factory) -> Path:
 
 def run(*words: object):
     app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(analyze)
+    app.command()(units)
     return CliRunner().invoke(app, [str(word) for word in words])
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import logging
@@ -174,6 +175,27 @@ def test_plain_settings_of_a_partial_tell_measures_apart(tmp_path):
         sweep(functools.partial(curve, scale=2.0), GRID, tmp_path)
     nested = functools.partial(functools.partial(curve, scale=1.0), data=np.ones(3))
     assert describe(nested)["settings"] == {"scale": 1.0, "data": "<ndarray>"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scales:
+    """Settings of a measure as a value."""
+
+    scale: float
+    shares: tuple[float, ...] = (0.5, 1.0)
+
+
+def scaled_curve(dataset, seed, *, settings):
+    return curve(dataset, seed, scale=settings.scale)
+
+
+def test_settings_in_a_dataclass_tell_measures_apart_too(tmp_path):
+    bound = functools.partial(scaled_curve, settings=Scales(1.0))
+    assert describe(bound)["settings"] == {"settings": {"scale": 1.0, "shares": [0.5, 1.0]}}
+    first = sweep(bound, GRID, tmp_path)
+    assert sweep(functools.partial(scaled_curve, settings=Scales(1.0)), GRID, tmp_path).identical(first)
+    with pytest.raises(ValueError, match="measure: got"):
+        sweep(functools.partial(scaled_curve, settings=Scales(2.0)), GRID, tmp_path)
 
 
 def test_file_names_are_readable_different_and_harmless():

@@ -1,9 +1,10 @@
-"""What the NEUROGAME study says: tables of differences paired by seed, and sentences no surer than their intervals.
+"""What the NEUROGAME study says: tables of differences paired by seed, and what their intervals support.
 
 The filter in question is the first of the settings, named before the runs; the claims are about it alone. The unit of
 every difference is the repetition (seed): first weights, order of the rows, random masks. Repetitions share the test
 rows, so an interval speaks of training anew, on these data. A claim is held against several controls, and counts as
-borne out only where every one of them is surely beaten, which needs no correction for their number.
+supported only where the interval of every difference excludes 0 on the better side, which needs no correction for
+their number.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def arm_table(results: xr.Dataset) -> pd.DataFrame:
 
     Returns:
         Columns: ``accuracy`` (%) with its t interval ``low`` to ``high`` and ``train_accuracy``; ``test_loss``,
-        ``least_test_loss`` (over epochs) and ``loss_gap``; the shares (%) ``passed`` by the gate and ``active``;
+        ``minimum_test_loss`` (over epochs) and ``loss_gap``; the shares (%) ``passed`` by the gate and ``active``;
         ``parameters`` and ``epoch_seconds`` (median).
     """
     rng = np.random.default_rng(0)
@@ -80,7 +81,7 @@ def arm_table(results: xr.Dataset) -> pd.DataFrame:
                 "high": interval.high,
                 "train_accuracy": POINTS * float(last["train_accuracy"].mean()),
                 "test_loss": float(last["test_loss"].mean()),
-                "least_test_loss": float(one["test_loss"].min("epoch").mean()),
+                "minimum_test_loss": float(one["test_loss"].min("epoch").mean()),
                 "loss_gap": float((last["test_loss"] - last["train_loss"]).mean()),
                 "passed": POINTS * float(one["passed"].mean()),
                 "active": POINTS * float(last["active"].mean()),
@@ -121,7 +122,7 @@ def map_table(results: xr.Dataset) -> pd.DataFrame:
         results: a NEUROGAME study's results.
 
     Returns:
-        Columns: ``agreement`` (Spearman over pixels), ``pictures`` for which there is one, and the areas
+        Columns: ``agreement`` (Spearman over pixels), ``images`` for which there is one, and the areas
         ``deletion`` (small is good) and ``insertion`` (large is good).
     """
     rows = []
@@ -129,8 +130,8 @@ def map_table(results: xr.Dataset) -> pd.DataFrame:
         for shown in MAPS:
             one = results.sel({"filter": name, "map": shown})
             areas = {curve: float(one["area"].sel(curve=curve).mean()) for curve in ("deletion", "insertion")}
-            agreement = {"agreement": float(one["agreement"].mean()), "pictures": float(one["agreed"].mean())}
-            rows.append({"filter": name, "map": shown} | agreement | areas)
+            agreement = {"agreement": float(one["agreement"].mean()), "images": float(one["agreed"].mean())}
+            rows.append({"filter": name, "map": shown, **agreement, **areas})
     return pd.DataFrame(rows)
 
 

@@ -1,10 +1,10 @@
 """Do the Shapley values of a filter's units say where a network looks? Maps of test rows, held against each other.
 
-Maps are of the size of the pictures: "Shapley", the values of strong units, "magnitude", |a|, both summed over the
-filters' activations before the gate; "Grad-CAM" of the class that the network says, at the same activations; and
+Maps are of the size of the images: "Shapley", the values of strong units, "magnitude", |a|, both summed over the
+filters' activations before the gate; "Grad-CAM" of the class that the network predicts, at the same activations; and
 "random" numbers. Grad-CAM is the one that knows of a class. Agreement is Spearman's correlation over the pixels of a
-picture, with Grad-CAM. Deletion takes pixels away in the order of a map (they get the background's value) and
-insertion puts them into an empty picture; both look at the probability of the class that the network says.
+image, with Grad-CAM. Deletion takes pixels away in the order of a map (they get the background's value) and
+insertion puts them into an empty image; both look at the probability of the class that the network predicts.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def measure_maps(model: NeuroGameNet, images: Images, explained: int, seed: int)
     """Compare the maps of the first test rows.
 
     Returns:
-        ``agreement`` with Grad-CAM over map (mean over pictures; NaN for Grad-CAM itself), ``agreed`` the number of
-        pictures it could be computed for (a map without any difference ranks nothing); ``area`` over (curve, map) and
-        ``score`` over (curve, map, share), means over pictures.
+        ``agreement`` with Grad-CAM over map (mean over images; NaN for Grad-CAM itself), ``agreed`` the number of
+        images it could be computed for (a map without any difference ranks nothing); ``area`` over (curve, map) and
+        ``score`` over (curve, map, share), means over images.
     """
     model.eval()
     inputs = images.test_inputs[:explained]
-    classes = _said(model, inputs)
+    classes = _predicted_classes(model, inputs)
     rng = torch.Generator().manual_seed(seed)
     maps = maps_of(model, inputs, classes) | {"random": torch.rand(len(inputs), *images.shape, generator=rng)}
     agreement = {name: rank_agreement(maps[name], maps[GRAD_CAM]) for name in MAPS}
@@ -67,20 +67,20 @@ def measure_examples(model: NeuroGameNet, images: Images) -> xr.Dataset:
     """Keep the maps of a few test rows for the eye.
 
     Returns:
-        ``example`` over (panel, picture, y, x) with the panels "picture", "energy" (of each unit's window, summed over
+        ``example`` over (panel, image, y, x) with the panels "image", "energy" (of each unit's window, summed over
         filters), "Shapley" (all units), "strong" (number of filters whose unit is strong there), and "Grad-CAM";
-        ``example_class``, the class that the network says.
+        ``example_class``, the class that the network predicts.
     """
     model.eval()
     inputs = images.test_inputs[:EXAMPLES]
-    classes = _said(model, inputs)
+    classes = _predicted_classes(model, inputs)
     with torch.no_grad():
         activations = model.activation(model.convolution(inputs))
     report, window = model.gate.explain(activations), model.gate.window
     height, width = images.shape
     energy = report.energy.sum(1).repeat_interleave(window, 1).repeat_interleave(window, 2)[:, :height, :width]
     panels = {
-        "picture": inputs[:, 0],
+        "image": inputs[:, 0],
         "energy": energy,
         "Shapley": report.shapley.sum(1),
         "strong": report.mask.sum(1),
@@ -88,23 +88,24 @@ def measure_examples(model: NeuroGameNet, images: Images) -> xr.Dataset:
     }
     stacked = np.stack([panel.double().numpy() for panel in panels.values()])
     return xr.Dataset(
-        {"example": (("panel", "picture", "y", "x"), stacked), "example_class": ("picture", classes.numpy())},
+        {"example": (("panel", "image", "y", "x"), stacked), "example_class": ("image", classes.numpy())},
         {"panel": list(panels)},
     )
 
 
 def maps_of(model: NeuroGameNet, inputs: Tensor, classes: Tensor) -> dict[str, Tensor]:
-    """Maps (rows, height, width) of pictures by name: "Shapley", "Grad-CAM", "magnitude"."""
+    """Maps (rows, height, width) of images by name: "Shapley", "Grad-CAM", "magnitude"."""
     with torch.no_grad():
         activations = model.activation(model.convolution(inputs))
     return {
-        "Shapley": shapley_map(model.gate, activations, tuple(inputs.shape[-2:])),
+        "Shapley": shapley_map(model.gate, activations, (inputs.shape[-2], inputs.shape[-1])),
         GRAD_CAM: grad_cam(model, model.activation, inputs, classes),
         "magnitude": activations.abs().sum(1),
     }
 
 
 @torch.no_grad()
-def _said(model: NeuroGameNet, inputs: Tensor) -> Tensor:
-    """(rows,) classes that a network says."""
-    return model(inputs).argmax(dim=1)
+def _predicted_classes(model: NeuroGameNet, inputs: Tensor) -> Tensor:
+    """(rows,) classes that a network predicts."""
+    scores: Tensor = model(inputs)
+    return scores.argmax(dim=1)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, set_progress
 from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
 from neurogames.bridge.training.rule import Moment, Rule
@@ -28,57 +28,77 @@ from neurogames.lab.studies.coalition_filter.maps import measure_examples, measu
 from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP, NeurogameSettings, coalition_filter
 
 _BATCH = 1000
-COURSE = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "active")
+HISTORY = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "active")
 
 
-def measure_neurogame(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+def check_data(settings: NeurogameSettings) -> None:
+    """Refuse data with too few rows, and windows larger than the images.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    images = study_images(settings)
+    for name, fewest, rows in (
+        ("batch_size", settings.batch_size, len(images.inputs)),
+        ("explained", settings.explained, len(images.test_inputs)),
+    ):
+        if fewest > rows:
+            raise invalid_argument(name, fewest, f"at most the {rows} rows there are")
+    for window, *_ in settings.variants:
+        if window > min(images.shape):
+            raise invalid_argument(
+                "variants", f"windows of {window} x {window}", f"windows within images of {images.shape}"
+            )
+
+
+def measure_neurogame(seed: int, *, settings: NeurogameSettings) -> xr.Dataset:
     """Train every arm and measure it.
 
     Args:
         seed: of first weights, order of rows, random masks and random maps.
-        settings: those of the study as plain values (:class:`NeurogameSettings`).
+        settings: those of the study.
 
     Returns:
         Over (arm, epoch): losses, accuracies and ``active``, the share of units behind the gate that are not 0. Over
         arm: ``passed``, the share that the gate lets through, ``parameters`` and ``seconds`` (median of an epoch's
         training). Over (filter, map, ...): what ``maps`` measures.
     """
-    plan = NeurogameSettings.from_dict(dict(settings))
-    images = study_images(plan)
-    courses, lasts, maps, examples = [], [], [], None
-    for arm in plan.arms:
-        model, course, seconds = train_arm(build_arm(arm, plan, images, seed), images, plan, seed)
-        courses.append(course)
+    images = study_images(settings)
+    maps: list[xr.Dataset] = []
+    histories, lasts, examples = [], [], xr.Dataset()
+    for arm in settings.arms:
+        model, history, seconds = train_arm(build_arm(arm, settings, images, seed), images, settings, seed)
+        histories.append(history)
         lasts.append((passed_share(model, images.test_inputs), parameter_count(model), seconds))
-        if arm in plan.filters:
-            maps.append(measure_maps(model, images, plan.explained, seed))
-            examples = measure_examples(model, images) if examples is None else examples
-    measured = np.array(courses)
+        if isinstance(model, NeuroGameNet) and arm in settings.filters:
+            examples = examples if maps else measure_examples(model, images)
+            maps.append(measure_maps(model, images, settings.explained, seed))
+    measured = np.array(histories)
     result = xr.Dataset(
-        {name: (("arm", "epoch"), measured[:, :, place]) for place, name in enumerate(COURSE)},
-        {"arm": list(plan.arms), "epoch": np.arange(1, plan.epochs + 1)},
+        {name: (("arm", "epoch"), measured[:, :, place]) for place, name in enumerate(HISTORY)},
+        {"arm": list(settings.arms), "epoch": np.arange(1, settings.epochs + 1)},
     )
     for name, values in zip(("passed", "parameters", "seconds"), zip(*lasts, strict=True), strict=True):
         result[name] = ("arm", list(values))
-    return result.merge(xr.concat(maps, "filter").assign_coords(filter=list(plan.filters))).merge(examples)
+    return result.merge(xr.concat(maps, "filter").assign_coords(filter=list(settings.filters))).merge(examples)
 
 
-def study_images(plan: NeurogameSettings) -> Images:
-    """Load the pictures of a study, cut to its test rows."""
-    found = load_images(plan.data, rows=plan.rows)
-    used = slice(0, plan.test_rows)
+def study_images(settings: NeurogameSettings) -> Images:
+    """Load the images of a study, cut to its test rows."""
+    found = load_images(settings.data, rows=settings.rows)
+    used = slice(0, settings.test_rows)
     return Images(
         found.name, found.inputs, found.targets, found.test_inputs[used], found.test_targets[used], found.source
     )
 
 
-def build_arm(arm: str, plan: NeurogameSettings, images: Images, seed: int) -> nn.Module:
+def build_arm(arm: str, settings: NeurogameSettings, images: Images, seed: int) -> nn.Module:
     """Build an untrained network by the name of its arm; the same seed gives every trunk the same weights."""
     rng = torch.Generator().manual_seed(2 * seed)
     if arm == MLP:
         trunk = NeuroGameNet(images.shape, images.n_classes, rng=torch.Generator().manual_seed(0))
         return matched_mlp(images.shape, images.n_classes, parameter_count(trunk), rng=rng)
-    variant = plan.variants[0 if arm in CONTROLS else plan.filters.index(arm)]
+    variant = settings.variants[0 if arm in CONTROLS else settings.filters.index(arm)]
     gate = CONTROLS.get(arm, "coalition")
     return NeuroGameNet(images.shape, images.n_classes, rng=rng, coalitions=coalition_filter(variant), gate=gate)
 
@@ -96,39 +116,40 @@ class _FollowProgress(Rule):
 
 
 def train_arm(
-    model: nn.Module, images: Images, plan: NeurogameSettings, seed: int
+    model: nn.Module, images: Images, settings: NeurogameSettings, seed: int
 ) -> tuple[nn.Module, list[tuple[float, ...]], float]:
-    """Train a copy of a network; returns it, its course (epochs, ``COURSE``), and the median seconds of an epoch."""
-    course: list[tuple[float, ...]] = []
+    """Train a copy of a network; returns it, its history (epochs, ``HISTORY``), and the median seconds of an epoch."""
+    history: list[tuple[float, ...]] = []
     marks = [time.perf_counter()]
 
-    def measure(_: int, network: nn.Module) -> None:
+    def measure(_epoch: int, network: nn.Module) -> None:
         marks.append(time.perf_counter())
         train_loss, train_accuracy, _ = _measured(network, images.inputs, images.targets)
         test_loss, test_accuracy, active = _measured(network, images.test_inputs, images.test_targets)
-        course.append((train_loss, test_loss, train_accuracy, test_accuracy, active))
+        history.append((train_loss, test_loss, train_accuracy, test_accuracy, active))
         marks.append(time.perf_counter())
 
     trained = train(
         model,
         functional.cross_entropy,
         (images.inputs, images.targets),
-        optimizer=functools.partial(torch.optim.Adam, lr=plan.learning_rate),
+        optimizer=functools.partial(torch.optim.Adam, lr=settings.learning_rate),
         rule=_FollowProgress,
-        epochs=plan.epochs,
-        batch_size=plan.batch_size,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
         rng=torch.Generator().manual_seed(2 * seed + 1),
         on_epoch=measure,
     )
-    return trained.model, course, float(np.median(np.diff(marks)[::2]))
+    return trained.model, history, float(np.median(np.diff(marks)[::2]))
 
 
 @torch.no_grad()
 def passed_share(model: nn.Module, inputs: Tensor) -> float:
     """Share of the units that the gate of a network lets through; 1 where there is no filter."""
     model.eval()
-    gate = getattr(model, "gate", None)
-    coalitions = getattr(gate, "coalitions", gate)
+    if not isinstance(model, NeuroGameNet):
+        return 1.0
+    coalitions = getattr(model.gate, "coalitions", model.gate)
     if not isinstance(coalitions, CoalitionFilter):
         return 1.0
     shares = [
@@ -142,7 +163,7 @@ def passed_share(model: nn.Module, inputs: Tensor) -> float:
 def _measured(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[float, float, float]:
     """Loss, accuracy, and share of units behind the gate that are not 0 (for an MLP, of its hidden units)."""
     model.eval()
-    place = model.gate if isinstance(model, NeuroGameNet) else model[2]
+    place = model.gate if isinstance(model, NeuroGameNet) else model.get_submodule("2")
     with _outputs_of(place) as seen:
         scores = torch.cat([model(part) for part in inputs.split(_BATCH)])
     active = sum(int(part.count_nonzero()) for part in seen) / sum(part.numel() for part in seen)

@@ -7,19 +7,19 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from neurogames.lab.figures import drawn_in_style
+from neurogames.lab.figures import Look, drawn_in_style
 from neurogames.lab.studies.coalition_filter.analysis import POINTS, arm_table, filters_of
 from neurogames.lab.studies.coalition_filter.maps import MAPS
 from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP
 
 FILTER_COLOUR, CONTROL_COLOUR = "#0072B2", "#555555"
-COURSE_LOOKS = {
+CONTROL_LOOKS: dict[str, Look] = {
     "no gate": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "random mask": {"color": "#888888", "marker": "v", "linestyle": ":"},
     "magnitude mask": {"color": "#009E73", "marker": "^", "linestyle": "-."},
     MLP: {"color": "#CC79A7", "marker": "D", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
 }
-MAP_LOOKS = {
+MAP_LOOKS: dict[str, Look] = {
     "Shapley": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "Grad-CAM": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "magnitude": {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -27,7 +27,7 @@ MAP_LOOKS = {
 }
 FILTERS = 3  # of the network
 PANELS = {
-    "picture": ("picture", "gray"),
+    "image": ("image", "gray"),
     "energy": ("energy (light: low)", "cividis_r"),
     "Shapley": ("Shapley values", "cividis"),
     "strong": ("strong units", "cividis"),
@@ -64,7 +64,7 @@ def plot_losses(results: xr.Dataset) -> Figure:
     figure = Figure(figsize=(9.4, 3.9))
     panels = figure.subplots(1, 2, sharey=True)
     name = filters_of(results)[0]
-    looks = {name: {"color": FILTER_COLOUR, "marker": "o", "linestyle": "-"}} | COURSE_LOOKS
+    looks: dict[str, Look] = {name: {"color": FILTER_COLOUR, "marker": "o", "linestyle": "-"}} | CONTROL_LOOKS
     epochs = results["epoch"].values
     titles = {"test_loss": "test rows", "train_loss": "training rows"}
     for axis, (variable, title) in zip(panels, titles.items(), strict=True):
@@ -86,33 +86,33 @@ def plot_losses(results: xr.Dataset) -> Figure:
 
 @drawn_in_style
 def plot_examples(results: xr.Dataset) -> Figure:
-    """Draw pictures of the first seed with energy, Shapley values and strong units, beside Grad-CAM."""
+    """Draw images of the first seed with energy, Shapley values and strong units, beside Grad-CAM."""
     one = results.isel(seed=0)
-    pictures = one.sizes["picture"]
-    outlines = one["example"].sel(panel="picture")
+    images = one.sizes["image"]
+    outlines = one["example"].sel(panel="image")
     middle = 0.5 * float(outlines.min() + outlines.max())
-    figure = Figure(figsize=(8.6, 1.45 * pictures + 0.5))
-    axes = figure.subplots(pictures, len(PANELS), squeeze=False)
+    figure = Figure(figsize=(8.6, 1.45 * images + 0.5))
+    axes = figure.subplots(images, len(PANELS), squeeze=False)
     for column, (panel, (title, colours)) in enumerate(PANELS.items()):
-        for row in range(pictures):
+        for row in range(images):
             axis = axes[row, column]
-            values = one["example"].sel(panel=panel).isel(picture=row).values
+            values = one["example"].sel(panel=panel).isel(image=row).values
             ends = (0, FILTERS) if panel == "strong" else (None, None)
             drawn = axis.imshow(values, cmap=colours, interpolation="nearest", vmin=ends[0], vmax=ends[1])
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(visible=False)
             axis.spines[:].set_visible(False)
-            if panel != "picture":
-                axis.contour(outlines.isel(picture=row), [middle], colors="white", linewidths=0.9)
+            if panel != "image":
+                axis.contour(outlines.isel(image=row), [middle], colors="white", linewidths=0.9)
                 bar = figure.colorbar(drawn, cax=axis.inset_axes((1.04, 0.0, 0.07, 1.0)))
                 bar.ax.tick_params(labelsize=6.5, length=2)
                 bar.outline.set_visible(False)
                 bar.locator = MaxNLocator(4, integer=panel == "strong")
                 bar.update_ticks()
         axes[0, column].set_title(title)
-    for row in range(pictures):
-        axes[row, 0].set_ylabel(f"said: {int(one['example_class'].isel(picture=row))}")
+    for row in range(images):
+        axes[row, 0].set_ylabel(f"predicted: {int(one['example_class'].isel(image=row))}")
     return figure
 
 
@@ -130,7 +130,7 @@ def plot_curves(results: xr.Dataset) -> Figure:
             axis.fill_between(share, values.min("seed"), values.max("seed"), color=look["color"], alpha=0.12, lw=0)
         verb = "taken away" if curve == "deletion" else "put in"
         axis.set(title=f"{curve}: {good} is better", xlabel=f"pixels {verb} (%)", ylim=(0, 1.02))
-    panels[0].set_ylabel("probability of the class said")
+    panels[0].set_ylabel("probability of the predicted class")
     names = [shown for shown in MAPS if shown != "Grad-CAM"]
     for place, shown in enumerate(names):
         values, look = one["agreement"].sel(map=shown), MAP_LOOKS[shown]

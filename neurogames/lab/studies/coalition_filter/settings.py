@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Self
 
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
 from neurogames.bridge.coalition_filter.neurogame_net import Gate
 from neurogames.engine.schedules import linear
 from neurogames.lab.data.images import IMAGE_NAMES
+from neurogames.lab.studies.settings import StudySettings, one_name
 
 Variant = tuple[int, float, float, float]
 """Side of the windows, share of the windows that win, and g (the threshold over the first quartile) from and to."""
@@ -17,6 +18,8 @@ Variant = tuple[int, float, float, float]
 CONTROLS: dict[str, Gate] = {"no gate": "none", "random mask": "random", "magnitude mask": "magnitude"}
 """Controls with the same trunk."""
 MLP = "MLP"
+QUICK_ROWS = 1000
+"""Training and test rows of a first look at MNIST or Fashion-MNIST."""
 VARIANTS: tuple[Variant, ...] = (
     (2, 0.5, 0.0, 1.0),
     (2, 0.8, 0.0, 1.0),
@@ -28,7 +31,7 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 @dataclass(frozen=True)
-class NeurogameSettings:
+class NeurogameSettings(StudySettings):
     """Settings of one NEUROGAME study.
 
     Args:
@@ -58,6 +61,7 @@ class NeurogameSettings:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
+        super().__post_init__()
         if self.data not in IMAGE_NAMES:
             raise invalid_argument("data", self.data, f"one of {', '.join(IMAGE_NAMES)}")
         if not self.variants or len(set(self.variants)) < len(self.variants):
@@ -68,14 +72,12 @@ class NeurogameSettings:
             coalition_filter(variant)
             for level in variant[2:]:
                 number("g", level, "a number in [0, 1]", lambda value: 0 <= value <= 1)
-        integer("seeds", self.seeds, minimum=2)
-        integer("first_seed", self.first_seed, minimum=0)
         for name in ("epochs", "batch_size", "explained"):
             integer(name, getattr(self, name), minimum=1)
         number("learning_rate", self.learning_rate, "a number > 0", lambda value: value > 0)
-        for name, least in {"rows": self.batch_size, "test_rows": self.explained}.items():
+        for name, fewest in {"rows": self.batch_size, "test_rows": self.explained}.items():
             if getattr(self, name) is not None:
-                integer(name, getattr(self, name), minimum=least)
+                integer(name, getattr(self, name), minimum=fewest)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -91,38 +93,26 @@ class NeurogameSettings:
         """Names of the coalition filters, the one in question first."""
         return tuple(map(variant_name, self.variants))
 
-    def quick(self) -> NeurogameSettings:
-        """Return a smaller copy for a first look: digits, two filters, three seeds.
-
-        >>> NeurogameSettings(data="mnist").quick().data
-        'digits'
-        """
-        small = {"variants": self.variants[:2], "seeds": 3, "epochs": 15, "explained": 60}
-        return replace(self, data="digits", rows=None, test_rows=None, batch_size=64, **small)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values that TOML can hold; what is ``None`` is left out."""
-        plain = asdict(self) | {"variants": [list(variant) for variant in self.variants]}
-        return {key: value for key, value in plain.items() if value is not None}
-
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> NeurogameSettings:
-        """Read what :meth:`to_dict` returned.
-
-        >>> settings = NeurogameSettings(data="mnist", rows=5000)
-        >>> NeurogameSettings.from_dict(settings.to_dict()) == settings
-        True
-        """
-        return cls(**plain | {"variants": tuple(tuple(variant) for variant in plain["variants"])})
-
-    @classmethod
-    def for_data(cls, data: str) -> NeurogameSettings:
+    def for_data(cls, *names: str) -> Self:
         """Return what suits a data set: all digits, or 5,000 rows of a larger one.
 
         >>> NeurogameSettings.for_data("mnist").rows
         5000
         """
-        return cls(data) if data == "digits" else cls(data, rows=5000, test_rows=5000, epochs=20)
+        plan = cls(one_name(names))
+        return plan if plan.data == "digits" else replace(plan, rows=5000, test_rows=5000, epochs=20)
+
+    def quick(self) -> Self:
+        """Return a smaller copy for a first look at the same data: two filters, three seeds, few rows.
+
+        >>> NeurogameSettings(data="mnist").quick().rows
+        1000
+        """
+        rows = None if self.data == "digits" else QUICK_ROWS
+        return replace(
+            self, variants=self.variants[:2], seeds=3, epochs=15, explained=60, rows=rows, test_rows=rows, batch_size=64
+        )
 
 
 def variant_name(variant: Variant) -> str:

@@ -19,10 +19,9 @@ import xarray as xr
 
 from neurogames.lab.inference.association import claimed_sign, correlate, verdict
 from neurogames.lab.inference.statistics import Interval, paired_difference
-from neurogames.lab.studies.comparison.settings import TRAININGS
-
-MAIN_METRIC = {"regression": "mse", "classification": "accuracy"}
-OPPONENTS = ("plain backpropagation", "fewer epochs", "smaller steps", "equal clean error")
+from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC, equal_clean_error, plain_area
+from neurogames.lab.studies.comparison.settings import DROPOUT, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
+from neurogames.lab.studies.comparison.verdicts import EQUAL_ERROR, PLAIN, difference_sentence
 
 
 def settings_table(results: xr.Dataset) -> pd.DataFrame:
@@ -68,7 +67,7 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
     The difference of areas (gradient dropout minus opponent), in units of the area of plain backpropagation on the
     same dataset, is averaged over the keep probabilities below 1, then over repetitions; negative means that gradient
     dropout has the flatter curve. At equal clean error the opponent is the point of a control's path with the same
-    clean value, see :func:`area_at_equal_clean_value`.
+    clean value, see :func:`.equal_error.area_at_equal_clean_value`.
 
     Args:
         results: a comparison's results.
@@ -80,12 +79,13 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
     """
     main = MAIN_METRIC[results.attrs["task"]]
     area = results["area"].sel(metric=main)
-    masked = area.sel(training="dropout").isel(keep_prob=slice(None, -1))
+    below_one = area.isel(keep_prob=slice(None, -1))
+    masked = below_one.sel(training=DROPOUT)
     opponents = {
-        "plain backpropagation": area.sel(training="dropout").isel(keep_prob=-1),
-        "fewer epochs": area.sel(training="fewer epochs").isel(keep_prob=slice(None, -1)),
-        "smaller steps": area.sel(training="smaller steps").isel(keep_prob=slice(None, -1)),
-        "equal clean error": equal_clean_error(results),
+        PLAIN: area.sel(training=DROPOUT).isel(keep_prob=-1),
+        REDUCED_EPOCHS: below_one.sel(training=REDUCED_EPOCHS),
+        REDUCED_RATE: below_one.sel(training=REDUCED_RATE),
+        EQUAL_ERROR: equal_clean_error(results),
     }
     rows = []
     for noise, (name, opponent) in product(results["target_noise"].values, opponents.items()):
@@ -103,86 +103,10 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
                 "p": difference.p_value,
                 "n": difference.n,
                 "matched": float(gaps.notnull().mean()),
-                "says": _difference_sentence(name, difference.low, difference.high),
+                "says": difference_sentence(name, difference.low, difference.high),
             }
         )
     return pd.DataFrame(rows)
-
-
-def plain_area(results: xr.Dataset) -> xr.DataArray:
-    """Return the area of plain backpropagation, the unit in which datasets can be compared.
-
-    Args:
-        results: a comparison's results.
-
-    Returns:
-        Mean over seeds of the area at keep 1, over dataset and target noise; NaN where a curve is perfectly flat.
-    """
-    area = results["area"].sel(metric=MAIN_METRIC[results.attrs["task"]], training="dropout", drop=True)
-    plain = area.isel(keep_prob=-1, drop=True).mean("seed")
-    return plain.where(plain > 0)
-
-
-def equal_clean_error(results: xr.Dataset) -> xr.DataArray:
-    """Return the controls' area at the clean value of each gradient-dropout network, mean of the two controls.
-
-    Args:
-        results: a comparison's results.
-
-    Returns:
-        Dimensions dataset, seed, target_noise and keep_prob (below 1); NaN where neither control's path passes
-        through that clean value.
-    """
-    main = MAIN_METRIC[results.attrs["task"]]
-    area = results["area"].sel(metric=main)
-    clean = results["curve"].sel(metric=main).isel(level=0)
-    masked = clean.sel(training="dropout")
-    matches = [
-        xr.apply_ufunc(
-            area_at_equal_clean_value,
-            masked.rename(keep_prob="wanted"),
-            clean.sel(training=control),
-            area.sel(training=control),
-            input_core_dims=[["wanted"], ["keep_prob"], ["keep_prob"]],
-            output_core_dims=[["wanted"]],
-            vectorize=True,
-        )
-        for control in TRAININGS[1:]
-    ]
-    both = xr.concat(matches, dim="control", coords="minimal", compat="override").mean("control", skipna=True)
-    return both.rename(wanted="keep_prob").isel(keep_prob=slice(None, -1))
-
-
-def area_at_equal_clean_value(wanted: np.ndarray, clean: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """Return the area where a control's path has each wanted clean value.
-
-    The path joins the control's points (clean, area) in the order of keep by straight lines. Where it passes through
-    the wanted value more than once, the passage nearest to the same place in the grid counts.
-
-    Args:
-        wanted: (keeps,) clean values of gradient dropout on the grid.
-        clean: (keeps,) clean values of the control on the same grid.
-        area: (keeps,) areas of the control.
-
-    Returns:
-        (keeps,) areas, NaN where the path does not pass through the wanted value.
-
-    >>> area_at_equal_clean_value(np.array([3.0, 9.0]), np.array([4.0, 2.0]), np.array([1.0, 5.0]))
-    array([ 3., nan])
-    """
-    before, after = clean[:-1], clean[1:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        part = (wanted[:, None] - before) / (after - before)
-    here, start = np.arange(len(wanted))[:, None], np.arange(len(before))
-    # A stretch of one clean value passes through it everywhere.
-    level = (wanted[:, None] == before) & (before == after)
-    part = np.where(level, np.clip(here - start, 0.0, 1.0), part)
-    passes = (part >= 0.0) & (part <= 1.0)
-    distance = np.where(passes, np.abs(start + part - here), np.inf)
-    nearest = distance.argmin(axis=1)
-    rows = np.arange(len(wanted))
-    found = area[nearest] + part[rows, nearest] * (area[nearest + 1] - area[nearest])
-    return np.where(np.isfinite(distance[rows, nearest]), found, np.nan)
 
 
 def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFrame:
@@ -213,11 +137,11 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
     for noise, mask, (name, values), training in grid:
         simulated = results["exact"].sel(mask=mask).isel(sweep=-1)
         chosen = values.sel(target_noise=noise, training=training)
-        chosen = (chosen - chosen.median("keep_prob")).transpose("dataset", "keep_prob").values
-        predicted = np.broadcast_to(simulated.values, chosen.shape)
+        centred = (chosen - chosen.median("keep_prob")).transpose("dataset", "keep_prob").values
+        predicted = np.broadcast_to(simulated.values, centred.shape)
         found = correlate(
             predicted.ravel(),
-            chosen.ravel(),
+            centred.ravel(),
             rng=rng,
             label_x=f"simulated composition ({mask})",
             label_y=f"{name} ({training})",
@@ -244,76 +168,8 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def verdicts(controls: pd.DataFrame, correlated: pd.DataFrame) -> list[str]:
-    """Return the sentences that open the report, each no more confident than the interval behind it.
-
-    Args:
-        controls: the table of :func:`against_controls`.
-        correlated: the table of :func:`correlations`.
-
-    Returns:
-        One sentence or two per question, for the first target noise.
-    """
-    noise = controls["target noise"].iloc[0]
-    one = controls[controls["target noise"] == noise].set_index("opponent")
-    sentences = [f"{one.loc[name, 'says']} ({_numbers(one.loc[name])})." for name in OPPONENTS]
-    if one.loc["plain backpropagation", "high"] < 0:
-        sentences.insert(0, _less_work_sentence(one))
-    for measured in correlated["measured"].unique():
-        ours = correlated[(correlated["target noise"] == noise) & (correlated["measured"] == measured)]
-        for mask in ours["simulated"].unique():
-            rows = ours[ours["simulated"] == mask].set_index("training")
-            sentence = rows.loc["dropout", "says"]
-            claim = rows.loc["dropout", "claim"]
-            same = [name for name in TRAININGS[1:] if rows.loc[name, "claim"] == claim]
-            if claim != "none" and same:
-                sentence += f" The same is found for {' and '.join(same)}, which the game does not model."
-            sentences.append(sentence)
-    return sentences
-
-
 def _mean_gap(gaps: np.ndarray, rng: np.random.Generator) -> Interval:
     """Mean gap over repetitions, of which there may be none: all curves flat, or no control at that clean error."""
     if not len(gaps):
         return Interval(np.nan, np.nan, np.nan, 0, 0.95, "none", reason="no repetition can be compared")
     return paired_difference(gaps, np.zeros_like(gaps), rng=rng)
-
-
-def _less_work_sentence(one: pd.DataFrame) -> str:
-    """What the controls leave of a flatter curve."""
-    flatter_still = [name for name in OPPONENTS[1:] if one.loc[name, "low"] > 0]
-    undecided = [name for name in OPPONENTS[1:] if not one.loc[name, "low"] > 0 and not one.loc[name, "high"] < 0]
-    if flatter_still:
-        return f"Gradient dropout flattens the curve, but less than its controls do ({', '.join(flatter_still)})."
-    if undecided:
-        return f"Gradient dropout flattens the curve, but not beyond what its controls do ({', '.join(undecided)})."
-    return "Gradient dropout flattens the curve beyond each of its controls."
-
-
-def _difference_sentence(opponent: str, low: float, high: float) -> str:
-    against = {
-        "plain backpropagation": "plain backpropagation at equal settings",
-        "fewer epochs": "plain training for epochs × keep",
-        "smaller steps": "plain training with learning rate × keep",
-        "equal clean error": "the controls at equal clean error",
-    }[opponent]
-    if not np.isfinite([low, high]).all():
-        return f"Nothing can be said from these runs about the flatness of gradient dropout and {against}"
-    if high < 0:
-        return f"Gradient dropout has flatter curves than {against}"
-    if low > 0:
-        return f"Gradient dropout has steeper curves than {against}"
-    return f"No difference in flatness can be claimed between gradient dropout and {against}"
-
-
-def _numbers(row: pd.Series) -> str:
-    difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
-    count = "1 repetition" if row["n"] == 1 else f"{int(row['n'])} repetitions"
-    if row["matched"] < 1.0:
-        count += f", an opponent for {100 * row['matched']:.0f} % of the networks"
-    if not np.isfinite(low):
-        return count
-    return (
-        f"difference of areas {difference:+.1f} % of plain backpropagation's, interval {low:+.1f} to {high:+.1f} %, "
-        f"{count}"
-    )

@@ -1,4 +1,4 @@
-"""One cell of a comparison: all networks of one repetition on one dataset, trained as one ensemble and measured.
+"""What a comparison measures: the simulated game once, and all networks of one repetition trained as one ensemble.
 
 The networks of a cell share the split, the initial weights, the order of rows and the uniform draws behind masks and
 target noise (common random numbers), so that what differs between them is the keep probability, the target noise and
@@ -7,16 +7,19 @@ the way of training.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge import (
     CLASSIFICATION_METRICS,
     REGRESSION_METRICS,
@@ -33,9 +36,17 @@ from neurogames.bridge import (
     quantile_groups,
     train_ensemble,
 )
+from neurogames.games import PublicGoodsGame
 from neurogames.lab.data.datasets import load_dataset
 from neurogames.lab.data.preparation import Prepared, prepare
-from neurogames.lab.studies.comparison.settings import TRAININGS, Settings
+from neurogames.lab.studies.comparison.settings import (
+    DROPOUT,
+    REDUCED_EPOCHS,
+    REDUCED_RATE,
+    TRAININGS,
+    ComparisonSettings,
+)
+from neurogames.lab.studies.comparison.simulation import simulate_composition
 
 GROUPS = 5
 COMPOSITION_ROWS = 256
@@ -50,32 +61,65 @@ class Network(NamedTuple):
     keep_prob: float
 
 
-def measure_repetition(dataset: str, seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+def check_data(settings: ComparisonSettings) -> dict[str, str]:
+    """Load and prepare every dataset once.
+
+    Returns:
+        A checksum of each table by its name: a run whose table changes is another run.
+
+    Raises:
+        ValueError: if one cannot be used, has fewer training rows than a batch, or they are of different tasks.
+    """
+    tasks, checksums = {}, {}
+    for name in settings.data:
+        table = load_dataset(name, target=settings.target, task=settings.task)
+        rows = len(prepare(table, rng=np.random.default_rng(settings.first_seed)).train_inputs)
+        if rows < settings.batch_size:
+            raise invalid_argument("batch_size", settings.batch_size, f"at most the {rows} training rows of {name}")
+        hashed = pd.util.hash_pandas_object(table.features.assign(**{"": table.target}), index=False)
+        tasks[name], checksums[name] = table.task, hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()[:16]
+    if len(set(tasks.values())) > 1:
+        raise invalid_argument("data", tasks, "datasets of one task, or task= to force it")
+    return checksums
+
+
+def measure_simulation(seed: int, *, settings: ComparisonSettings) -> xr.Dataset:
+    """Simulate the game that stands beside the networks, see :func:`.simulation.simulate_composition`."""
+    return simulate_composition(
+        PublicGoodsGame(settings.n_players, settings.cost, settings.multiplier),
+        keep_probs=settings.keep_probs,
+        temperature=settings.temperature,
+        sweeps=settings.sweeps,
+        replicas=settings.replicas,
+        rng=np.random.default_rng([seed, 0]),
+    )
+
+
+def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings) -> xr.Dataset:
     """Train and measure every network of one repetition.
 
     Args:
         dataset: name or path of the table.
         seed: number of the repetition; with the dataset's name it decides every draw.
-        settings: :meth:`neurogames.lab.studies.comparison.settings.Settings.to_dict` of the comparison.
+        settings: those of the comparison.
 
     Returns:
         Over target_noise, training and keep_prob: ``curve`` (metric, level), ``area`` and ``slope`` (metric),
         ``composition`` (share), ``steps`` and ``diverged``; over baseline: ``baseline_curve`` and ``baseline_area``.
         Mean squared error is in variances of the training target, SMAPE in the target's own unit.
     """
-    chosen = Settings.from_dict(settings)
     source = np.random.SeedSequence([zlib.crc32(dataset.encode()), seed])
     split_seed, network_seed, noise_seed = (int(word) for word in source.generate_state(3))
-    table = load_dataset(dataset, target=chosen.target, task=chosen.task)
+    table = load_dataset(dataset, target=settings.target, task=settings.task)
     data = prepare(table, rng=np.random.default_rng(split_seed))
-    noises = target_noises(chosen, data.task)
+    noises = target_noises(settings, data.task)
     networks = [
         Network(noise, training, keep)
         for noise in noises
         for training in TRAININGS
-        for keep in chosen.keep_probs
+        for keep in settings.keep_probs
         # At keep 1 the three ways of training are one network.
-        if training == TRAININGS[0] or keep < 1.0
+        if training == DROPOUT or keep < 1.0
     ]
     inputs = torch.from_numpy(data.train_inputs)
     targets = torch.from_numpy(data.train_targets)
@@ -85,20 +129,20 @@ def measure_repetition(dataset: str, seed: int, *, settings: Mapping[str, Any]) 
         inputs,
         targets,
         seeds=[network_seed] * len(networks),
-        hidden=chosen.hidden,
+        hidden=settings.hidden,
         loss="mse" if data.task == "regression" else "cross_entropy",
-        keep_prob=[one.keep_prob if one.training == "dropout" else 1.0 for one in networks],
+        keep_prob=[one.keep_prob if one.training == DROPOUT else 1.0 for one in networks],
         target_noise=[noises[one.target_noise] for one in networks] if data.task == "regression" else None,
         learning_rate=[
-            chosen.learning_rate * (one.keep_prob if one.training == "smaller steps" else 1.0) for one in networks
+            settings.learning_rate * (one.keep_prob if one.training == REDUCED_RATE else 1.0) for one in networks
         ],
-        epochs=[chosen.epochs * (one.keep_prob if one.training == "fewer epochs" else 1.0) for one in networks],
-        batch_size=chosen.batch_size,
-        record_at=chosen.snapshots,
+        epochs=[settings.epochs * (one.keep_prob if one.training == REDUCED_EPOCHS else 1.0) for one in networks],
+        batch_size=settings.batch_size,
+        record_at=settings.snapshots,
         on_record=lambda _, ensemble: compositions.append(compose(ensemble)),
     )
-    curves = _curves(trained.ensemble, data, chosen, noise_seed)
-    levels = list(chosen.levels)
+    curves = _curves(trained.ensemble, data, settings, noise_seed)
+    levels = list(settings.levels)
     values = {
         "curve": (("metric", "level"), curves),
         "area": (("metric",), area_from_clean(levels, curves)),
@@ -107,10 +151,10 @@ def measure_repetition(dataset: str, seed: int, *, settings: Mapping[str, Any]) 
         "steps": ((), trained.steps.astype(float)),
         "diverged": ((), ~trained.finished),
     }
-    places = _places(networks, chosen, list(noises))
+    places = _places(networks, settings, list(noises))
     grid = ("target_noise", "training", "keep_prob")
     variables = {name: ((*grid, *dims), array[places]) for name, (dims, array) in values.items()}
-    baseline = np.stack([_curves(predict, data, chosen, noise_seed) for predict in _baselines(data)])
+    baseline = np.stack([_curves(predict, data, settings, noise_seed) for predict in _baselines(data)])
     variables["baseline_curve"] = (("baseline", "metric", "level"), baseline)
     variables["baseline_area"] = (("baseline", "metric"), area_from_clean(levels, baseline))
     return xr.Dataset(
@@ -118,20 +162,20 @@ def measure_repetition(dataset: str, seed: int, *, settings: Mapping[str, Any]) 
         coords={
             "target_noise": list(noises),
             "training": list(TRAININGS),
-            "keep_prob": list(chosen.keep_probs),
+            "keep_prob": list(settings.keep_probs),
             "metric": list(_metrics(data)),
             "level": levels,
-            "share": list(chosen.snapshots),
+            "share": list(settings.snapshots),
             "baseline": list(BASELINES),
         },
         attrs={"task": data.task},
     )
 
 
-def target_noises(settings: Settings, task: str) -> dict[str, TargetNoise]:
+def target_noises(settings: ComparisonSettings, task: str) -> dict[str, TargetNoise]:
     """Return the target noises of a comparison by name; classification has none.
 
-    >>> list(target_noises(Settings(), "classification"))
+    >>> list(target_noises(ComparisonSettings(), "classification"))
     ['none']
     """
     known: dict[str, TargetNoise] = {
@@ -144,11 +188,11 @@ def target_noises(settings: Settings, task: str) -> dict[str, TargetNoise]:
     return {name: known[name] for name in names}
 
 
-def _places(networks: list[Network], settings: Settings, noises: list[str]) -> NDArray[np.intp]:
+def _places(networks: list[Network], settings: ComparisonSettings, noises: list[str]) -> NDArray[np.intp]:
     """Index of the network at each point of the grid (target noise, training, keep)."""
     index = {network: place for place, network in enumerate(networks)}
     places = [
-        index[Network(noise, training if keep < 1.0 else TRAININGS[0], keep)]
+        index[Network(noise, training if keep < 1.0 else DROPOUT, keep)]
         for noise in noises
         for training in TRAININGS
         for keep in settings.keep_probs
@@ -161,7 +205,7 @@ def _metrics(data: Prepared) -> Mapping[str, Callable[[torch.Tensor, torch.Tenso
 
 
 def _curves(
-    predict: Callable[[torch.Tensor], torch.Tensor], data: Prepared, settings: Settings, seed: int
+    predict: Callable[[torch.Tensor], torch.Tensor], data: Prepared, settings: ComparisonSettings, seed: int
 ) -> NDArray[np.float64]:
     """Metrics (networks, metric, level), or (metric, level) of one model, on test rows with noisy inputs."""
     targets = torch.from_numpy(data.test_targets)
@@ -179,7 +223,7 @@ def _curves(
         levels=settings.levels,
         metrics=_metrics(data),
         repeats=settings.noise_repeats,
-        # Features are standardised on the training split, so one unit is one of its deviations.
+        # Features are standardised on the training split, so one unit is one of its standard deviations.
         scale=1.0,
         to_units=to_units,
         rng=torch.Generator().manual_seed(seed),

@@ -7,21 +7,22 @@ the caption says otherwise.
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from neurogames.lab.figures import annotate_point, drawn_in_style, legend_below, light_to_dark, panels
-from neurogames.lab.studies.comparison.settings import TRAININGS
+from neurogames.lab.data.tables import short_name
+from neurogames.lab.figures import Look, annotate_point, drawn_in_style, legend_below, light_to_dark, panels
+from neurogames.lab.studies.comparison.settings import DROPOUT, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
 
-LOOKS = {
-    "dropout": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "fewer epochs": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "smaller steps": {"color": "#009E73", "marker": "^", "linestyle": "-."},
+LOOKS: dict[str, Look] = {
+    DROPOUT: {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    REDUCED_EPOCHS: {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    REDUCED_RATE: {"color": "#009E73", "marker": "^", "linestyle": "-."},
     "hold, one at a time": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "hold, all at once": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "blind, one at a time": {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -116,15 +117,16 @@ def plot_equal_error(results: xr.Dataset, metric: str) -> Figure:
     columns = min(len(datasets), 3)
     rows = -(-len(datasets) // columns)
     figure, axes = panels(max(3.6 * columns, 5.6), 3.4 * rows + 0.6, rows=rows, columns=columns)
-    for axis in axes.flat[len(datasets) :]:
+    places: list[Axes] = axes.ravel().tolist()
+    for axis in places[len(datasets) :]:
         axis.set_axis_off()
-    for axis, dataset in zip(axes.flat, datasets, strict=False):
+    for axis, dataset in zip(places, datasets, strict=False):
         one = results.sel(dataset=dataset, metric=metric).isel(target_noise=0).median("seed")
         for training in TRAININGS:
             path = one.sel(training=training)
             clean, area = path["curve"].isel(level=0).values, path["area"].values
             axis.plot(clean, area, label=training, **LOOKS[training])
-            if training == "dropout":
+            if training == DROPOUT:
                 annotate_point(axis, clean[0], area[0], f"keep {float(one.keep_prob[0]):g}", LOOKS[training]["color"])
                 annotate_point(axis, clean[-1], area[-1], "keep 1", "black")
         axis.set(title=short_name(dataset), xlabel=f"clean {LABELS[metric]}")
@@ -145,7 +147,7 @@ def plot_composition(results: xr.Dataset) -> Figure:
         time, final = axes[row]
         one = results.sel(dataset=dataset).isel(target_noise=0)
         for keep, shade in zip(keeps, light_to_dark(len(keeps)), strict=True):
-            values = one["composition"].sel(training="dropout", keep_prob=keep).median("seed")
+            values = one["composition"].sel(training=DROPOUT, keep_prob=keep).median("seed")
             time.plot(one["share"], values, color=shade, marker="o", label=f"keep {keep:g}")
         for training in TRAININGS:
             _band(final, one.keep_prob.values, one["composition"].sel(training=training).isel(share=-1), training)
@@ -180,23 +182,14 @@ def plot_correlations(correlations: pd.DataFrame) -> Figure:
     return figure
 
 
-def short_name(dataset: str) -> str:
-    """Return a dataset's name without the path and the ending of its file.
-
-    >>> short_name("tables/wine_quality.csv.gz")
-    'wine_quality'
-    """
-    return Path(dataset).name.split(".")[0]
-
-
-def _band(axis: Axes, keeps: np.ndarray, values: xr.DataArray, training: str) -> None:
-    """Median over seeds as a line, least and greatest as a band."""
+def _band(axis: Axes, keeps: NDArray[np.float64], values: xr.DataArray, training: str) -> None:
+    """Median over seeds as a line, minimum to maximum as a band."""
     axis.plot(keeps, values.median("seed"), label=training, **LOOKS[training])
     color = LOOKS[training]["color"]
     axis.fill_between(keeps, values.min("seed"), values.max("seed"), color=color, alpha=0.12, linewidth=0)
 
 
-def _spread(values: np.ndarray, count: int) -> np.ndarray:
+def _spread(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """At most ``count`` of the sorted values, evenly spread and including both ends."""
     places = np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int))
-    return values[places]
+    return np.asarray(values[places])

@@ -4,8 +4,8 @@ A *setting* in the statistical sense is a pair (dataset, keep probability). For 
 training are set side by side:
 
 - ``dropout``: gradient dropout at the keep probability, full epochs and learning rate;
-- ``fewer epochs``: plain backpropagation for epochs * keep, the same amount of feedback per unit;
-- ``smaller steps``: plain backpropagation with learning rate * keep.
+- ``reduced epochs``: plain backpropagation for epochs * keep, the same amount of feedback per unit;
+- ``reduced learning rate``: plain backpropagation with learning rate * keep.
 
 The last two are the equal-work controls: what they show as well is not the doing of gradient dropout. At
 keep = 1 the three are one and the same network, trained once.
@@ -13,19 +13,21 @@ keep = 1 the three are one and the same network, trained once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from neurogames._arguments import integer, invalid_argument, number, probability
+from neurogames.lab.data.tables import TASKS, Task
+from neurogames.lab.studies.settings import StudySettings
 
-TRAININGS = ("dropout", "fewer epochs", "smaller steps")
+DROPOUT, REDUCED_EPOCHS, REDUCED_RATE = "dropout", "reduced epochs", "reduced learning rate"
+TRAININGS = (DROPOUT, REDUCED_EPOCHS, REDUCED_RATE)
 TARGET_NOISES = ("none", "uniform", "gaussian", "stable")
 
 
 @dataclass(frozen=True)
-class Settings:
+class ComparisonSettings(StudySettings):
     """The settings of one comparison; the defaults are those of the command ``neurogames compare``.
 
     Args:
@@ -55,7 +57,7 @@ class Settings:
     Raises:
         ValueError: naming the first argument that is out of range.
 
-    >>> Settings(seeds=1)
+    >>> ComparisonSettings(seeds=1)
     Traceback (most recent call last):
     ...
     ValueError: seeds: got 1, expected an integer >= 2
@@ -63,7 +65,7 @@ class Settings:
 
     data: tuple[str, ...] = ("diabetes",)
     target: str | None = None
-    task: str | None = None
+    task: Task | None = None
     keep_probs: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     target_noises: tuple[str, ...] = TARGET_NOISES
     noise_factor: float = 0.3
@@ -86,11 +88,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
-        if isinstance(self.data, str):
-            raise invalid_argument("data", self.data, f"a sequence of names, such as ({self.data!r},)")
+        super().__post_init__()
+        data: object = self.data
+        if isinstance(data, str):
+            raise invalid_argument("data", data, f"a sequence of names, such as ({data!r},)")
         if not self.data or len(set(self.data)) != len(self.data):
             raise invalid_argument("data", self.data, "at least one dataset, each named once")
-        if self.task not in (None, "regression", "classification"):
+        if self.task not in (None, *TASKS):
             raise invalid_argument("task", self.task, "'regression' or 'classification'")
         for keep_prob in self.keep_probs:
             probability("keep_probs", keep_prob)
@@ -102,8 +106,6 @@ class Settings:
             raise invalid_argument("target_noises", self.target_noises, "each noise named once")
         number("noise_factor", self.noise_factor, "a number > 0", lambda value: value > 0)
         number("stable_alpha", self.stable_alpha, "a number in (0, 2]", lambda value: 0 < value <= 2)
-        integer("seeds", self.seeds, minimum=2)
-        integer("first_seed", self.first_seed, minimum=0)
         if not self.hidden:
             raise invalid_argument("hidden", self.hidden, "at least one hidden layer")
         for units in self.hidden:
@@ -120,10 +122,15 @@ class Settings:
             raise invalid_argument("snapshots", self.snapshots, "shares in [0, 1] that end at 1")
         integer("n_players", self.n_players, minimum=2)
 
-    def quick(self) -> Settings:
+    @classmethod
+    def for_data(cls, *names: str) -> Self:
+        """Return the defaults for one or more tables."""
+        return cls(data=names)
+
+    def quick(self) -> Self:
         """Return a smaller copy for a first look: fewer seeds, noises, epochs and draws, the same grid.
 
-        >>> Settings().quick().seeds
+        >>> ComparisonSettings().quick().seeds
         5
         """
         return replace(
@@ -136,27 +143,10 @@ class Settings:
             replicas=min(self.replicas, 500),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values that TOML can hold; what is ``None`` is left out."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if value is not None
-        }
-
-    @staticmethod
-    def from_dict(plain: Mapping[str, Any]) -> Settings:
-        """Return the settings that :meth:`to_dict` wrote; a run adds the ``checksums`` of its tables, which are none.
-
-        >>> Settings.from_dict(Settings(seeds=9).to_dict()) == Settings(seeds=9)
-        True
-        """
-        plain = {name: value for name, value in plain.items() if name != "checksums"}
-        known = set(Settings.__dataclass_fields__)
-        for name in plain:
-            if name not in known:
-                raise invalid_argument("settings", name, f"one of {', '.join(sorted(known))}")
-        return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+    def cells(self) -> list[dict[str, Any]]:
+        """Return every pair of a table and a seed."""
+        repetitions = super().cells()
+        return [{"dataset": name, **cell} for name in self.data for cell in repetitions]
 
 
 def _increasing(values: tuple[float, ...]) -> bool:

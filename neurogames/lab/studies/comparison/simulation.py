@@ -78,7 +78,7 @@ def simulate_composition(
         if not len(values) or len(set(values)) < len(values):
             raise invalid_argument(name, list(values), "at least one, each named once")
     sweeps, replicas = integer("sweeps", sweeps, minimum=1), integer("replicas", replicas, minimum=1)
-    # The least divisor, so that the end is among at most 21 times.
+    # The smallest divisor, so that the end is among at most 21 times.
     every = next(step for step in range(-(-sweeps // 20), sweeps + 1) if sweeps % step == 0)
     times = np.arange(0, sweeps + 1, every)
     threshold = tipping_count(game)
@@ -111,7 +111,7 @@ def simulate_composition(
 
 
 def tipping_count(game: PublicGoodsGame) -> int | None:
-    """Least number of composers at which composing pays; ``None`` where it never starts to.
+    """Smallest number of composers at which composing pays; ``None`` where it never starts to.
 
     >>> tipping_count(PublicGoodsGame(n_players=20, cost=0.4, multiplier=1.0))
     8

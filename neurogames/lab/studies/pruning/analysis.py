@@ -1,4 +1,4 @@
-"""What the pruning study says: tables, and sentences no surer than the seeds allow.
+"""What the pruning study says: tables, and how far a difference can be claimed.
 
 All questions are put to stored results. The unit of every difference is the repetition (seed): first weights, order
 of the rows and whatever is drawn. Repetitions share the test rows, so an interval speaks of training anew, on these
@@ -16,6 +16,7 @@ import xarray as xr
 
 from neurogames.lab.inference.statistics import Interval, paired_difference
 from neurogames.lab.studies.pruning.measure import CONTROLS, METHODS
+from neurogames.lab.studies.pruning.settings import PruningSettings
 
 PAPER_EPOCH = 20
 """The epoch at which the paper stops."""
@@ -28,16 +29,21 @@ PUBLISHED = {
 """Accuracy and units kept of 768, on MNIST, as printed in arXiv 2512.22106, table 1 (percentages removed: 0, 95.18,
 98.31 and 98.05)."""
 SETTLED = 0.05
-"""Greatest best-response residual that is called an equilibrium here."""
+"""Largest best-response residual that is called an equilibrium here."""
 POINTS = 100.0
 ALL_SIZES = "all"
 
 
+def settings_of(results: xr.Dataset) -> PruningSettings:
+    """Return the settings of a pruning study from its results."""
+    return PruningSettings.from_dict(results.attrs["settings"])
+
+
 def published(results: xr.Dataset) -> dict[str, tuple[float, int]]:
     """Return the paper's points where the study is of the paper's network, else nothing."""
-    settings = results.attrs["settings"]
-    same = settings["data"] == "mnist" and settings["architecture"] == "mlp" and settings["hidden"] == [512, 256]
-    return PUBLISHED if same else {}
+    settings = settings_of(results)
+    found = (settings.data, settings.architecture, settings.hidden)
+    return PUBLISHED if found == ("mnist", "mlp", (512, 256)) else {}
 
 
 def stopping_epoch(results: xr.Dataset) -> int:
@@ -52,12 +58,12 @@ def method_table(results: xr.Dataset) -> pd.DataFrame:
         results: a pruning study's results.
 
     Returns:
-        Columns: ``unit_budget``, ``method``, and over seeds the median ``accuracy`` (%) with ``least`` and
-        ``greatest``, median ``units``, ``layers`` (median units of each layer), ``multiply_adds`` and ``test_loss``.
+        Columns: ``unit_budget``, ``method``, and over seeds the median ``accuracy`` (%) with ``minimum`` and
+        ``maximum``, median ``units``, ``layers`` (median units of each layer), ``multiply_adds`` and ``test_loss``.
     """
     dense = results[["dense_accuracy", "dense_units", "dense_multiply_adds"]]
     dense = dense.rename({name: str(name).removeprefix("dense_") for name in dense})
-    layers = (("seed", "layer"), [results.attrs["settings"]["hidden"]] * results.sizes["seed"])
+    layers = (("seed", "layer"), [settings_of(results).hidden] * results.sizes["seed"])
     whole = _method_row(int(dense["units"].median()), "dense", dense.assign(test_loss=np.nan, layer_units=layers))
     pairs = itertools.product(results["unit_budget"].values, METHODS)
     rows = (
@@ -76,8 +82,8 @@ def _method_row(unit_budget: int, method: str, one: xr.Dataset) -> dict[str, obj
         "layers": "-".join(f"{units:g}" for units in one["layer_units"].median("seed").values),
         "multiply_adds": float(one["multiply_adds"].median()),
         "accuracy": float(np.median(accuracy)),
-        "least": float(accuracy.min()),
-        "greatest": float(accuracy.max()),
+        "minimum": float(accuracy.min()),
+        "maximum": float(accuracy.max()),
         "test_loss": float(one["test_loss"].median()),
     }
 
@@ -131,9 +137,9 @@ def equilibrium_table(results: xr.Dataset) -> pd.DataFrame:
         results: a pruning study's results.
 
     Returns:
-        Columns: ``units`` kept and the ``price`` that cleared (medians), ``least_worth`` (over seeds and units, the
-        exact worth of a unit over what it pays; nobody gains by leaving where it is 1 or more), ``nobody_leaves`` (in
-        how many of ``n`` seeds), the greatest ``residual`` of the certificate and ``settled`` (in how many seeds it is
+        Columns: ``units`` kept and the ``price`` that cleared (medians), ``minimum_worth`` (over seeds and units, the
+        exact worth of a unit over what it pays; no unit gains by leaving where it is 1 or more), ``no_unit_leaves`` (in
+        how many of ``n`` seeds), the largest ``residual`` of the certificate and ``settled`` (in how many seeds it is
         at most 0.05).
     """
     rows = []
@@ -144,8 +150,8 @@ def equilibrium_table(results: xr.Dataset) -> pd.DataFrame:
                 "unit_budget": int(unit_budget),
                 "units": float(one["units"].sel({"method": "equilibrium"}).median()),
                 "price": float(one["clearing_price"].median()),
-                "least_worth": float(one["worth_over_fee"].min()),
-                "nobody_leaves": int((one["worth_over_fee"] >= 1).sum()),
+                "minimum_worth": float(one["worth_over_fee"].min()),
+                "no_unit_leaves": int((one["worth_over_fee"] >= 1).sum()),
                 "residual": float(one["residual"].max()),
                 "settled": int((one["residual"] <= SETTLED).sum()),
                 "n": one.sizes["seed"],
@@ -161,7 +167,7 @@ def paper_table(results: xr.Dataset) -> pd.DataFrame:
         results: a pruning study's results.
 
     Returns:
-        Columns: medians over seeds of ``accuracy`` (%) with ``least`` and ``greatest``, ``units`` kept, ``residual``
+        Columns: medians over seeds of ``accuracy`` (%) with ``minimum`` and ``maximum``, ``units`` kept, ``residual``
         and ``fraction_off_best_response`` (% of units that would still move by more than 0.01); ``published_accuracy``
         and ``published_units`` at the stopping epoch, where the study is of the paper's network.
     """
@@ -177,8 +183,8 @@ def paper_table(results: xr.Dataset) -> pd.DataFrame:
                     "configuration": str(configuration),
                     "epoch": epoch,
                     "accuracy": float(np.median(accuracy)),
-                    "least": float(accuracy.min()),
-                    "greatest": float(accuracy.max()),
+                    "minimum": float(accuracy.min()),
+                    "maximum": float(accuracy.max()),
                     "units": float(one["paper_units"].median()),
                     "residual": float(one["paper_residual"].median()),
                     "fraction_off_best_response": float(one["paper_fraction_off_best_response"].median()) * POINTS,

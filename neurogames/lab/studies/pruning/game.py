@@ -3,17 +3,15 @@
 The game is that of the second-order model of the loss (benefit "taylor"), at the price of the median unit: half of
 those that are worth something would not pay it if they were alone. Its potential predicts how the loss rises when
 units are removed, for any set of them. The prediction is held against the real rise on the same rows, and against
-simpler predictions: slopes alone ("descent"), exact worths of single units with the same interactions ("ablation"),
-and the second-order worths of single units without interactions ("no interaction").
+simpler predictions: gradients alone ("descent"), exact values of single units with the same interactions ("ablation"),
+and the second-order values of single units without interactions ("no interaction").
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,12 +34,12 @@ PREDICTIONS = ("taylor", "ablation", "descent", "no interaction")
 LEAST_REMOVED, MOST_REMOVED = 0.01, 0.6
 
 
-def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
+def measure_game(seed: int, *, settings: PruningSettings) -> xr.Dataset:
     """Train the dense network plainly, solve the game of its units, and predict the loss without some of them.
 
     Args:
         seed: number of the repetition; decides first weights, order of the rows, and profiles.
-        settings: those of the study as plain values (:class:`neurogames.lab.studies.pruning.settings.PruningSettings`).
+        settings: those of the study.
 
     Returns:
         All names begin with ``game_``. ``extraction_seconds`` and ``solution_seconds``; ``price``, ``participating``
@@ -51,24 +49,23 @@ def measure_game(seed: int, *, settings: Mapping[str, Any]) -> xr.Dataset:
         ``removed_share``, the ``real`` rise of the loss on the rows of the game and on ``test`` rows, and
         ``predicted`` over (prediction, profile).
     """
-    plan = PruningSettings(**settings)
-    images, rng = load_images(plan.data, rows=plan.rows), torch.Generator().manual_seed(seed)
-    start = draw_weights(untrained(plan, images.shape, images.n_classes, plan.hidden), rng)
-    dense = train_plainly(start, images, plan, plan.epochs, falling_rate(plan), rng)
-    data = images.inputs[: plan.game_rows], images.targets[: plan.game_rows]
+    images, rng = load_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
+    start = draw_weights(untrained(settings, images.shape, images.n_classes, settings.hidden), rng)
+    dense = train_plainly(start, images, settings, settings.epochs, falling_rate(settings), rng)
+    data = images.inputs[: settings.game_rows], images.targets[: settings.game_rows]
     began = time.perf_counter()
     free = participation_game(dense, nn.functional.cross_entropy, data)
     extraction_seconds = time.perf_counter() - began
-    worths = free.utilities(np.ones(free.n_players))
+    values = free.utilities(np.ones(free.n_players))
     found = game_equilibrium(at_price(free, median_worth(free)))
-    profiles = random_profiles(free.n_players, plan.profiles, rng)
+    profiles = random_profiles(free.n_players, settings.profiles, rng)
     predicted = {
         "taylor": rises(free, profiles),
         "ablation": rises(participation_game(dense, nn.functional.cross_entropy, data, benefit="ablation"), profiles),
         "descent": rises(
             participation_game(dense, nn.functional.cross_entropy, data, benefit="descent", ridge=0.0), profiles
         ),
-        "no interaction": (1 - profiles) @ worths,
+        "no interaction": (1 - profiles) @ values,
     }
     result = xr.Dataset(
         {
@@ -111,9 +108,9 @@ def median_worth(game: ParticipationGame) -> float:
     >>> median_worth(ParticipationGame([0.5, 2.0, -1.0], [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], 0.0))
     1.25
     """
-    worths = game.utilities(np.ones(game.n_players))
-    worths = worths[worths > 0]
-    return float(np.median(worths)) if worths.size else 0.0
+    values = game.utilities(np.ones(game.n_players))
+    values = values[values > 0]
+    return float(np.median(values)) if values.size else 0.0
 
 
 def random_profiles(n: int, count: int, rng: torch.Generator) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from neurogames.lab.inference.statistics import Interval, paired_difference
 from neurogames.lab.studies.pruning.game import uniqueness_words
+from neurogames.lab.studies.tables import Row, records
 
 COUNTING = "share removed"
 ALL_PROFILES, SMALL, LARGE = "all", "small removals", "large removals"
@@ -51,8 +52,12 @@ def game_table(results: xr.Dataset) -> pd.DataFrame:
 
 def _uniqueness(one: xr.Dataset) -> str:
     """Whether the equilibrium of one seed is proved to be the only one."""
-    numbers = (float(one[f"game_{name}"]) for name in ("smallest_eigenvalue", "eigenvalue_error"))
-    return uniqueness_words(bool(one["game_unique"]), *numbers, status=str(one["game_eigenvalue_status"].values))
+    return uniqueness_words(
+        bool(one["game_unique"]),
+        float(one["game_smallest_eigenvalue"]),
+        float(one["game_eigenvalue_error"]),
+        str(one["game_eigenvalue_status"].values),
+    )
 
 
 def rank_correlations(results: xr.Dataset) -> pd.DataFrame:
@@ -97,14 +102,14 @@ def prediction_table(results: xr.Dataset) -> pd.DataFrame:
         results: a pruning study's results.
 
     Returns:
-        One row per prediction and range of profiles: ``spearman`` with ``least`` and ``greatest``, ``on_test_rows``
+        One row per prediction and range of profiles: ``spearman`` with ``minimum`` and ``maximum``, ``on_test_rows``
         and ``predicted_over_real``.
     """
     grouped = rank_correlations(results).groupby(["prediction", "profiles"], sort=False)
     table = grouped.agg(
         spearman=("spearman", "median"),
-        least=("spearman", "min"),
-        greatest=("spearman", "max"),
+        minimum=("spearman", "min"),
+        maximum=("spearman", "max"),
         on_test_rows=("on_test_rows", "median"),
         predicted_over_real=("predicted_over_real", "median"),
     )
@@ -146,15 +151,16 @@ def game_sentence(results: xr.Dataset) -> str:
 
 def ranking_sentence(results: xr.Dataset, *, rng: np.random.Generator) -> str:
     """Whether the game ranks real losses, and better than counting the removed units or leaving out interactions."""
-    table = prediction_table(results).set_index(["prediction", "profiles"])
-    parts = []
+    table, parts = _by_range(results), []
     for label in (ALL_PROFILES, SMALL, LARGE):
-        row = table.loc[("taylor", label)]
+        row = table["taylor", label]
         others = []
         for opponent, words in ((COUNTING, "the share removed alone"), ("no interaction", "without interactions")):
             gap = _spearman_gap(results, opponent, label, rng)
-            others.append(f"{_versus(gap)} {words} ({table.loc[(opponent, label)].spearman:.2f})")
-        parts.append(f"over {label} {row.spearman:.2f} ({row.least:.2f} to {row.greatest:.2f}), {', '.join(others)}")
+            others.append(f"{_versus(gap)} {words} ({table[opponent, label]['spearman']:.2f})")
+        parts.append(
+            f"over {label} {row['spearman']:.2f} ({row['minimum']:.2f} to {row['maximum']:.2f}), {', '.join(others)}"
+        )
     middle = float(results["game_removed_share"].isel(profile=results.sizes["profile"] // 2 - 1).max())
     parts[1] = parts[1].replace(SMALL, f"{SMALL} (up to {middle:.0%} of the units)")
     parts[0] = parts[0].replace(f"over {ALL_PROFILES}", f"over all {results.sizes['profile']} random profiles")
@@ -164,8 +170,8 @@ def ranking_sentence(results: xr.Dataset, *, rng: np.random.Generator) -> str:
 def _spearman_gap(results: xr.Dataset, opponent: str, label: str, rng: np.random.Generator) -> Interval | None:
     """Difference over seeds of the game's and another prediction's correlation; None where one is not defined."""
     table = rank_correlations(results)
-    table = table[table["profiles"] == label].set_index("prediction")
-    ours, theirs = table.loc["taylor", "spearman"].to_numpy(), table.loc[opponent, "spearman"].to_numpy()
+    table = table[table["profiles"] == label]
+    ours, theirs = (table.loc[table["prediction"] == name, "spearman"].to_numpy() for name in ("taylor", opponent))
     if np.isnan([*ours, *theirs]).any():
         return None
     return paired_difference(ours, theirs, rng=rng)
@@ -176,15 +182,20 @@ def _versus(gap: Interval | None) -> str:
         return "not comparable with"
     if gap.low > 0:
         return "better than"
-    return "worse than" if gap.high < 0 else "not surely different from"
+    return "worse than" if gap.high < 0 else "not distinguishable from"
 
 
 def size_sentence(results: xr.Dataset) -> str:
     """Whether the predicted rise has the right size."""
-    table = prediction_table(results).set_index(["prediction", "profiles"])["predicted_over_real"]
-    small, large = table[("taylor", SMALL)], table[("taylor", LARGE)]
+    ratio = {key: row["predicted_over_real"] for key, row in _by_range(results).items()}
     return (
-        f"The game predicts {small:.2f} of the real rise for small removals and {large:.2f} for large ones (medians); "
-        f"with exact worths of single units {table[('ablation', SMALL)]:.2f} and {table[('ablation', LARGE)]:.2f}, "
-        f"with slopes alone {table[('descent', SMALL)]:.2f} and {table[('descent', LARGE)]:.2f}."
+        f"The game predicts {ratio['taylor', SMALL]:.2f} of the real rise for small removals and "
+        f"{ratio['taylor', LARGE]:.2f} for large ones (medians); with exact values of single units "
+        f"{ratio['ablation', SMALL]:.2f} and {ratio['ablation', LARGE]:.2f}, with gradients alone "
+        f"{ratio['descent', SMALL]:.2f} and {ratio['descent', LARGE]:.2f}."
     )
+
+
+def _by_range(results: xr.Dataset) -> dict[tuple[str, str], Row]:
+    """The rows of the table of predictions by prediction and range of profiles."""
+    return {(row["prediction"], row["profiles"]): row for row in records(prediction_table(results))}

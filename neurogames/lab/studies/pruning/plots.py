@@ -12,24 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from neurogames.lab.figures import HALO, drawn_in_style
+from neurogames.lab.figures import HALO, Look, drawn_in_style
 from neurogames.lab.studies.pruning.analysis import ALL_SIZES, published, stopping_epoch
 from neurogames.lab.studies.pruning.measure import CONTROLS, METHODS
 
-METHOD_LOOKS = {
+METHOD_LOOKS: dict[str, Look] = {
     "equilibrium": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "from scratch": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "magnitude": {"color": "#009E73", "marker": "^", "linestyle": "-."},
     "Taylor": {"color": "#CC79A7", "marker": "D", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
-    "magnitude in equal shape": {
+    "magnitude, matched layer widths": {
         "color": "#009E73",
         "marker": "<",
         "linestyle": (0, (1, 1, 1, 3)),
         "markerfacecolor": "none",
     },
-    "Taylor in equal shape": {
+    "Taylor, matched layer widths": {
         "color": "#CC79A7",
         "marker": "d",
         "linestyle": (0, (4, 2, 4, 6)),
@@ -37,7 +37,7 @@ METHOD_LOOKS = {
     },
     "random": {"color": "#888888", "marker": "v", "linestyle": ":"},
 }
-CONFIGURATION_LOOKS = {
+CONFIGURATION_LOOKS: dict[str, Look] = {
     "Very High Beta": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "Extreme Beta": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "L1 Sparsity Strong": {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -45,11 +45,11 @@ CONFIGURATION_LOOKS = {
 }
 PREDICTION_TITLES = {
     "taylor": "second-order game",
-    "ablation": "exact single worths",
+    "ablation": "exact single values",
     "no interaction": "no interaction",
-    "descent": "slopes alone",
+    "descent": "gradients alone",
 }
-WORK = {"units": "units kept", "multiply_adds": "multiply-adds of one picture"}
+WORK = {"units": "units kept", "multiply_adds": "multiply-adds of one image"}
 _ACCURACIES = (
     (10, 50, 80, 90, 95, 97, 98, 99, 99.5, 99.9),
     (*range(10, 60, 10), *range(60, 95, 5), *range(95, 100), 99.5, 99.9),
@@ -58,7 +58,7 @@ _ACCURACIES = (
 )
 """Labels of the scale of accuracies, from coarse to fine; the first that leaves as many as below is taken."""
 _FEWEST_LABELS = 4
-_LEAST_ERROR = 5e-4
+_SMALLEST_ERROR = 5e-4
 _LINEAR_POINTS = 1.0
 """Differences of accuracy are drawn linearly up to here, then by their logarithm."""
 
@@ -168,8 +168,8 @@ def plot_predictions(results: xr.Dataset) -> Figure:
     panels = figure.subplots(1, len(PREDICTION_TITLES), sharex=True, sharey=True)
     real = results["game_real"]
     # Linear up to the power of ten below which few profiles lie, so that a rise of 0 or less has its place.
-    first = np.ceil(np.log10(max(float(np.abs(real).quantile(0.1)), 1e-12)))
-    powers = 10.0 ** np.arange(first, max(first, np.ceil(np.log10(np.abs(real).max()))) + 1)
+    first = np.ceil(np.log10(max(float(abs(real).quantile(0.1)), 1e-12)))
+    powers = 10.0 ** np.arange(first, max(first, np.ceil(np.log10(float(abs(real).max())))) + 1)
     share = 100 * results["game_removed_share"].values.ravel()
     shades = LogNorm(share.min(), share.max())
     ends = [min(0.0, float(real.min())), float(real.max())]
@@ -205,26 +205,26 @@ def _mark_paper(axis: Axes, results: xr.Dataset) -> None:
         points.append((f"paper, rerun: epoch {epoch}", marker, "#E69F00", units, one["paper_accuracy"]))
     printed = list(published(results).values())
     if printed:
-        accuracy, kept = zip(*printed, strict=True)
-        points.append(("paper, published", "P", "none", kept, accuracy))
-    for label, marker, fill, units, values in points:
-        look = {"marker": marker, "markersize": 8, "markerfacecolor": fill, "markeredgecolor": "black"}
-        axis.plot(units, values, linestyle="none", markeredgewidth=0.8, label=label, zorder=3, **look)
+        accuracy, units_kept = zip(*printed, strict=True)
+        points.append(("paper, published", "P", "none", units_kept, accuracy))
+    for label, marker, fill, kept, values in points:
+        look: Look = {"marker": marker, "markersize": 8, "markerfacecolor": fill, "markeredgecolor": "black"}
+        axis.plot(kept, values, linestyle="none", markeredgewidth=0.8, label=label, zorder=3, **look)
 
 
 def _error_scale(axis: Axes) -> None:
     """Accuracies on the scale of -log(1 - accuracy)."""
 
-    def forward(accuracy: np.ndarray) -> np.ndarray:
-        return -np.log10(np.maximum(1 - np.asarray(accuracy), _LEAST_ERROR))
+    def forward(accuracy: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(-np.log10(np.maximum(1 - np.asarray(accuracy), _SMALLEST_ERROR)))
 
-    def backward(place: np.ndarray) -> np.ndarray:
-        return 1 - 10.0 ** -np.asarray(place)
+    def backward(place: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(1 - 10.0 ** -np.asarray(place))
 
-    lowest, highest = (forward(value) for value in axis.dataLim.intervaly)
+    lowest, highest = (float(forward(value)) for value in axis.dataLim.intervaly)
     room = 0.05 * max(highest - lowest, 0.1)
     axis.set_yscale("function", functions=(forward, backward))
-    axis.set_ylim(backward(lowest - room), backward(highest + room))
+    axis.set_ylim(float(backward(lowest - room)), float(backward(highest + room)))
     low, high = (100 * value for value in axis.get_ylim())
     shown = ([value for value in values if low <= value <= high] for values in _ACCURACIES)
     labelled = next((values for values in shown if len(values) >= _FEWEST_LABELS), _ACCURACIES[-1])

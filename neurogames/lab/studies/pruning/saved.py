@@ -40,7 +40,7 @@ class SavedPruning:
         dominated: indices of the units that are strictly dominated, by name of module.
         accuracy: on the test rows, before and after.
         units: number of units, before and after.
-        multiply_adds: of one picture, before and after.
+        multiply_adds: of one image, before and after.
         speed: how many times faster the smaller network is, measured.
         rise: of the loss on the rows of the game from the network as it was to the equilibrium: predicted, and real.
     """
@@ -65,7 +65,7 @@ def prune_saved(
 
     Args:
         path: a file that :func:`neurogames.lab.data.models.load_model` reads.
-        data: pictures by name, scaled to mean 0 and deviation 1; a network that takes vectors gets their pixels.
+        data: images by name, scaled to mean 0 and standard deviation 1; a network that takes vectors gets their pixels.
         price: of full participation, in units of the loss; the worth of the median unit if not given.
         threshold: units with a smaller share leave.
         rows: training rows on which the game is taken; 5,000 if not given.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.lab.data.images import IMAGE_NAMES
+from neurogames.lab.studies.settings import StudySettings, one_name
 
 PAPER_CONFIGURATIONS = {
     "Very High Beta": (0.1, 0.0),
@@ -29,9 +30,12 @@ UNIT_BUDGETS = {"mlp": (154, 77, 37, 23, 15, 13), "cnn": (28, 19, 9)}
 CONGESTION = {"mlp": 2.0, "cnn": 0.0}
 """How much more the units of fuller layers pay, by architecture, from held-out training rows (one start of the CNN)."""
 
+QUICK_ROWS = 2000
+"""Training rows of a first look at MNIST or Fashion-MNIST."""
+
 
 @dataclass(frozen=True)
-class PruningSettings:
+class PruningSettings(StudySettings):
     """Settings of one pruning study.
 
     Args:
@@ -75,13 +79,14 @@ class PruningSettings:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
+        super().__post_init__()
         if self.data not in IMAGE_NAMES:
             raise invalid_argument("data", self.data, f"one of {', '.join(IMAGE_NAMES)}")
         if self.architecture not in HIDDEN:
             raise invalid_argument("architecture", self.architecture, "'mlp' or 'cnn'")
-        least = 1 if self.architecture == "mlp" else 3
-        if len(self.hidden) < least:
-            raise invalid_argument("hidden", self.hidden, f"at least {least} layers of units")
+        fewest = 1 if self.architecture == "mlp" else 3
+        if len(self.hidden) < fewest:
+            raise invalid_argument("hidden", self.hidden, f"at least {fewest} layers of units")
         for units in self.hidden:
             integer("hidden", units, minimum=1)
         for unit_budget in self.unit_budgets:
@@ -94,8 +99,6 @@ class PruningSettings:
             )
         for name in ("congestion", "weight_decay"):
             number(name, getattr(self, name), "a number >= 0", lambda value: value >= 0)
-        integer("seeds", self.seeds, minimum=2)
-        integer("first_seed", self.first_seed, minimum=0)
         integer("epochs", self.epochs, minimum=2)
         for name in ("paper_epochs", "batch_size", "game_rows"):
             integer(name, getattr(self, name), minimum=1)
@@ -105,49 +108,51 @@ class PruningSettings:
         if self.rows is not None:
             integer("rows", self.rows, minimum=self.batch_size)
 
-    def quick(self) -> PruningSettings:
-        """Return a smaller copy for a first look: digits, a small network, two seeds.
-
-        >>> PruningSettings().quick().data
-        'digits'
-        """
-        hidden = (64, 32) if self.architecture == "mlp" else (8, 8, 16)
-        unit_budgets = tuple(sum(hidden) // part for part in (2, 4, 8))
-        small = {"data": "digits", "hidden": hidden, "unit_budgets": unit_budgets, "batch_size": 32, "rows": None}
-        return replace(self, **small, seeds=2, epochs=20, paper_epochs=40, game_rows=1000, profiles=30)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values that TOML can hold; what is ``None`` is left out."""
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        return {key: value for key, value in plain.items() if value is not None}
-
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> PruningSettings:
-        """Read what :meth:`to_dict` returned.
-
-        >>> PruningSettings.from_dict(PruningSettings(seeds=4).to_dict()) == PruningSettings(seeds=4)
-        True
-        """
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
-
-    @classmethod
-    def for_data(cls, data: str) -> PruningSettings:
+    def for_data(cls, *names: str) -> Self:
         """Return what suits a data set: a convolutional network and few rows for Fashion-MNIST, little for digits.
 
         >>> PruningSettings.for_data("fashion_mnist").architecture
         'cnn'
         """
-        if data == "digits":
-            return cls().quick()
-        if data == "fashion_mnist":
-            return cls(data, "cnn", HIDDEN["cnn"], UNIT_BUDGETS["cnn"], CONGESTION["cnn"], rows=3000, batch_size=32)
-        return cls(data)
+        plan = cls(one_name(names))
+        if plan.data == "digits":
+            return plan.quick()
+        return plan.updated(architecture="cnn", rows=3000, batch_size=32) if plan.data == "fashion_mnist" else plan
+
+    def quick(self) -> Self:
+        """Return a smaller copy for a first look at the same data: a small network, few rows, two seeds.
+
+        >>> PruningSettings().quick().hidden
+        (64, 32)
+        """
+        hidden = (64, 32) if self.architecture == "mlp" else (8, 8, 16)
+        return replace(
+            self,
+            hidden=hidden,
+            unit_budgets=tuple(sum(hidden) // part for part in (2, 4, 8)),
+            rows=None if self.data == "digits" else QUICK_ROWS,
+            seeds=2,
+            batch_size=32,
+            epochs=20,
+            paper_epochs=40,
+            game_rows=1000,
+            profiles=30,
+        )
+
+    def updated(self, **values: Any) -> Self:
+        """Return a copy with other values; another architecture brings its own units, budgets and congestion."""
+        architecture = values.get("architecture", self.architecture)
+        if architecture == self.architecture or architecture not in HIDDEN:
+            return super().updated(**values)
+        suiting: dict[str, Any] = {"hidden": HIDDEN, "unit_budgets": UNIT_BUDGETS, "congestion": CONGESTION}
+        return super().updated(**{name: table[architecture] for name, table in suiting.items()} | values)
 
 
 def untrained(
     settings: PruningSettings, shape: tuple[int, int], n_classes: int, hidden: tuple[int, ...]
 ) -> nn.Sequential:
-    """Build the study's architecture with other numbers of units; pictures are (rows, 1, height, width)."""
+    """Build the study's architecture with other numbers of units; images are (rows, 1, height, width)."""
     height, width = shape
     layers: list[nn.Module] = []
     channels, rest = 1, hidden

@@ -16,7 +16,8 @@ from neurogames.lab.studies.pruning.analysis import (
     stopping_epoch,
 )
 from neurogames.lab.studies.pruning.game_findings import game_sentence, ranking_sentence, size_sentence
-from neurogames.lab.studies.pruning.measure import CONTROLS, IN_EQUAL_SHAPE, METHODS
+from neurogames.lab.studies.pruning.measure import CONTROLS, MATCHED_WIDTHS, METHODS
+from neurogames.lab.studies.tables import Row, records, rows_by
 
 COLLAPSE = 10.0
 """Percentage points below the best accuracy so far from which on a run is said to have collapsed."""
@@ -31,8 +32,8 @@ def pruning_verdicts(results: xr.Dataset, differences: pd.DataFrame, *, rng: np.
         rng: numpy generator for sign flips.
 
     Returns:
-        What pruning by the corrected rule keeps; who wins against it where; whether its end is an equilibrium; what
-        the paper's runs are; what the game of the dense network predicts.
+        What pruning by the corrected rule keeps; which controls are better where; whether its end is an equilibrium;
+        what the paper's runs are; what the game of the dense network predicts.
     """
     return [
         path_sentence(results),
@@ -51,55 +52,54 @@ def pruning_verdicts(results: xr.Dataset, differences: pd.DataFrame, *, rng: np.
 
 def path_sentence(results: xr.Dataset) -> str:
     """How accurate the networks are that keep so many units."""
-    table = method_table(results).set_index("method")
-    dense, ours = table.loc["dense"], table.loc["equilibrium"]
+    table = method_table(results)
+    (dense,) = records(table[table["method"] == "dense"])
     path = "; ".join(
-        f"{row.units:g} units: {row.accuracy:.2f} % ({row.least:.2f} to {row.greatest:.2f})"
-        for row in ours.itertuples()
+        f"{row['units']:g} units: {row['accuracy']:.2f} % ({row['minimum']:.2f} to {row['maximum']:.2f})"
+        for row in records(table[table["method"] == "equilibrium"])
     )
     return (
-        f"The corrected rule keeps, of {dense.units:g} units ({dense.accuracy:.2f} % accuracy, {dense.least:.2f} to "
-        f"{dense.greatest:.2f}), in the median over {results.sizes['seed']} seeds (least to greatest): {path}."
+        f"The corrected rule keeps, of {dense['units']:g} units ({dense['accuracy']:.2f} % accuracy, "
+        f"{dense['minimum']:.2f} to {dense['maximum']:.2f}), in the median over {results.sizes['seed']} seeds (minimum "
+        f"to maximum): {path}."
     )
 
 
 def opponent_sentence(differences: pd.DataFrame, opponent: str) -> str:
     """Whether the equilibrium is more accurate than an opponent, over all sizes and at single ones."""
-    rows = differences[differences["opponent"] == opponent]
-    over_all = rows[rows["unit_budget"] == ALL_SIZES].iloc[0]
-    equal = "" if opponent in IN_EQUAL_SHAPE else " at equal numbers of units"
+    rows = rows_by(differences[differences["opponent"] == opponent], "unit_budget")
+    over_all = rows.pop(ALL_SIZES)
+    equal = "" if opponent in MATCHED_WIDTHS else " at equal numbers of units"
     name = "the dense network (all its units)" if opponent == "dense" else f"{opponent}{equal}"
     start = {
         "more": f"Over all sizes the equilibrium is more accurate than {name}",
         "less": f"Over all sizes the equilibrium is less accurate than {name}",
         "none": f"Over all sizes no difference in accuracy can be claimed between the equilibrium and {name}",
     }[over_all["claims"]]
-    single = rows[rows["unit_budget"] != ALL_SIZES]
     parts = []
     for claim in ("more", "less"):
-        one = single[single["claims"] == claim]
-        if len(one):
-            places = "; ".join(f"{row.unit_budget} ({_points(row)})" for row in one.itertuples())
+        places = "; ".join(f"{units} ({_points(row)})" for units, row in rows.items() if row["claims"] == claim)
+        if places:
             parts.append(f"it is {claim} accurate with {places} units")
     single_words = "; ".join(parts) if parts else "at no single size can a difference be claimed"
     return f"{start} ({_points(over_all)}); {single_words}."
 
 
-def _points(row: pd.Series) -> str:
+def _points(row: Row) -> str:
     """Difference with its interval in words."""
-    if np.isnan(row.low):
-        return f"{row.difference:+.2f} points in every one of {row.n} seeds, no interval"
-    return f"{row.difference:+.2f} points, interval {row.low:+.2f} to {row.high:+.2f}"
+    if np.isnan(row["low"]):
+        return f"{row['difference']:+.2f} points in every one of {row['n']} seeds, no interval"
+    return f"{row['difference']:+.2f} points, 95 % interval {row['low']:+.2f} to {row['high']:+.2f}"
 
 
 def single_unit_sentence(results: xr.Dataset) -> str:
     """Who has a layer with one unit left, which may cost more than the units themselves.
 
-    Controls in the shape of the equilibrium are not named beside it.
+    Controls with the layer widths of the equilibrium are not named beside it.
     """
     alone = (results["layer_units"] == 1).any("layer").sum("seed")
     seeds, parts = results.sizes["seed"], []
-    for method in (name for name in METHODS if name not in ("from scratch", *IN_EQUAL_SHAPE)):
+    for method in (name for name in METHODS if name not in ("from scratch", *MATCHED_WIDTHS)):
         counts = alone.sel({"method": method}).to_series()
         places = ", ".join(f"{unit_budget} ({count} of {seeds})" for unit_budget, count in counts.items() if count)
         if places:
@@ -115,31 +115,31 @@ def single_unit_sentence(results: xr.Dataset) -> str:
 def seeds_sentence(differences: pd.DataFrame) -> str:
     """How much so few seeds can show."""
     n, count = int(differences["n"].iloc[0]), len(differences)
-    least = 2.0 ** (1 - n)
+    smallest_p = 2.0 ** (1 - n)
     caution = (
         "so no claim here is significant by that test, and the t intervals rest on the differences being normal"
-        if least > 0.05
+        if smallest_p > 0.05
         else "and the table shows its p beside every t interval"
     )
     return (
-        f"These intervals are over {n} seeds: a sign-flip test cannot go below p = {least:.2g}, {caution}. Of {count} "
-        f"intervals of 95 % about {0.05 * count:.0f} would miss the truth by chance."
+        f"These intervals are over {n} seeds: a sign-flip test cannot go below p = {smallest_p:.2g}, {caution}. Of "
+        f"{count} intervals of 95 % about {0.05 * count:.0f} would miss the truth by chance."
     )
 
 
 def certificate_sentence(results: xr.Dataset) -> str:
     """Whether the end of the corrected rule is an equilibrium by exact removal."""
     table = equilibrium_table(results)
-    runs, stay = int(table["n"].sum()), int(table["nobody_leaves"].sum())
-    # Where no unit is left the least worth is infinite, and nobody can leave.
-    least = results["worth_over_fee"].where(np.isfinite(results["worth_over_fee"])).min()
-    worth = "" if np.isnan(least) else f": the least worth of a unit is {float(least):.2f} times the fee"
+    runs, stay = int(table["n"].sum()), int(table["no_unit_leaves"].sum())
+    # Where no unit is left the smallest worth is infinite, and no unit can leave.
+    smallest = float(results["worth_over_fee"].where(np.isfinite(results["worth_over_fee"])).min())
+    worth = "" if np.isnan(smallest) else f": the smallest worth of a unit is {smallest:.2f} times what it pays"
     if stay == runs:
-        sentence = f"In all {runs} runs of the corrected rule nobody gains by leaving"
+        sentence = f"In all {runs} runs of the corrected rule no unit gains by leaving"
     else:
-        failing = table.loc[table["nobody_leaves"] < table["n"], "unit_budget"]
+        failing = table.loc[table["no_unit_leaves"] < table["n"], "unit_budget"]
         places = ", ".join(map(str, failing))
-        whole = f"In {stay} of {runs} runs of the corrected rule nobody gains by leaving"
+        whole = f"In {stay} of {runs} runs of the corrected rule no unit gains by leaving"
         sentence = f"{whole} (not in all with {places} units)"
     settled = int(table["settled"].sum())
     return (
@@ -152,19 +152,21 @@ def certificate_sentence(results: xr.Dataset) -> str:
 def paper_sentence(results: xr.Dataset, configuration: str) -> str:
     """What one of the paper's configurations is at the epoch where it stops, and later."""
     table = paper_table(results)
-    rows = table[table["configuration"] == configuration]
-    stop, end = rows.iloc[0], rows.iloc[-1]
+    rows = records(table[table["configuration"] == configuration])
+    stop, end = rows[0], rows[-1]
     n = results.sizes["seed"]
     epochs = [collapse_epoch(one) for one in 100 * _accuracies(results, configuration)]
     fallen = [epoch for epoch in epochs if epoch is not None]
     text = (
-        f"{configuration} of the paper, rerun: at epoch {stop.epoch} {stop.accuracy:.2f} % with {stop.units:g} units, "
-        f"residual {stop.residual:.2f}, and {stop.fraction_off_best_response:.0f} % of the units would move on"
+        f"{configuration} of the paper, rerun: at epoch {stop['epoch']} {stop['accuracy']:.2f} % with "
+        f"{stop['units']:g} units, residual {stop['residual']:.2f}, and {stop['fraction_off_best_response']:.0f} % of "
+        "the units would move on"
     )
     if published(results):
-        text += f" (published: {stop.published_accuracy:.2f} % with {stop.published_units:g})"
-    if end.epoch > stop.epoch:
-        text += f"; at epoch {end.epoch} {end.accuracy:.2f} % with {end.units:g}, residual {end.residual:.2f}"
+        text += f" (published: {stop['published_accuracy']:.2f} % with {stop['published_units']:g})"
+    if end["epoch"] > stop["epoch"]:
+        text += f"; at epoch {end['epoch']} {end['accuracy']:.2f} % with {end['units']:g}, "
+        text += f"residual {end['residual']:.2f}"
     if fallen:
         between = f"{min(fallen)}" if min(fallen) == max(fallen) else f"{min(fallen)} to {max(fallen)}"
         text += f". It collapses in {len(fallen)} of {n} seeds, at epoch {between}"
@@ -197,7 +199,7 @@ def stopping_sentence(results: xr.Dataset) -> str:
             reached = f"{count} (accuracy {100 * float(now.where(at_rest).min()):.1f} to "
             reached += f"{100 * float(now.where(at_rest).max()):.1f} %)"
         else:
-            reached = f"none (least residual {float(residual.sel(paper_epoch=epoch).min()):.2f})"
+            reached = f"none (smallest residual {float(residual.sel(paper_epoch=epoch).min()):.2f})"
         parts.append(f"at epoch {epoch} {reached}")
     text = f"In equilibrium (residual at most {SETTLED:g}) are, of the paper's {best.size} runs, {', '.join(parts)}."
     at_stop = int((residual.sel(paper_epoch=stop) <= SETTLED).sum())
@@ -213,15 +215,15 @@ def stopping_sentence(results: xr.Dataset) -> str:
 def published_sentences(results: xr.Dataset) -> list[str]:
     """The corrected rule beside the paper's published points, at no more units than printed; none for other data."""
     table = method_table(results)
-    ours = table[table["method"] == "equilibrium"]
+    ours = records(table[table["method"] == "equilibrium"])
     parts = []
     for configuration, (accuracy, units) in published(results).items():
-        fitting = ours[ours["units"] <= units]
-        if fitting.empty:
+        best = max((row for row in ours if row["units"] <= units), key=lambda row: float(row["units"]), default=None)
+        if best is None:
             found = "no network so small"
         else:
-            best = fitting.loc[fitting["units"].idxmax()]
-            found = f"{best.accuracy:.2f} % with {best.units:g}, from {best.least:.2f} to {best.greatest:.2f}"
+            reach = f"from {best['minimum']:.2f} to {best['maximum']:.2f}"
+            found = f"{best['accuracy']:.2f} % with {best['units']:g}, {reach}"
         parts.append(f"{configuration} {100 * accuracy:.2f} % with {units} units, here {found}")
     if not parts:
         return []

@@ -1,4 +1,4 @@
-"""Figures of units as players: their values, what is left without them, and who feeds whom."""
+"""Figures of units as players: their values, what is left without them, and which unit feeds which."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from neurogames.bridge.coalitions.removal import RemovalCurve
-from neurogames.lab.figures import drawn_in_style
+from neurogames.lab.figures import Look, drawn_in_style
 
-MEASURE_LOOKS = {
+MEASURE_LOOKS: dict[str, Look] = {
     "Shapley": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "Banzhaf": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "magnitude": {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -21,7 +21,7 @@ MEASURE_LOOKS = {
     "random": {"color": "#888888", "marker": "v", "linestyle": ":"},
 }
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
-_OTHER = {"color": "#000000", "marker": "x", "linestyle": "-"}
+_OTHER: Look = {"color": "#000000", "marker": "x", "linestyle": "-"}
 _LABELLED = 64
 
 
@@ -46,7 +46,7 @@ def plot_removal(curves: Mapping[str, RemovalCurve], metric: str) -> Figure:
 
 @drawn_in_style
 def plot_unit_values(table: pd.DataFrame, layer: str) -> Figure:
-    """Draw Shapley values in their order with two standard errors, Banzhaf values beside them, and the cheap scores.
+    """Draw Shapley values in their order with two standard errors, Banzhaf values, and scores without game below.
 
     Args:
         table: with the columns of :attr:`neurogames.lab.studies.units.saved.SavedUnits.table`.
@@ -74,7 +74,7 @@ def plot_unit_values(table: pd.DataFrame, layer: str) -> Figure:
         look, most = MEASURE_LOOKS[name], float(table[column].max())
         marks = {"marker": look["marker"], "color": look["color"], "markersize": 3}
         scores.plot(place, table[column] / (most or 1.0), linestyle="none", label=name, **marks)
-    scores.set(ylabel="score over its greatest", xlabel="unit", ylim=(-0.05, 1.1))
+    scores.set(ylabel="score over its maximum", xlabel="unit", ylim=(-0.05, 1.1))
     shown = place[:: -(-len(table) // _LABELLED)]
     scores.set_xticks(shown, table["unit"].iloc[shown], rotation=90, fontsize=7)
     figure.legend(
@@ -87,7 +87,7 @@ def plot_unit_values(table: pd.DataFrame, layer: str) -> Figure:
 
 @drawn_in_style
 def plot_pathways(graph: nx.DiGraph) -> Figure:
-    """Draw who feeds whom: layers from left to right, edges as wide as their share, dashed where they weigh down.
+    """Draw which units feed which: layers from left to right, edges as wide as their share, dashed where they lower.
 
     Nodes without any edge are left out.
 

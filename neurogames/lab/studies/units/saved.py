@@ -80,7 +80,7 @@ def value_saved_units(
 
     Args:
         path: a file that :func:`neurogames.lab.data.models.load_model` reads.
-        data: pictures by name, scaled to mean 0 and deviation 1; a network that takes vectors gets their pixels.
+        data: images by name, scaled to mean 0 and standard deviation 1; a network that takes vectors gets their pixels.
         layer: name of the module whose output units are valued.
         budget: most coalitions for the Shapley values, and as many for the Banzhaf values.
         top: how many of the best units to compare between the halves of the budget; fewer if there are fewer units.

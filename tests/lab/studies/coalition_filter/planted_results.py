@@ -7,6 +7,7 @@ import xarray as xr
 
 from neurogames.lab.studies.coalition_filter.maps import CURVES, GRAD_CAM, MAPS
 from neurogames.lab.studies.coalition_filter.settings import NeurogameSettings
+from neurogames.lab.studies.study import RESULTS_FORMAT
 
 PLANTED = NeurogameSettings(variants=((2, 0.5, 0.0, 1.0), (3, 0.8, 0.0, 1.0)), seeds=5, epochs=4, explained=10)
 ACCURACY = (0.95, 0.97, 0.93, 0.80, 0.94, 0.98)
@@ -19,10 +20,10 @@ def planted_results(*, accuracy=ACCURACY, test_loss=TEST_LOSS, train_loss=TRAIN_
     rng = np.random.default_rng(0)
     seeds, arms, epochs = PLANTED.seeds, len(PLANTED.arms), PLANTED.epochs
 
-    def course(ends, scale):
+    def history(ends, scale):
         ends = np.asarray(ends)[None, :, None]
-        course = ends + scale * np.linspace(1, 0, epochs) * (1 - ends)
-        return course + 1e-3 * rng.standard_normal((seeds, arms, epochs))
+        values = ends + scale * np.linspace(1, 0, epochs) * (1 - ends)
+        return values + 1e-3 * rng.standard_normal((seeds, arms, epochs))
 
     by_arm, by_epoch = ("seed", "arm"), ("seed", "arm", "epoch")
     agreement = np.array([0.3, np.nan, 0.6, 0.0]) + 0.01 * rng.standard_normal((seeds, 2, 4))
@@ -32,11 +33,11 @@ def planted_results(*, accuracy=ACCURACY, test_loss=TEST_LOSS, train_loss=TRAIN_
     scores[:, :, 1] = scores[:, :, 1, :, ::-1]
     return xr.Dataset(
         {
-            "test_accuracy": (by_epoch, course(accuracy, -0.5)),
-            "train_accuracy": (by_epoch, course(accuracy, -0.4)),
-            "test_loss": (by_epoch, course(test_loss, 1.0)),
-            "train_loss": (by_epoch, course(train_loss, 1.0)),
-            "active": (by_epoch, np.clip(course([0.3] * arms, 0.2), 0, 1)),
+            "test_accuracy": (by_epoch, history(accuracy, -0.5)),
+            "train_accuracy": (by_epoch, history(accuracy, -0.4)),
+            "test_loss": (by_epoch, history(test_loss, 1.0)),
+            "train_loss": (by_epoch, history(train_loss, 1.0)),
+            "active": (by_epoch, np.clip(history([0.3] * arms, 0.2), 0, 1)),
             "passed": (by_arm, np.tile([0.4, 0.7, 1.0, 0.4, 0.4, 1.0], (seeds, 1))),
             "parameters": (by_arm, np.full((seeds, arms), 13032)),
             "seconds": (by_arm, np.tile([3.0, 3.0, 2.0, 4.0, 4.0, 1.0], (seeds, 1))),
@@ -47,8 +48,8 @@ def planted_results(*, accuracy=ACCURACY, test_loss=TEST_LOSS, train_loss=TRAIN_
                 areas + 0.001 * rng.standard_normal((seeds, 2, 2, 4)) * np.array([1, 1, 1, 90]),
             ),
             "score": (("seed", "filter", "curve", "map", "share"), scores),
-            "example": (("seed", "panel", "picture", "y", "x"), rng.standard_normal((seeds, 5, 4, 8, 8))),
-            "example_class": (("seed", "picture"), np.tile([1, 2, 3, 4], (seeds, 1))),
+            "example": (("seed", "panel", "image", "y", "x"), rng.standard_normal((seeds, 5, 4, 8, 8))),
+            "example_class": (("seed", "image"), np.tile([1, 2, 3, 4], (seeds, 1))),
         },
         coords={
             "seed": np.arange(seeds),
@@ -58,7 +59,12 @@ def planted_results(*, accuracy=ACCURACY, test_loss=TEST_LOSS, train_loss=TRAIN_
             "map": list(MAPS),
             "curve": list(CURVES),
             "share": np.linspace(0, 1, 29),
-            "panel": ["picture", "energy", "Shapley", "strong", GRAD_CAM],
+            "panel": ["image", "energy", "Shapley", "strong", GRAD_CAM],
         },
-        attrs={"study": "neurogame", "settings": PLANTED.to_dict(), "versions": {"python": "3"}},
+        attrs={
+            "study": "neurogame",
+            "format": RESULTS_FORMAT,
+            "settings": PLANTED.to_dict(),
+            "versions": {"python": "3"},
+        },
     )

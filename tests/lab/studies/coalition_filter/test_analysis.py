@@ -42,33 +42,33 @@ def test_differences_are_paired_and_know_which_direction_is_better():
 
 def test_a_filter_that_beats_every_control_of_its_trunk_is_said_to():
     words = said(planted_results())
-    assert words["Better generalisation"].startswith("Better generalisation: borne out here, against every control")
-    assert words["Regularisation"].startswith("Regularisation: borne out here against no gate")
+    assert words["Better generalisation"].startswith("Better generalisation: supported here, against every control")
+    assert words["Regularisation"].startswith("Regularisation: supported here against no gate")
 
 
 def test_a_filter_that_loses_to_one_control_is_contradicted():
     words = said(planted_results(accuracy=(0.95, 0.97, 0.93, 0.80, 0.96, 0.98)))
-    assert "contradicted here, surely worse than magnitude mask." in words["Better generalisation"]
+    assert "contradicted here, worse than magnitude mask (95 % interval excludes 0)." in words["Better generalisation"]
 
 
 def test_a_filter_that_is_like_a_control_is_not_said_to_be_better():
     results = planted_results()
     accuracy = results["test_accuracy"].transpose("seed", "arm", "epoch").values
     accuracy[:, 2] = accuracy[:, 0] + np.array([0.01, -0.01, 0.02, -0.02, 0.0])[:, None]
-    assert "surely better than random mask and magnitude mask only" in said(results)["Better generalisation"]
+    assert "better than random mask and magnitude mask only" in said(results)["Better generalisation"]
     accuracy[:] = accuracy[:, :1]
     words = said(results)
-    assert "no control is surely beaten" in words["Better generalisation"]
+    assert "no 95 % interval of a difference excludes 0" in words["Better generalisation"]
     assert "+0.00, no interval" in words["Better generalisation"]
 
 
 @pytest.mark.parametrize(
     ("test", "train", "words"),
     [
-        (0.50, 0.49, "the test loss is surely higher: it fits worse"),
+        (0.50, 0.49, "the test loss is higher (95 % intervals exclude 0): it fits worse"),
         (0.40, 0.10, "contradicted here against no gate"),
         (0.29, 0.01, "contradicted here against no gate"),
-        (0.20, 0.0, "not borne out here against no gate"),
+        (0.20, 0.0, "not supported here against no gate"),
     ],
 )
 def test_a_narrow_gap_alone_is_no_regularisation(test, train, words):
@@ -86,10 +86,10 @@ def test_maps_are_compared_with_grad_cam_and_with_the_class():
     assert table.loc[("2 x 2, top 0.5", "magnitude"), "agreement"] == pytest.approx(0.6, abs=0.02)
     words = said(results)
     agreement = words["Interpretability"]
-    assert "more than a random map does, and surely less than plain magnitude does" in agreement
-    faithful = words["Interpretability, does the class hang on the pixels that the Shapley map names"]
+    assert "more than a random map does, and less than plain magnitude does" in agreement
+    faithful = words["Interpretability, does the predicted class depend on the pixels that the Shapley map names"]
     assert "worse against magnitude" in faithful
-    assert "no sure difference against random" in faithful
+    assert "no claim against random" in faithful
 
 
 def test_every_figure_can_be_drawn(tmp_path):

@@ -79,15 +79,15 @@ def test_masks_have_the_density_of_the_filter_in_question(images):
 def test_training_ends_at_the_last_level_and_lowers_the_loss(images):
     plan = dataclasses.replace(TINY, epochs=6)
     model = build_arm(plan.filters[0], plan, images, 0)
-    trained, course, seconds = train_arm(model, images, plan, 0)
+    trained, history, seconds = train_arm(model, images, plan, 0)
     assert trained.gate.progress == 1.0
-    assert course[-1][0] < course[0][0]
+    assert history[-1][0] < history[0][0]
     assert seconds > 0
-    assert all(0 < active <= 1 for *_, active in course)
+    assert all(0 < active <= 1 for *_, active in history)
 
 
 def test_a_repetition_is_the_same_again():
-    first, second = (measure_neurogame(1, settings=TINY.to_dict()).drop_vars("seconds") for _ in range(2))
+    first, second = (measure_neurogame(1, settings=TINY).drop_vars("seconds") for _ in range(2))
     assert first.identical(second)
     assert list(first["arm"].values) == list(TINY.arms)
     assert np.isnan(first["agreement"].sel(map="Grad-CAM")).all()
@@ -114,7 +114,7 @@ def test_examples_show_what_the_filter_computed(trained, images):
     with torch.no_grad():
         activations = trained.activation(trained.convolution(inputs))
     report = trained.gate.explain(activations)
-    assert np.allclose(shown["example"].sel(panel="picture"), inputs[:, 0])
+    assert np.allclose(shown["example"].sel(panel="image"), inputs[:, 0])
     assert np.array_equal(shown["example"].sel(panel="strong"), report.mask.sum(1))
     energy = shown["example"].sel(panel="energy").values
     assert np.allclose(energy[:, ::2, ::2], report.energy.sum(1))

@@ -8,17 +8,16 @@ import shutil
 import pytest
 
 from neurogames.lab.runs.store import read_dataset
-from neurogames.lab.studies.coalition_filter.page import write_neurogame_page
+from neurogames.lab.studies.coalition_filter.page import NEUROGAME
 from neurogames.lab.studies.coalition_filter.settings import NeurogameSettings
-from neurogames.lab.studies.coalition_filter.study import run_neurogame
-from neurogames.lab.studies.study import FinishedStudy
+from neurogames.lab.studies.study import FinishedStudy, run_study, write_report
 from tests.lab.studies.coalition_filter.test_measure import TINY
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> FinishedStudy:
     """A finished study; not to be written to."""
-    return run_neurogame(TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
+    return run_study(NEUROGAME, TINY, tmp_path_factory.mktemp("runs") / "tiny", workers=1)
 
 
 def test_a_study_leaves_results_report_figures_and_tables(finished):
@@ -36,8 +35,8 @@ def test_the_page_says_every_verdict_and_can_be_written_again(finished, tmp_path
     copied = tmp_path / "tiny"
     copied.mkdir()
     shutil.copy(finished.folder / "results.nc", copied)
-    again = write_neurogame_page(copied)
-    assert again.page.read_bytes() == page
+    again = write_report(NEUROGAME, copied)
+    assert again.report.read_bytes() == page
     assert again.verdicts == finished.verdicts
 
 
@@ -49,7 +48,7 @@ def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
     before = kept.stat().st_mtime_ns
     lost.unlink()
     stages = []
-    again = run_neurogame(TINY, folder, workers=1, on_progress=lambda *words: stages.append(words))
+    again = run_study(NEUROGAME, TINY, folder, workers=1, on_progress=lambda *words: stages.append(words))
     assert again.results.drop_vars("seconds").identical(finished.results.drop_vars("seconds"))
     assert kept.stat().st_mtime_ns == before
     assert stages[0] == ("training", 0, 2)
@@ -66,13 +65,13 @@ def test_what_is_missing_is_computed_and_nothing_else(finished, tmp_path):
 )
 def test_wrong_settings_are_refused_before_any_work(changed, expected, tmp_path):
     with pytest.raises(ValueError, match=expected):
-        run_neurogame(dataclasses.replace(TINY, **changed), tmp_path / "new", workers=1)
+        run_study(NEUROGAME, dataclasses.replace(TINY, **changed), tmp_path / "new", workers=1)
     assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_of_something_else_has_no_page(comparison):
     with pytest.raises(ValueError, match="a neurogame study"):
-        write_neurogame_page(comparison.folder)
+        write_report(NEUROGAME, comparison.folder)
 
 
 def test_the_defaults_are_what_was_asked():

@@ -6,7 +6,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogames.lab.studies.comparison import analysis
+from neurogames.lab.studies.comparison import analysis, equal_error, verdicts
 from neurogames.lab.studies.comparison.settings import TRAININGS
 
 
@@ -17,7 +17,9 @@ def _controls(results: xr.Dataset) -> dict[str, dict[str, float]]:
 
 def _sentences(results: xr.Dataset) -> list[str]:
     rng = np.random.default_rng(0)
-    return analysis.verdicts(analysis.against_controls(results, rng=rng), analysis.correlations(results, rng=rng))
+    return verdicts.comparison_verdicts(
+        analysis.against_controls(results, rng=rng), analysis.correlations(results, rng=rng)
+    )
 
 
 def test_where_less_work_explains_everything_only_the_plain_opponent_is_beaten(planted: xr.Dataset) -> None:
@@ -26,7 +28,7 @@ def test_where_less_work_explains_everything_only_the_plain_opponent_is_beaten(p
     assert rows["plain backpropagation"]["difference"] == pytest.approx(
         -0.5, abs=0.01
     )  # keep runs from 0.1 to 0.9, plain is 1
-    for control in ("fewer epochs", "smaller steps", "equal clean error"):
+    for control in ("reduced epochs", "reduced learning rate", "equal clean error"):
         assert rows[control]["low"] < 0 < rows[control]["high"]
         assert "No difference" in rows[control]["says"]
 
@@ -36,21 +38,23 @@ def test_a_real_advantage_is_seen_against_every_opponent(planted: xr.Dataset) ->
     masked = {"training": "dropout", "keep_prob": better.keep_prob[:-1]}
     better["area"].loc[masked] -= 0.2
     rows = _controls(better)
-    for opponent in analysis.OPPONENTS:
+    for opponent in verdicts.OPPONENTS:
         assert rows[opponent]["high"] < 0
         assert "flatter" in rows[opponent]["says"]
     assert "beyond each of its controls" in " ".join(_sentences(better))
 
 
 def test_controls_that_do_as_well_or_better_are_said_to(planted: xr.Dataset) -> None:
-    assert "not beyond what its controls do (fewer epochs, smaller steps" in " ".join(_sentences(planted))
+    assert "not beyond what its controls do (reduced epochs, reduced learning rate" in " ".join(_sentences(planted))
     worse = planted.copy(deep=True)
     worse["area"].loc[{"training": "dropout", "keep_prob": worse.keep_prob[:-1]}] += 0.2
-    assert "less than its controls do (fewer epochs, smaller steps, equal clean error)" in " ".join(_sentences(worse))
+    assert "less than its controls do (reduced epochs, reduced learning rate, equal clean error)" in " ".join(
+        _sentences(worse)
+    )
 
 
 def test_the_run_is_the_unit_of_a_difference_and_the_setting_that_of_a_correlation(planted: xr.Dataset) -> None:
-    assert _controls(planted)["fewer epochs"]["n"] == planted.sizes["seed"]
+    assert _controls(planted)["reduced epochs"]["n"] == planted.sizes["seed"]
     table = analysis.correlations(planted, rng=np.random.default_rng(0))
     assert set(table["n"]) == {planted.sizes["keep_prob"]}
     assert len(table) == 3 * 2 * len(TRAININGS)
@@ -60,8 +64,10 @@ def test_a_correlation_that_the_controls_share_is_said_to_be_shared(planted: xr.
     table = analysis.correlations(planted, rng=np.random.default_rng(0))
     same = table[(table["simulated"] == "hold, one at a time") & (table["measured"] == "measured composition")]
     np.testing.assert_allclose(same["spearman"], 1.0)
-    sentences = analysis.verdicts(analysis.against_controls(planted, rng=np.random.default_rng(0)), table)
-    assert any("fewer epochs and smaller steps, which the game does not model" in sentence for sentence in sentences)
+    sentences = verdicts.comparison_verdicts(analysis.against_controls(planted, rng=np.random.default_rng(0)), table)
+    assert any(
+        "reduced epochs and reduced learning rate, which the game does not model" in sentence for sentence in sentences
+    )
 
 
 def test_a_correlation_of_the_method_alone_is_not_said_to_be_shared(planted: xr.Dataset) -> None:
@@ -71,7 +77,7 @@ def test_a_correlation_of_the_method_alone_is_not_said_to_be_shared(planted: xr.
         part = alone["composition"].loc[{"training": control}]
         alone["composition"].loc[{"training": control}] = rng.permuted(part.values, axis=3)
     table = analysis.correlations(alone, rng=np.random.default_rng(0))
-    sentences = analysis.verdicts(analysis.against_controls(alone, rng=np.random.default_rng(0)), table)
+    sentences = verdicts.comparison_verdicts(analysis.against_controls(alone, rng=np.random.default_rng(0)), table)
     about = [s for s in sentences if "(hold, one at a time) and measured composition" in s]
     assert len(about) == 1
     assert "positive association" in about[0]
@@ -88,7 +94,7 @@ def test_the_scale_of_a_dataset_does_not_weigh(planted: xr.Dataset) -> None:
     both = both.assign(exact=planted["exact"])
     both.attrs = planted.attrs
     alone, together = _controls(planted), _controls(both)
-    for opponent in analysis.OPPONENTS:
+    for opponent in verdicts.OPPONENTS:
         assert together[opponent]["difference"] == pytest.approx(alone[opponent]["difference"], rel=1e-9)
         assert together[opponent]["n"] == 2 * alone[opponent]["n"]
 
@@ -120,7 +126,7 @@ def test_tables_have_a_row_per_setting_and_per_baseline(planted: xr.Dataset) -> 
 def test_a_passage_lies_on_the_controls_path(clean: list[float], wanted: float, seed: int) -> None:
     path = np.array(clean)
     area = np.random.default_rng(seed).random(len(path))
-    found = analysis.area_at_equal_clean_value(np.full(len(path), wanted), path, area)
+    found = equal_error.area_at_equal_clean_value(np.full(len(path), wanted), path, area)
     inside = path.min() <= wanted <= path.max()
     if not inside:
         assert np.isnan(found).all()
@@ -132,18 +138,20 @@ def test_a_straight_path_is_interpolated_like_numpy_does() -> None:
     clean, area = np.array([5.0, 3.0, 2.0, 1.0]), np.array([1.0, 2.0, 5.0, 6.0])
     wanted = np.array([4.0, 2.5, 1.5, 1.0])
     expected = np.interp(wanted, clean[::-1], area[::-1])
-    np.testing.assert_allclose(analysis.area_at_equal_clean_value(wanted, clean, area), expected)
+    np.testing.assert_allclose(equal_error.area_at_equal_clean_value(wanted, clean, area), expected)
 
 
 def test_of_two_passages_the_one_nearest_in_keep_counts() -> None:
     clean, area = np.array([1.0, 0.0, 1.0, 2.0]), np.array([10.0, 20.0, 30.0, 40.0])
-    found = analysis.area_at_equal_clean_value(np.full(4, 0.5), clean, area)
+    found = equal_error.area_at_equal_clean_value(np.full(4, 0.5), clean, area)
     np.testing.assert_allclose(found, [15.0, 15.0, 25.0, 25.0])
 
 
 def test_a_stretch_of_one_clean_value_is_equal_to_it_everywhere() -> None:
     clean, area = np.array([0.9, 0.9, 0.9, 0.5]), np.array([1.0, 2.0, 3.0, 4.0])
-    np.testing.assert_allclose(analysis.area_at_equal_clean_value(np.full(4, 0.9), clean, area), [1.0, 2.0, 3.0, 3.0])
+    np.testing.assert_allclose(
+        equal_error.area_at_equal_clean_value(np.full(4, 0.9), clean, area), [1.0, 2.0, 3.0, 3.0]
+    )
 
 
 def test_flat_curves_everywhere_leave_nothing_to_be_said(planted: xr.Dataset) -> None:
@@ -168,8 +176,8 @@ def test_an_opponent_that_is_often_missing_is_said(planted: xr.Dataset) -> None:
 def test_what_the_p_value_does_not_allow_is_not_said_of_a_control(planted: xr.Dataset) -> None:
     rng = np.random.default_rng(0)
     controls, rows = analysis.against_controls(planted, rng=rng), analysis.correlations(planted, rng=rng)
-    said = "The same is found for fewer epochs and smaller steps"
-    assert said in " ".join(analysis.verdicts(controls, rows))
+    said = "The same is found for reduced epochs and reduced learning rate"
+    assert said in " ".join(verdicts.comparison_verdicts(controls, rows))
     for training in ("dropout", *TRAININGS[1:]):
         hushed = rows.assign(claim=rows["claim"].where(rows["training"] != training, "none"))
-        assert said not in " ".join(analysis.verdicts(controls, hushed))
+        assert said not in " ".join(verdicts.comparison_verdicts(controls, hushed))

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +14,26 @@ import pytest
 import xarray as xr
 
 from neurogames.lab.runs.store import read_dataset
-from neurogames.lab.studies.comparison.compare import Comparison, compare, default_folder
-from neurogames.lab.studies.comparison.settings import TRAININGS, Settings
+from neurogames.lab.studies.comparison.page import COMPARISON
+from neurogames.lab.studies.comparison.settings import (
+    DROPOUT,
+    REDUCED_EPOCHS,
+    REDUCED_RATE,
+    TRAININGS,
+    ComparisonSettings,
+)
+from neurogames.lab.studies.study import FinishedStudy, default_folder, run_study, settings_of_run
 
 
-def test_the_folder_holds_everything_that_is_promised(comparison: Comparison, tiny: Settings) -> None:
+def test_the_folder_holds_everything_that_is_promised(comparison: FinishedStudy, tiny: ComparisonSettings) -> None:
     names = {path.name for path in comparison.folder.iterdir()}
     figures = ("simulation", "curves", "area", "equal-error", "composition", "correlations")
     assert {f"{name}.{ending}" for name in figures for ending in ("png", "svg")} <= names
     assert {"results.nc", "report.html", "settings.toml", "controls.csv", "correlations.csv"} <= names
-    written = tomllib.loads((comparison.folder / "settings.toml").read_text())["settings"]
-    assert Settings.from_dict(written) == tiny
+    assert settings_of_run(COMPARISON, comparison.folder) == tiny
 
 
-def test_results_are_labelled_and_whole(comparison: Comparison, tiny: Settings) -> None:
+def test_results_are_labelled_and_whole(comparison: FinishedStudy, tiny: ComparisonSettings) -> None:
     results = comparison.results
     assert list(results["training"].values) == list(TRAININGS)
     assert list(results["keep_prob"].values) == list(tiny.keep_probs)
@@ -38,23 +43,23 @@ def test_results_are_labelled_and_whole(comparison: Comparison, tiny: Settings) 
     xr.testing.assert_identical(results, read_dataset(comparison.folder / "results.nc"))
 
 
-def test_at_keep_one_the_three_ways_of_training_are_one_network(comparison: Comparison) -> None:
+def test_at_keep_one_the_three_ways_of_training_are_one_network(comparison: FinishedStudy) -> None:
     curve = comparison.results["curve"].sel(keep_prob=1.0)
     for control in TRAININGS[1:]:
-        np.testing.assert_array_equal(curve.sel(training=control), curve.sel(training="dropout"))
+        np.testing.assert_array_equal(curve.sel(training=control), curve.sel(training=DROPOUT))
     other = comparison.results["curve"].sel(keep_prob=0.3)
-    assert not np.allclose(other.sel(training="fewer epochs"), other.sel(training="smaller steps"))
+    assert not np.allclose(other.sel(training=REDUCED_EPOCHS), other.sel(training=REDUCED_RATE))
 
 
-def test_fewer_epochs_means_fewer_steps_in_proportion_to_keep(comparison: Comparison) -> None:
+def test_reduced_epochs_are_fewer_steps_in_proportion_to_keep(comparison: FinishedStudy) -> None:
     steps = comparison.results["steps"].isel(dataset=0, seed=0, target_noise=0)
-    plain = float(steps.sel(training="dropout", keep_prob=1.0))
-    assert float(steps.sel(training="dropout", keep_prob=0.3)) == plain
-    assert float(steps.sel(training="smaller steps", keep_prob=0.3)) == plain
-    assert float(steps.sel(training="fewer epochs", keep_prob=0.3)) == round(0.3 * plain)
+    plain = float(steps.sel(training=DROPOUT, keep_prob=1.0))
+    assert float(steps.sel(training=DROPOUT, keep_prob=0.3)) == plain
+    assert float(steps.sel(training=REDUCED_RATE, keep_prob=0.3)) == plain
+    assert float(steps.sel(training=REDUCED_EPOCHS, keep_prob=0.3)) == round(0.3 * plain)
 
 
-def test_the_constant_baseline_is_flat_and_the_linear_one_is_least_squares(comparison: Comparison) -> None:
+def test_the_constant_baseline_is_flat_and_the_linear_one_is_least_squares(comparison: FinishedStudy) -> None:
     results = comparison.results
     assert float(np.abs(results["baseline_area"].sel(baseline="constant")).max()) < 1e-6
     r2 = results["baseline_curve"].sel(baseline="linear", metric="r2").isel(level=0)
@@ -62,86 +67,100 @@ def test_the_constant_baseline_is_flat_and_the_linear_one_is_least_squares(compa
 
 
 def test_neither_workers_nor_interruption_show_in_the_result(
-    comparison: Comparison, tiny: Settings, tmp_path: Path
+    comparison: FinishedStudy, tiny: ComparisonSettings, tmp_path: Path
 ) -> None:
     folder = tmp_path / "again"
     shutil.copytree(comparison.folder, folder)
-    removed = sorted((folder / "cells").iterdir())[0]
+    removed = sorted((folder / "training" / "cells").iterdir())[0]
     removed.unlink()
     (folder / "results.nc").unlink()
-    kept = {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
-    resumed = compare(tiny, folder, workers=1)
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "training" / "cells").iterdir()}
+    resumed = run_study(COMPARISON, tiny, folder, workers=1)
     assert removed.exists()
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     xr.testing.assert_identical(resumed.results, comparison.results)
-    pd.testing.assert_frame_equal(resumed.correlations, comparison.correlations)
-    two = compare(tiny, tmp_path / "two", workers=2)
+    pd.testing.assert_frame_equal(resumed.tables["correlations"], comparison.tables["correlations"])
+    two = run_study(COMPARISON, tiny, tmp_path / "two", workers=2)
     xr.testing.assert_identical(two.results, comparison.results)
 
 
 def test_a_killed_comparison_resumes_to_the_identical_result(
-    comparison: Comparison, tiny: Settings, tmp_path: Path
+    comparison: FinishedStudy, tiny: ComparisonSettings, tmp_path: Path
 ) -> None:
     folder = tmp_path / "killed"
     code = (
-        "from neurogames.lab.studies.comparison.compare import compare\n"
-        "from neurogames.lab.studies.comparison.settings import Settings\n"
-        f"compare(Settings.from_dict({tiny.to_dict()!r}), {str(folder)!r}, workers=1)\n"
+        "from neurogames.lab import ComparisonSettings, load_study, run_study\n"
+        f"settings = ComparisonSettings.from_dict({tiny.to_dict()!r})\n"
+        f"run_study(load_study('comparison'), settings, {str(folder)!r}, workers=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 120
-    while not list(folder.glob("cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(folder.glob("training/cells/*.nc")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(folder.glob("cells/*.nc"))
-    xr.testing.assert_identical(compare(tiny, folder, workers=1).results, comparison.results)
+    assert list(folder.glob("training/cells/*.nc"))
+    xr.testing.assert_identical(run_study(COMPARISON, tiny, folder, workers=1).results, comparison.results)
 
 
-def test_other_settings_do_not_go_into_the_same_folder(comparison: Comparison, tiny: Settings) -> None:
+def test_other_settings_do_not_go_into_the_same_folder(comparison: FinishedStudy, tiny: ComparisonSettings) -> None:
     with pytest.raises(ValueError, match="^epochs: got 4, expected 3, the setting of the run in"):
-        compare(replace(tiny, epochs=4), comparison.folder)
+        run_study(COMPARISON, replace(tiny, epochs=4), comparison.folder)
 
 
-def test_a_table_that_has_changed_is_another_run(tiny: Settings, tmp_path: Path) -> None:
+def test_a_table_that_has_changed_is_another_run(tiny: ComparisonSettings, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     lines = [f"{row},{row * 7 % 11},{row * 3 % 17}" for row in range(60)]
     table.write_text("\n".join(["a,b,y", *lines]))
     settings = replace(tiny, data=(str(table),), target="y", batch_size=16, target_noises=("none",))
-    compare(settings, tmp_path / "run", workers=1)
+    run_study(COMPARISON, settings, tmp_path / "run", workers=1)
     table.write_text("\n".join(["a,b,y", *lines[:-1], "59,6,99"]))
     with pytest.raises(ValueError, match="^checksums.*table.*the setting of the run in"):
-        compare(settings, tmp_path / "run", workers=1)
+        run_study(COMPARISON, settings, tmp_path / "run", workers=1)
 
 
-def test_foreign_files_are_left_alone(tiny: Settings, tmp_path: Path) -> None:
+def test_foreign_files_are_left_alone(tiny: ComparisonSettings, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ValueError, match=r"thesis\.tex"):
-        compare(tiny, tmp_path)
+        run_study(COMPARISON, tiny, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_too_few_rows_for_a_batch_are_refused_before_any_work(tiny: Settings, tmp_path: Path) -> None:
+def test_too_few_rows_for_a_batch_are_refused_before_any_work(tiny: ComparisonSettings, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="^batch_size: got 400, expected at most the 353 training rows of diabetes"):
-        compare(replace(tiny, batch_size=400), tmp_path / "never")
+        run_study(COMPARISON, replace(tiny, batch_size=400), tmp_path / "never")
     assert not (tmp_path / "never").exists()
 
 
-def test_datasets_of_two_tasks_are_refused(tiny: Settings, tmp_path: Path) -> None:
+def test_datasets_of_two_tasks_are_refused(tiny: ComparisonSettings, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="^data: got .*'iris': 'classification'.*one task"):
-        compare(replace(tiny, data=("diabetes", "iris")), tmp_path / "never")
+        run_study(COMPARISON, replace(tiny, data=("diabetes", "iris")), tmp_path / "never")
 
 
-def test_classification_goes_all_the_way(tiny: Settings, tmp_path: Path) -> None:
+def test_classification_goes_all_the_way(tiny: ComparisonSettings, tmp_path: Path) -> None:
     settings = replace(tiny, data=("iris", "wine"), batch_size=16)
-    done = compare(settings, tmp_path / "classes", workers=1)
+    done = run_study(COMPARISON, settings, tmp_path / "classes", workers=1)
     assert list(done.results["metric"].values) == ["accuracy", "weighted_f1", "roc_auc"]
     assert list(done.results["target_noise"].values) == ["none"]
     assert float(done.results["baseline_curve"].sel(baseline="linear", metric="accuracy").isel(level=0).min()) > 0.8
-    assert set(done.correlations["n"]) == {6}
+    assert set(done.tables["correlations"]["n"]) == {6}
     assert "Target noise is defined for regression only" in (done.folder / "report.html").read_text()
 
 
 def test_every_file_has_a_folder_of_its_own_in_any_script() -> None:
-    names = [default_folder(Settings(data=(name,))).name for name in ("tables/größe 1.csv", "данные.csv", "---.csv")]
-    assert names == ["größe-1", "данные", "table"]
+    tables = ("tables/größe 1.csv", "данные.csv", "---.csv")
+    names = [default_folder("comparison", ComparisonSettings(data=(name,))).name for name in tables]
+    assert names == ["comparison-größe-1", "comparison-данные", "comparison-table"]
+
+
+def test_more_seeds_measure_only_the_new_ones(
+    comparison: FinishedStudy, tiny: ComparisonSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "grown"
+    shutil.copytree(comparison.folder, folder)
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/cells/*.nc")}
+    more = run_study(COMPARISON, replace(tiny, seeds=3), folder, workers=1)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert more.results.sizes["seed"] == 3
+    first = more.results.sel(seed=[0, 1]).drop_attrs()
+    xr.testing.assert_identical(first, comparison.results.drop_attrs())

@@ -15,8 +15,8 @@ from matplotlib.image import imread
 
 from neurogames.lab.runs.store import write_dataset
 from neurogames.lab.studies.comparison import plots
-from neurogames.lab.studies.comparison.compare import Comparison
-from neurogames.lab.studies.comparison.report import write_report
+from neurogames.lab.studies.comparison.page import COMPARISON
+from neurogames.lab.studies.study import FinishedStudy, write_report
 
 
 class _Page(HTMLParser):
@@ -37,7 +37,7 @@ class _Page(HTMLParser):
         self.texts.append(data)
 
 
-def test_the_page_needs_nothing_but_itself(comparison: Comparison) -> None:
+def test_the_page_needs_nothing_but_itself(comparison: FinishedStudy) -> None:
     page = _Page()
     text = (comparison.folder / "report.html").read_text(encoding="utf-8")
     page.feed(text)
@@ -47,7 +47,7 @@ def test_the_page_needs_nothing_but_itself(comparison: Comparison) -> None:
     assert not re.search(r"https?://|<script|@import", re.sub(r"base64,[^\"]*", "", text))
 
 
-def test_every_verdict_and_every_table_is_on_the_page(comparison: Comparison) -> None:
+def test_every_verdict_and_every_table_is_on_the_page(comparison: FinishedStudy) -> None:
     page = _Page()
     page.feed((comparison.folder / "report.html").read_text(encoding="utf-8"))
     words = " ".join(" ".join(page.texts).split())
@@ -57,33 +57,41 @@ def test_every_verdict_and_every_table_is_on_the_page(comparison: Comparison) ->
         assert title in words
 
 
-def test_the_same_results_give_the_same_page(comparison: Comparison, tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_page(comparison: FinishedStudy, tmp_path: Path) -> None:
     folder = tmp_path / comparison.folder.name
     folder.mkdir()
     shutil.copy(comparison.folder / "results.nc", folder)
-    write_report(folder)
+    write_report(COMPARISON, folder)
     for name in ("report.html", "area.svg", "controls.csv"):
         assert (folder / name).read_bytes() == (comparison.folder / name).read_bytes()
 
 
-def test_diverged_runs_are_said(comparison: Comparison, tmp_path: Path) -> None:
+def test_diverged_runs_are_said(comparison: FinishedStudy, tmp_path: Path) -> None:
     hurt = comparison.results.copy(deep=True)
     place = {"seed": 0, "training": "dropout", "keep_prob": 0.3}
     hurt["diverged"].loc[place] = True
     for name in ("curve", "area", "slope", "composition"):
         hurt[name].loc[place] = np.nan
     write_dataset(hurt, tmp_path / "results.nc")
-    write_report(tmp_path)
+    write_report(COMPARISON, tmp_path)
     assert "2 of 28 networks diverged" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_command_to_run_it_again_can_be_pasted(comparison: Comparison, tmp_path: Path) -> None:
+def test_the_command_to_run_it_again_can_be_pasted(comparison: FinishedStudy, tmp_path: Path) -> None:
     folder = tmp_path / "my run"
     folder.mkdir()
     shutil.copy(comparison.folder / "results.nc", folder)
-    page = html.unescape(write_report(folder).page.read_text(encoding="utf-8"))
+    page = html.unescape(write_report(COMPARISON, folder).report.read_text(encoding="utf-8"))
     command = re.search(r"<pre>(.*)</pre>", page)[1]
-    assert shlex.split(command) == ["neurogames", "compare", "--settings-from", "my run", "--out", "my run-again"]
+    assert shlex.split(command) == [
+        "neurogames",
+        "study",
+        "comparison",
+        "--settings-from",
+        "my run",
+        "--out",
+        "my run-again",
+    ]
 
 
 def test_no_panel_cuts_off_what_its_neighbour_has_room_for(planted: xr.Dataset) -> None:
@@ -98,10 +106,10 @@ def test_no_panel_cuts_off_what_its_neighbour_has_room_for(planted: xr.Dataset) 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"results\.nc"):
-        write_report(tmp_path)
+        write_report(COMPARISON, tmp_path)
 
 
-def test_a_browser_shows_the_report(comparison: Comparison, tmp_path: Path) -> None:
+def test_a_browser_shows_the_report(comparison: FinishedStudy, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine")
@@ -116,13 +124,13 @@ def test_a_browser_shows_the_report(comparison: Comparison, tmp_path: Path) -> N
         [browser, *quiet, "--virtual-time-budget=5000", "--dump-dom", page], capture_output=True, text=True, timeout=120
     )
     assert comparison.verdicts[0] in shown.stdout.replace("&amp;", "&")
-    picture = tmp_path / "page.png"
+    shot = tmp_path / "page.png"
     subprocess.run(
-        [browser, *quiet, "--window-size=1100,2400", f"--screenshot={picture}", page],
+        [browser, *quiet, "--window-size=1100,2400", f"--screenshot={shot}", page],
         capture_output=True,
         timeout=120,
     )
-    pixels = imread(picture)[..., :3]
-    # The blue of the first curve is drawn, so pictures inside the page are shown and not only its text.
+    pixels = imread(shot)[..., :3]
+    # The blue of the first curve is drawn, so images inside the page are shown and not only its text.
     blue = np.array([0x00, 0x72, 0xB2]) / 255
     assert (np.abs(pixels - blue).max(axis=-1) < 0.02).sum() > 500

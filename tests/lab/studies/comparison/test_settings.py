@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from neurogames.lab.studies.comparison.settings import Settings
+from neurogames.lab.studies.comparison.settings import ComparisonSettings
 
 
 @pytest.mark.parametrize(
@@ -38,31 +38,35 @@ from neurogames.lab.studies.comparison.settings import Settings
 )
 def test_a_value_out_of_range_is_refused_by_name(argument: str, value: object, expected: str) -> None:
     with pytest.raises(ValueError, match=f"^{argument}: got .*{expected}"):
-        Settings(**{argument: value})
+        ComparisonSettings(**{argument: value})
 
 
 def test_settings_survive_the_way_through_plain_values() -> None:
-    settings = Settings(data=("wine", "iris"), task="classification", hidden=(8,))
-    assert Settings.from_dict(settings.to_dict()) == settings
+    settings = ComparisonSettings(data=("wine", "iris"), task="classification", hidden=(8,))
+    assert ComparisonSettings.from_dict(settings.to_dict()) == settings
     assert "target" not in settings.to_dict()
 
 
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ValueError, match="keeps_prob.*keep_probs"):
-        Settings.from_dict({"keeps_prob": [0.5, 1.0]})
+        ComparisonSettings.from_dict({"keeps_prob": [0.5, 1.0]})
 
 
 def test_a_first_look_is_never_longer_than_the_settings_it_is_made_from() -> None:
-    small = Settings(target_noises=("gaussian",), seeds=2, epochs=3, noise_repeats=1, replicas=20)
+    small = ComparisonSettings(target_noises=("gaussian",), seeds=2, epochs=3, noise_repeats=1, replicas=20)
     quick = small.quick()
     assert (quick.target_noises, quick.seeds, quick.epochs) == (("gaussian",), 2, 3)
     assert (quick.noise_repeats, quick.replicas) == (1, 20)
 
 
 def test_a_first_look_keeps_the_grid_and_the_data() -> None:
-    settings = Settings(data=("wine",))
+    settings = ComparisonSettings(data=("wine",))
     quick = settings.quick()
     assert quick.keep_probs == settings.keep_probs
     assert quick.data == settings.data
-    changed = {field.name for field in fields(Settings) if getattr(quick, field.name) != getattr(settings, field.name)}
+    changed = {
+        field.name
+        for field in fields(ComparisonSettings)
+        if getattr(quick, field.name) != getattr(settings, field.name)
+    }
     assert changed == {"target_noises", "seeds", "epochs", "noise_repeats", "snapshots", "replicas"}

@@ -8,6 +8,7 @@ import xarray as xr
 from neurogames.lab.studies.pruning.game import PREDICTIONS
 from neurogames.lab.studies.pruning.measure import METHODS
 from neurogames.lab.studies.pruning.settings import PAPER_CONFIGURATIONS, PruningSettings
+from neurogames.lab.studies.study import RESULTS_FORMAT
 
 PLANTED = PruningSettings(data="digits", hidden=(20, 10), unit_budgets=(12, 4), seeds=3, paper_epochs=30)
 GAINS = {
@@ -16,8 +17,8 @@ GAINS = {
     "magnitude": -0.03,
     "Taylor": 0.0,
     "random": -0.1,
-    "magnitude in equal shape": -0.01,
-    "Taylor in equal shape": 0.01,
+    "magnitude, matched layer widths": -0.01,
+    "Taylor, matched layer widths": 0.01,
 }
 """What a method's accuracy is beyond that of the equilibrium, but for some noise of each seed."""
 
@@ -35,8 +36,8 @@ def planted_results() -> xr.Dataset:
     layers[:, METHODS.index("magnitude"), 1] = [3, 1]
     layers[1:, METHODS.index("random"), 0] = [11, 1]
     units = np.broadcast_to(np.array([12.0, 4.0]), accuracy.shape)
-    course = np.linspace(0.5, 0.98, epochs)
-    paper = np.tile(course, (seeds, 4, 1))
+    history = np.linspace(0.5, 0.98, epochs)
+    paper = np.tile(history, (seeds, 4, 1))
     paper[:, 1, 25:] = 0.1
     paper[0, 3, 15:] = 0.1
     kept = np.full((seeds, 4, epochs), 30)
@@ -90,5 +91,10 @@ def planted_results() -> xr.Dataset:
             "paper_epoch": np.arange(1, epochs + 1),
             "prediction": list(PREDICTIONS),
         },
-        attrs={"study": "pruning", "settings": PLANTED.to_dict(), "versions": {"python": "3"}},
+        attrs={
+            "study": "pruning",
+            "format": RESULTS_FORMAT,
+            "settings": PLANTED.to_dict(),
+            "versions": {"python": "3"},
+        },
     )

@@ -32,8 +32,8 @@ def test_who_was_planted_to_win_is_said_to_win_and_nobody_else(differences):
         assert claims["magnitude", unit_budget] == "more"
         assert claims["random", unit_budget] == "more"
         assert claims["Taylor", unit_budget] == "none"
-        assert claims["magnitude in equal shape", unit_budget] == "more"
-        assert claims["Taylor in equal shape", unit_budget] == "less"
+        assert claims["magnitude, matched layer widths", unit_budget] == "more"
+        assert claims["Taylor, matched layer widths", unit_budget] == "less"
 
 
 def test_differences_are_paired_by_seed_and_count_points(differences):
@@ -50,11 +50,11 @@ def test_the_order_of_axes_does_not_matter(planted, differences):
     assert game_findings.prediction_table(turned).equals(game_findings.prediction_table(planted))
 
 
-def test_medians_stand_between_least_and_greatest(planted):
+def test_medians_stand_between_minimum_and_maximum(planted):
     table = analysis.method_table(planted)
     assert len(table) == 1 + 2 * 7
-    assert (table["least"] <= table["accuracy"]).all()
-    assert (table["accuracy"] <= table["greatest"]).all()
+    assert (table["minimum"] <= table["accuracy"]).all()
+    assert (table["accuracy"] <= table["maximum"]).all()
     assert table.iloc[0]["method"] == "dense"
     assert table["unit_budget"].tolist() == [30] + [12] * 7 + [4] * 7
     assert table.iloc[0]["accuracy"] == pytest.approx(97.5)
@@ -76,13 +76,13 @@ def test_a_layer_with_one_unit_is_named_with_its_seeds(planted):
 
 def test_a_worth_below_the_fee_is_no_equilibrium(planted):
     table = analysis.equilibrium_table(planted).set_index("unit_budget")
-    assert table.loc[12, "nobody_leaves"] == 3  # a worth of exactly the fee stays
-    assert table.loc[4, "nobody_leaves"] == 2
+    assert table.loc[12, "no_unit_leaves"] == 3  # a worth of exactly the fee stays
+    assert table.loc[4, "no_unit_leaves"] == 2
     assert table.loc[4, "settled"] == 2
     sentence = verdicts.certificate_sentence(planted)
     assert "In 5 of 6 runs" in sentence
     assert "not in all with 4 units" in sentence
-    assert "the least worth of a unit is 0.90 times the fee" in sentence
+    assert "the smallest worth of a unit is 0.90 times what it pays" in sentence
 
 
 def test_where_nobody_is_left_nobody_can_leave(planted):
@@ -100,7 +100,7 @@ def test_collapse_is_seen_where_it_was_planted(planted):
 
 def test_a_residual_where_the_paper_stops_makes_it_a_stopping_time(planted):
     sentence = verdicts.stopping_sentence(planted)
-    assert "at epoch 20 none (least residual 0.67), at epoch 30 none (least residual 0.50)" in sentence
+    assert "at epoch 20 none (smallest residual 0.67), at epoch 30 none (smallest residual 0.50)" in sentence
     assert "decided by when one stops" in sentence
     assert "collapsed" not in sentence
 
@@ -143,7 +143,7 @@ def test_rank_correlation_and_size_are_told_apart(planted):
     assert table.loc[("taylor", "all"), "spearman"] == pytest.approx(1.0)
     assert table.loc[("taylor", "all"), "predicted_over_real"] == pytest.approx(0.5)
     assert table.loc[("ablation", game_findings.SMALL), "predicted_over_real"] == pytest.approx(1.0)
-    assert table.loc[("descent", "all"), "greatest"] < 0.7
+    assert table.loc[("descent", "all"), "maximum"] < 0.7
     assert table.loc[("taylor", "all"), "on_test_rows"] < 0
     counting = table.loc[(game_findings.COUNTING, game_findings.LARGE), "spearman"]
     assert counting == pytest.approx(table.loc[("no interaction", game_findings.LARGE), "spearman"])
@@ -170,7 +170,7 @@ def test_sentences_say_who_wins_and_how_little_three_seeds_show(planted, differe
     assert "the equilibrium is less accurate than from scratch" in joined
     assert "the equilibrium is more accurate than magnitude" in joined
     assert "no difference in accuracy can be claimed between the equilibrium and Taylor at equal numbers" in joined
-    assert "the equilibrium is less accurate than Taylor in equal shape (" in joined
+    assert "the equilibrium is less accurate than Taylor, matched layer widths (" in joined
     assert "3 seeds: a sign-flip test cannot go below p = 0.25" in joined
     assert all(sentence.endswith(".") for sentence in sentences)
 

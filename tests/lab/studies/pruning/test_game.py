@@ -100,11 +100,10 @@ def test_another_price_changes_the_price_only():
 
 
 def test_a_repetition_measures_everything_and_repeats_itself():
-    settings = TINY.to_dict()
-    first, second = (measure_game(1, settings=settings) for _ in range(2))
+    first, second = (measure_game(1, settings=TINY) for _ in range(2))
     timed = ["game_extraction_seconds", "game_solution_seconds"]
     assert first.drop_vars(timed).identical(second.drop_vars(timed))
     assert list(first["prediction"].values) == list(PREDICTIONS)
     assert first.sizes == {"unit": 14, "profile": 6, "prediction": 4}
     assert float(first["game_residual"]) < 1e-8
-    assert not measure_game(2, settings=settings)["game_real"].equals(first["game_real"])
+    assert not measure_game(2, settings=TINY)["game_real"].equals(first["game_real"])

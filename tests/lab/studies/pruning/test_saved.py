@@ -66,7 +66,7 @@ def test_without_a_price_nobody_is_charged(saved):
     assert done.accuracy[1] > 0.5
 
 
-def test_a_bare_state_takes_pictures_as_vectors(saved):
+def test_a_bare_state_takes_images_as_vectors(saved):
     one, other = (prune_saved(saved.with_name(name), "digits", rows=200) for name in ("net.pt", "state.pt"))
     assert other.source == "state_dict"
     np.testing.assert_allclose(other.equilibrium.profile, one.equilibrium.profile, atol=1e-5)
@@ -93,5 +93,5 @@ def test_wrong_options_are_refused(saved, options, expected):
 )
 def test_a_model_of_other_data_is_refused(model, tmp_path):
     save_model(model, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="digits, pictures of 8 x 8"):
+    with pytest.raises(ValueError, match="digits, images of 8 x 8"):
         prune_saved(tmp_path / "other.pt", "digits")

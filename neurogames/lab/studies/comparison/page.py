@@ -1,85 +1,55 @@
-"""The report of a comparison: one page that can be read offline, made from ``results.nc`` alone."""
+"""The page of a comparison, and the study that it belongs to."""
 
 from __future__ import annotations
-
-import shlex
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neurogames._arguments import invalid_argument
-from neurogames.lab.runs.store import read_dataset
 from neurogames.lab.studies.comparison import analysis, plots
-from neurogames.lab.studies.comparison.settings import Settings
-from neurogames.lab.studies.page import DrawnFigure, Page, ShownTable, write_page
+from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC
+from neurogames.lab.studies.comparison.measure import check_data, measure_repetition, measure_simulation
+from neurogames.lab.studies.comparison.settings import ComparisonSettings
+from neurogames.lab.studies.comparison.verdicts import comparison_verdicts
+from neurogames.lab.studies.page import DrawnFigure, Page, ShownTable
+from neurogames.lab.studies.study import Study
 
+TERMS = (
+    "Gradient dropout lets each unit learn from a sample only with the keep probability; at keep 1 it is plain "
+    "backpropagation. A curve is the error against input noise, and its area the mean distance from the clean error, "
+    "which is the error without noise: the smaller, the flatter. A unit composes if it serves many groups of "
+    "samples, a player of the simulated game if it joins what others do; composition is the share of those that do. "
+    "A masked player, one without feedback, keeps its action (hold) or tosses a coin (blind); players revise one at "
+    "a time or all at once. A 95 % interval that includes 0 supports no claim."
+)
 READING = (
-    "How to read this: an interval that contains zero claims nothing. A claim about gradient dropout stands only if "
-    "plain training with the same amount of work (fewer epochs, smaller steps) does not show the same, and at equal "
-    "clean error. Intervals of differences are over repetitions on the same tables, and say nothing about other "
-    "tables. Correlations are over settings (dataset, keep probability), never over runs; settings along one "
-    "dial are less independent than intervals and p-values assume, and an association is no mechanism."
+    "How to read this: a claim about gradient dropout stands only if plain training with the same amount of work "
+    "(epochs or learning rate reduced to the keep probability) does not show the same, and at equal clean error. "
+    "Intervals of differences are over "
+    "repetitions on the same tables, and say nothing about other tables. Correlations are over settings (dataset, "
+    "keep probability), never over runs; settings with neighbouring keep probabilities are less independent than "
+    "intervals and p-values assume, and an association is no mechanism."
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What the report of a comparison rests on.
-
-    Attributes:
-        page: the path of ``report.html``.
-        controls: see :func:`neurogames.lab.studies.comparison.analysis.against_controls`.
-        correlations: see :func:`neurogames.lab.studies.comparison.analysis.correlations`.
-        verdicts: see :func:`neurogames.lab.studies.comparison.analysis.verdicts`.
-    """
-
-    page: Path
-    controls: pd.DataFrame
-    correlations: pd.DataFrame
-    verdicts: list[str]
-
-
-def write_report(folder: str | Path) -> Findings:
-    """Write ``report.html``, the figures (PNG, SVG) and the tables (CSV) beside the results of a finished comparison.
-
-    Args:
-        folder: a folder in which a comparison has left its ``results.nc``.
-
-    Returns:
-        The path of the page and what it says.
-
-    Raises:
-        ValueError: there is no ``results.nc``, or it is none of a comparison.
-    """
-    folder = Path(folder).resolve()
-    results = read_dataset(folder / "results.nc")
-    if "settings" not in results.attrs or "curve" not in results:
-        raise invalid_argument("folder", str(folder), "a folder with the results of a comparison")
-    settings = Settings.from_dict(results.attrs["settings"])
+def comparison_page(results: xr.Dataset, settings: ComparisonSettings) -> Page:
+    """Return what a comparison says, with its figures and tables."""
     rng = np.random.default_rng([settings.first_seed, 1])
     controls = analysis.against_controls(results, rng=rng)
     correlated = analysis.correlations(results, rng=rng)
-    sentences = analysis.verdicts(controls, correlated)
-    page = Page(
+    return Page(
         title=f"Gradient dropout on {', '.join(settings.data)}: simulation against training",
         subtitle=_subtitle(results, settings),
-        verdicts=sentences,
+        terms=TERMS,
+        verdicts=comparison_verdicts(controls, correlated),
         reading=READING,
         notes=_notes(results),
         figures=_figures(results, correlated),
         tables=_tables(results, controls, correlated),
-        rerun=shlex.join(["neurogames", "compare", "--settings-from", folder.name, "--out", f"{folder.name}-again"]),
-        settings=settings.to_dict(),
-        versions=results.attrs["versions"],
     )
-    path = write_page(page, folder)
-    return Findings(path, controls, correlated, sentences)
 
 
-def _subtitle(results: xr.Dataset, settings: Settings) -> str:
+def _subtitle(results: xr.Dataset, settings: ComparisonSettings) -> str:
     networks = int(np.prod([results.sizes[d] for d in ("dataset", "seed", "target_noise")]))
     networks *= 3 * results.sizes["keep_prob"] - 2
     layers = "-".join(str(units) for units in settings.hidden)
@@ -106,22 +76,24 @@ def _notes(results: xr.Dataset) -> list[str]:
 
 
 def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]:
-    main = analysis.MAIN_METRIC[results.attrs["task"]]
+    main = MAIN_METRIC[results.attrs["task"]]
     noise = str(results["target_noise"].values[0])
     first = correlated[correlated["target noise"] == noise]
     drawn = [
         (
             "simulation",
             plots.plot_simulation(results),
-            "What the game predicts. Left: mean share of players that compose at the end, starting from none; lines "
-            "are the exact law, markers agents with two standard errors. Right: exact expected time to the tipping "
-            "point. The three meanings of a masked player disagree, so each is kept apart.",
+            "What the game predicts. Composing costs a player something, and pays if enough others compose too. "
+            "Left: mean share of players that compose at the end, starting from none; lines are the exact law, "
+            "markers agents with two standard errors. Right: exact expected time to the tipping point, the number of "
+            "composers from which on composing pays. The three meanings of a masked player disagree, so each is kept "
+            "apart.",
         ),
         (
             "curves",
             plots.plot_curves(results, main),
-            f"What training did. Median over seeds of the {main} on test rows with Gaussian input noise, scaled per "
-            f"feature (target noise: {noise}). The constant predictor is as flat as can be.",
+            f"What training did. Median over seeds of the {plots.LABELS[main]} on test rows with Gaussian input "
+            f"noise, scaled per feature (target noise: {noise}). The constant predictor is as flat as can be.",
         ),
         (
             "area",
@@ -132,7 +104,7 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]
         (
             "equal-error",
             plots.plot_equal_error(results, main),
-            "The same at equal clean error: each path runs from keep 1, where all are one network, to the least keep. "
+            "The same at equal clean error: each path runs from keep 1, where all are one network, to the smallest. "
             "A way of training helps only if its path lies below the others at the same place on the horizontal axis. "
             "Points are medians over seeds; the verdict compares network by network, where an opponent exists. "
             "The baselines, in the table below, lie outside.",
@@ -187,3 +159,13 @@ def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFram
             unfolded=False,
         ),
     ]
+
+
+COMPARISON = Study(
+    name="comparison",
+    settings=ComparisonSettings,
+    parts={"training": measure_repetition},
+    once={"simulation": measure_simulation},
+    page=comparison_page,
+    check=check_data,
+)
