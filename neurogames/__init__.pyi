@@ -136,7 +136,11 @@ from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies
 from .games import dominated as dominated
 from .games import exploitability as exploitability
+from .games import function as function
+from .games import identity as identity
 from .games import iterated_elimination as iterated_elimination
+from .games import parallel as parallel
+from .games import player as player
 from .games import pure_equilibria as pure_equilibria
 from .games import read_nfg as read_nfg
 from .games import regret as regret
