@@ -127,6 +127,7 @@ from .games import PairwiseEnergyGame as PairwiseEnergyGame
 from .games import ParticipationGame as ParticipationGame
 from .games import PublicGoodsGame as PublicGoodsGame
 from .games import SigmoidGood as SigmoidGood
+from .games import Survivors as Survivors
 from .games import SymmetricGame as SymmetricGame
 from .games import TabularCoalitionGame as TabularCoalitionGame
 from .games import ThresholdGood as ThresholdGood

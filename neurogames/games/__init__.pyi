@@ -10,6 +10,7 @@ from .coalition_families import BankruptcyGame as BankruptcyGame
 from .coalition_families import GloveMarketGame as GloveMarketGame
 from .coalition_families import MultipleMajorityGame as MultipleMajorityGame
 from .coalition_families import WeightedVotingGame as WeightedVotingGame
+from .dominance import Survivors as Survivors
 from .dominance import dominated as dominated
 from .dominance import iterated_elimination as iterated_elimination
 from .dynamic import LinearQuadraticGame as LinearQuadraticGame

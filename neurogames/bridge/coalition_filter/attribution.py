@@ -197,7 +197,20 @@ def insertion_curve(
 ) -> AttributionCurve:
     """Put pixels into an image of ``baseline``, the highest in the map first; a large area speaks for the map.
 
-    Arguments, result and refusals as for :func:`deletion_curve`.
+    Args:
+        model: as for :func:`deletion_curve`.
+        inputs: images (batch, channels, height, width).
+        maps: (batch, height, width); among equal pixels the first comes first.
+        classes: (batch,) class of each image.
+        steps: number of changes; after step s, round(s pixels / steps) pixels have come.
+        baseline: value of a pixel that has not come yet.
+        batch_size: most images in one pass of the model.
+
+    Returns:
+        The curves of all images.
+
+    Raises:
+        ValueError: the shapes do not fit, or a number is out of range.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
     >>> images, maps, classes = torch.ones(1, 1, 2, 2), torch.arange(4.0).reshape(1, 2, 2), torch.tensor([1])
