@@ -18,15 +18,21 @@ from tests.bridge.laws import ENSEMBLES, FUNCTIONS, OF_IMAGES, TIMED, TRAINERS
 
 NETWORKS = CASES | REPARAMETRIZED
 MEMBERS = FUNCTIONS | TRAINERS | OF_IMAGES
-PAIRS = [
-    pytest.param(case, name, id=f"{name}-{label}")
-    for label, case in NETWORKS.items()
-    for name in MEMBERS
-    if name not in OF_IMAGES or len(case.row) == 3
-]
+
+
+def on_networks(names):
+    """Every network with every member of these names that takes it."""
+    pairs = [
+        pytest.param(case, name, id=f"{name}-{label}")
+        for label, case in NETWORKS.items()
+        for name in names
+        if name not in OF_IMAGES or len(case.row) == 3
+    ]
+    return pytest.mark.parametrize(("case", "name"), pairs)
+
+
 by_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 by_settings = pytest.mark.parametrize("settings", ENSEMBLES.values(), ids=ENSEMBLES)
-on_networks = pytest.mark.parametrize(("case", "name"), PAIRS)
 # vmap says so of the weight norm of torch.nn.utils.parametrizations; it is slower, and right.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
 
@@ -91,7 +97,7 @@ def assert_as_before(before, model, case, data):
     assert equal(*slopes)
 
 
-@on_networks
+@on_networks(MEMBERS)
 def test_a_network_is_unchanged_and_can_be_copied_and_trained(case, name):
     model, data = lived_in(case), case.data()
     before, given = traces(model), [part.clone() for part in data]
@@ -121,7 +127,7 @@ def interrupt_at(model: nn.Module, layer: str, call: int) -> list[int]:
     return calls
 
 
-@on_networks
+@on_networks(MEMBERS)
 def test_a_network_is_unchanged_after_an_interruption(case, name):
     """At the first call of the network, at the last, and at some between."""
     data = case.data()
@@ -161,10 +167,8 @@ def numbers(result: object) -> object:
     return result
 
 
-@on_networks
+@on_networks([name for name in MEMBERS if name not in TIMED])
 def test_the_same_seed_gives_the_same_whatever_the_modes_and_old_gradients(case, name):
-    if name in TIMED:
-        pytest.skip("measures seconds")
     with torch.random.fork_rng(devices=[]):  # nn.Dropout draws from the global generator when it trains
         results = []
         for model in (lived_in(case), case.model().eval()):
