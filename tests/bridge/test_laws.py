@@ -82,11 +82,13 @@ def equal(a: object, b: object) -> bool:
     return a == b
 
 
-def assert_as_before(before, model, case, data):
-    """No trace is left, and the model can be run, copied and trained like one that nobody touched."""
-    after = traces(model)
-    for was, now in zip(before, after, strict=True):
+def assert_no_trace(before, model):
+    for was, now in zip(before, traces(model), strict=True):
         assert equal(was, now), was[0] if isinstance(was, tuple) else was
+
+
+def assert_like_new(model, case, data):
+    """The model can be run, copied and trained like one that nobody touched."""
     with torch.no_grad():
         model.eval()(data[0])
     slopes = []
@@ -111,43 +113,41 @@ def test_a_network_is_unchanged_and_can_be_copied_and_trained(case, name):
     assert equal(given, list(data))
     if name not in TRAINERS:  # nn.Dropout draws from the global generator when it trains
         assert torch.equal(generator, torch.get_rng_state())
-    assert_as_before(before, model, case, data)
-
-
-def interrupt_at(model: nn.Module, layer: str, call: int) -> list[int]:
-    """Press Ctrl-C when a layer of the model, or of any copy of it, is called for that time; count the calls."""
-    calls = [0]
-
-    def count(*_: object) -> None:
-        calls[0] += 1
-        if calls[0] == call:
-            raise KeyboardInterrupt
-
-    model.get_submodule(layer).register_forward_pre_hook(count)
-    return calls
+    assert_no_trace(before, model)
+    assert_like_new(model, case, data)
 
 
 @on_networks(MEMBERS)
 def test_a_network_is_unchanged_after_an_interruption(case, name):
     """At the first call of the network, at the last, and halfway."""
     data = case.data()
-    model = lived_in(case)
-    calls = interrupt_at(model, case.layer, -1)
-    try:
-        MEMBERS[name](model, case, data)
-    except ValueError:
-        assert case in REPARAMETRIZED.values()
-    for call in sorted({int(place) for place in np.linspace(1, calls[0], 3)} if calls[0] else ()):
+
+    def run(stop: int) -> int:
+        """Press Ctrl-C when a layer of the network, or of a copy of it, is called for that time; count the calls."""
+        calls = 0
+
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == stop:
+                raise KeyboardInterrupt
+
         model = lived_in(case)
-        interrupt_at(model, case.layer, call)
         before = traces(model)
-        with pytest.raises(KeyboardInterrupt):
-            MEMBERS[name](model, case, data)
-        interrupt = model.get_submodule(case.layer)._forward_pre_hooks
-        after = traces(model)
-        for was, now in zip(before, after, strict=True):
-            assert equal(was, now), was[0] if isinstance(was, tuple) else was
-        interrupt.clear()
+        handle = model.get_submodule(case.layer).register_forward_pre_hook(count)
+        with torch.random.fork_rng(devices=[]), contextlib.suppress(KeyboardInterrupt):
+            torch.manual_seed(0)  # nn.Dropout may decide how many calls there are
+            try:
+                MEMBERS[name](model, case, data)
+            except ValueError:
+                assert case in REPARAMETRIZED.values()
+        handle.remove()
+        assert_no_trace(before, model)
+        return calls
+
+    calls = run(0)
+    for call in sorted({int(place) for place in np.linspace(1, calls, 3)} if calls else ()):
+        assert run(call) == call
 
 
 def numbers(result: object) -> object:
