@@ -110,6 +110,7 @@ from .games import AirportGame as AirportGame
 from .games import BankruptcyGame as BankruptcyGame
 from .games import ClosedGame as ClosedGame
 from .games import ClubGood as ClubGood
+from .games import CoalitionFunction as CoalitionFunction
 from .games import CoalitionGame as CoalitionGame
 from .games import FunctionCoalitionGame as FunctionCoalitionGame
 from .games import GloveMarketGame as GloveMarketGame

@@ -51,6 +51,7 @@ _IMPORT = re.compile(r"^from \.(\w+)[\w.]* import (\w+) as \2$", re.MULTILINE)
 _NO_DOC = {
     "identity": "The open game that hands on what it gets: the unit of `>>`.",
     "Schedule": "A function of progress in [0, 1].",
+    "CoalitionFunction": "A function from coalitions (m, n) to worths (m,).",
     "CLASSIFICATION_METRICS": "Measures for `noise_curve` where targets are classes.",
     "REGRESSION_METRICS": "Measures for `noise_curve` where targets are numbers.",
 }

@@ -78,3 +78,7 @@ from .coalition_filter.neurogame_net import matched_mlp as matched_mlp
 # Modules and training.
 from .modules.stacked_modules import StackedModules as StackedModules
 from .modules.stacked_modules import stack_modules as stack_modules
+from .training.rule import Moment as Moment
+from .training.rule import Rule as Rule
+from .training.train import TrainedModel as TrainedModel
+from .training.train import train as train

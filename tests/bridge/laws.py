@@ -6,6 +6,7 @@ A member takes the network, its case, and data (inputs, targets).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,12 @@ from neurogames.bridge import (
     smallest_curvature,
     stack_modules,
     taylor_importance,
+    train,
     train_participation,
 )
 from neurogames.bridge.modules.evaluation import evaluating
-from neurogames.engine import shapley
+from neurogames.bridge.training.loop import OptimizerFactory
+from neurogames.engine import linear, shapley
 from tests.bridge.cases import Case
 
 Data = tuple[Tensor, Tensor]
@@ -108,12 +111,20 @@ def inserted(model: nn.Module, case: Case, data: Data) -> Any:
     return insertion_curve(model, data[0], data[0].sum(dim=1), data[1], steps=3)
 
 
-def trained(**settings: Any) -> Member:
-    def train(model: nn.Module | list[nn.Module], case: Case, data: Data) -> Any:
+def trained(make: OptimizerFactory, **settings: Any) -> Member:
+    def fit(model: nn.Module, case: Case, data: Data) -> Any:
+        common = {"optimizer": make, "batch_size": 3, "epochs": 2, "rng": torch_draws()}
+        return train(model, case.loss, data, **common | settings)
+
+    return fit
+
+
+def trained_jointly(**settings: Any) -> Member:
+    def fit(model: nn.Module | list[nn.Module], case: Case, data: Data) -> Any:
         common = {"loss": case.loss, "batch_size": 3, "epochs": 2, "rng": torch_draws()}
         return train_participation(model, *data, **common | settings)
 
-    return train
+    return fit
 
 
 # Games and scores of networks, whatever the network. None of them may leave a trace in it.
@@ -153,12 +164,19 @@ TIMED = {"measured speed"}
 # For maps of images only.
 OF_IMAGES: dict[str, Member] = {"grad cam": seen, "deletion curve": deleted, "insertion curve": inserted}
 
-# Trainings of any module, or of several at once.
-TRAINERS: dict[str, Member] = {
-    "participation, fee": trained(price=0.01),
-    "participation, unit budget": trained(price=UnitBudget(5), epochs=14),
-    "participation, paper": trained(rule="paper", price=0.01, ridge=0.1, competition=0.01),
-    "participation, plain": trained(),
+# Trainings in which units take part or leave, of one module or of several at once.
+PARTICIPATION: dict[str, Member] = {
+    "participation, fee": trained_jointly(price=0.01),
+    "participation, unit budget": trained_jointly(price=UnitBudget(5), epochs=14),
+    "participation, paper": trained_jointly(rule="paper", price=0.01, ridge=0.1, competition=0.01),
+    "participation, plain": trained_jointly(),
+}
+
+# Trainings of any module.
+TRAINERS: dict[str, Member] = PARTICIPATION | {
+    "training, adam": trained(torch.optim.Adam),
+    "training, falling rate": trained(partial(torch.optim.SGD, momentum=0.9), learning_rate=linear(0.1, 0.0)),
+    "training, line search": trained(partial(torch.optim.LBFGS, max_iter=3, line_search_fn="strong_wolfe")),
 }
 
 # Trainings of many small networks.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from neurogames.bridge import coalition_game, gate_curvature, insert_gates, participation_game, train_ensemble
 from tests.bridge.cases import CASES, REPARAMETRIZED
-from tests.bridge.laws import ENSEMBLES, FUNCTIONS, OF_IMAGES, TIMED, TRAINERS
+from tests.bridge.laws import ENSEMBLES, FUNCTIONS, OF_IMAGES, PARTICIPATION, TIMED, TRAINERS
 
 NETWORKS = CASES | REPARAMETRIZED
 MEMBERS = FUNCTIONS | TRAINERS | OF_IMAGES
@@ -242,7 +242,7 @@ def test_the_slope_of_the_gates_is_that_of_finite_differences(case):
 
 
 @by_case
-@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize("name", PARTICIPATION)
 def test_a_training_is_the_same_alone_and_in_company_and_its_certificate_is_what_the_loss_says(case, name):
     data = case.data()
     with torch.random.fork_rng(devices=[]):
