@@ -110,6 +110,7 @@ from .games import AirportGame as AirportGame
 from .games import BankruptcyGame as BankruptcyGame
 from .games import ClosedGame as ClosedGame
 from .games import ClubGood as ClubGood
+from .games import CoalitionFunction as CoalitionFunction
 from .games import CoalitionGame as CoalitionGame
 from .games import FunctionCoalitionGame as FunctionCoalitionGame
 from .games import GloveMarketGame as GloveMarketGame
@@ -127,6 +128,7 @@ from .games import PairwiseEnergyGame as PairwiseEnergyGame
 from .games import ParticipationGame as ParticipationGame
 from .games import PublicGoodsGame as PublicGoodsGame
 from .games import SigmoidGood as SigmoidGood
+from .games import Survivors as Survivors
 from .games import SymmetricGame as SymmetricGame
 from .games import TabularCoalitionGame as TabularCoalitionGame
 from .games import ThresholdGood as ThresholdGood
@@ -136,7 +138,11 @@ from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies
 from .games import dominated as dominated
 from .games import exploitability as exploitability
+from .games import function as function
+from .games import identity as identity
 from .games import iterated_elimination as iterated_elimination
+from .games import parallel as parallel
+from .games import player as player
 from .games import pure_equilibria as pure_equilibria
 from .games import read_nfg as read_nfg
 from .games import regret as regret

@@ -1,118 +1,15 @@
-"""Games and torch networks, mapped onto each other."""
+"""Games and torch networks, mapped onto each other. Names load on first use, and torch with the first of them.
 
-from neurogames.bridge.coalition_filter.attribution import (
-    AttributionCurve,
-    deletion_curve,
-    grad_cam,
-    insertion_curve,
-    rank_agreement,
-    shapley_map,
-)
-from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, CoalitionReport, set_progress
-from neurogames.bridge.coalition_filter.neurogame_net import MagnitudeMask, NeuroGameNet, RandomMask, matched_mlp
-from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame, coalition_game
-from neurogames.bridge.coalitions.pathways import banzhaf_pathways
-from neurogames.bridge.coalitions.removal import RemovalCurve, removal_curve, removal_orders
-from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
-from neurogames.bridge.curvature.gate_curvature import (
-    GateCurvature,
-    SmallestCurvature,
-    gate_curvature,
-    smallest_curvature,
-)
-from neurogames.bridge.ensembles.ensemble import Trained, train_ensemble
-from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
-from neurogames.bridge.extraction.interaction import interaction_graph
-from neurogames.bridge.extraction.participation_game import participation_game
-from neurogames.bridge.feedback.attached import attach_gradient_dropout
-from neurogames.bridge.feedback.gradient_dropout import GradientDropout
-from neurogames.bridge.feedback.target_noise import (
-    GaussianNoise,
-    NoNoise,
-    StableNoise,
-    TargetNoise,
-    UniformNoise,
-    sample_noise,
-)
-from neurogames.bridge.gates.gates import Gates, insert_gates
-from neurogames.bridge.measures.ablation import ablation_composition, quantile_groups
-from neurogames.bridge.measures.composition import primitive_composition
-from neurogames.bridge.measures.robustness import (
-    CLASSIFICATION_METRICS,
-    REGRESSION_METRICS,
-    area_from_clean,
-    curve_slope,
-    noise_curve,
-)
-from neurogames.bridge.modules.stacked_modules import StackedModules, stack_modules
-from neurogames.bridge.participation.joint_training import train_participation
-from neurogames.bridge.participation.price_path import UnitBudget, rising_price
-from neurogames.bridge.participation.training_result import ParticipationTraining
-from neurogames.bridge.pruning.importance import magnitude_importance, taylor_importance
-from neurogames.bridge.pruning.prune import Pruned, prune
-from neurogames.bridge.pruning.work import count_parameters, measured_speed, multiply_adds
+One folder for each trade, in three storeys; a folder imports those above it in this list, or beside it, and none below.
 
-__all__ = [
-    "CLASSIFICATION_METRICS",
-    "REGRESSION_METRICS",
-    "AttributionCurve",
-    "CoalitionFilter",
-    "CoalitionReport",
-    "Ensemble",
-    "GateCurvature",
-    "Gates",
-    "GaussianNoise",
-    "GradientDropout",
-    "MagnitudeMask",
-    "NetworkCoalitionGame",
-    "NeuroGameNet",
-    "NoNoise",
-    "ParticipationTraining",
-    "Pruned",
-    "RandomMask",
-    "RemovalCurve",
-    "SmallestCurvature",
-    "StableNoise",
-    "StackedModules",
-    "TargetNoise",
-    "Trained",
-    "UniformNoise",
-    "UnitBudget",
-    "ablation_composition",
-    "activation_magnitude",
-    "area_from_clean",
-    "attach_gradient_dropout",
-    "banzhaf_pathways",
-    "coalition_game",
-    "count_parameters",
-    "curve_slope",
-    "deletion_curve",
-    "gate_curvature",
-    "grad_cam",
-    "gradient_activation",
-    "initial_ensemble",
-    "insert_gates",
-    "insertion_curve",
-    "interaction_graph",
-    "magnitude_importance",
-    "matched_mlp",
-    "measured_speed",
-    "multiply_adds",
-    "noise_curve",
-    "participation_game",
-    "primitive_composition",
-    "prune",
-    "quantile_groups",
-    "rank_agreement",
-    "removal_curve",
-    "removal_orders",
-    "rising_price",
-    "sample_noise",
-    "set_progress",
-    "shapley_map",
-    "smallest_curvature",
-    "stack_modules",
-    "taylor_importance",
-    "train_ensemble",
-    "train_participation",
-]
+Ground: ``modules`` (what a torch module means to a game), ``training`` (one loop for any optimizer and any rule),
+``feedback`` (gradient dropout, noise on targets), ``coalition_filter`` (coalitions inside a layer).
+Middle: ``gates`` (a share for each unit), ``coalitions`` (networks as coalition games), ``ensembles`` (many small
+networks at once), ``curvature`` (second derivatives).
+Top: ``participation`` (weights and shares trained together), ``pruning``, ``measures`` (robustness, composition),
+``extraction`` (games out of networks).
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

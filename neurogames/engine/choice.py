@@ -138,6 +138,10 @@ def logit(temperature: Parameter) -> Choice:
     Raises:
         ValueError: if the temperature is not positive.
 
+    >>> accept, decline = logit(1.0).logs(np.array([0.0, np.log(3.0)]), 1.0, 0.0)
+    >>> np.exp(accept).round(6), np.exp(decline).round(6)
+    (array([0.5 , 0.75]), array([0.5 , 0.25]))
+
     Reference: L. Blume, The statistical mechanics of strategic interaction, Games and Economic Behavior 5 (1993).
     """
     return Logit(temperature)
@@ -148,6 +152,10 @@ def best_response() -> Choice:
 
     Returns:
         The rule, the limit of :func:`logit` as the temperature falls to 0.
+
+    >>> accept, _ = best_response().logs(np.array([-2.0, 0.0, 0.1]), 1.0, 0.0)
+    >>> np.exp(accept)
+    array([0. , 0.5, 1. ])
     """
     return BestResponse()
 
@@ -164,6 +172,10 @@ def imitation(intensity: Parameter) -> Choice:
     Raises:
         ValueError: if the intensity is negative.
 
+    >>> accept, _ = imitation(2.0).logs(np.array([0.0, np.log(3.0) / 2]), 1.0, 0.0)
+    >>> np.exp(accept).round(6)
+    array([0.5 , 0.75])
+
     Reference: A. Traulsen, M. Nowak and J. Pacheco, Stochastic dynamics of invasion and fixation, Physical Review E 74
     (2006), 011909, eq. 1.
     """
@@ -178,6 +190,10 @@ def replicator() -> Choice:
 
     Returns:
         The rule.
+
+    >>> accept, _ = replicator().logs(np.array([-1.0, 0.5, 2.0]), 4.0, 0.0)
+    >>> np.exp(accept)
+    array([0.   , 0.125, 0.5  ])
 
     Reference: K. Schlag, Why imitate, and if so, how?, Journal of Economic Theory 78 (1998), section 4.
     """

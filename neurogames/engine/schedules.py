@@ -24,6 +24,15 @@ Parameter = float | Schedule
 def constant(value: float) -> Schedule:
     """Return the schedule that stays at ``value``.
 
+    Args:
+        value: a number.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: if it is not a finite number.
+
     >>> constant(0.5)([0.0, 1.0])
     array([0.5, 0.5])
     """
@@ -33,6 +42,16 @@ def constant(value: float) -> Schedule:
 def linear(start: float, end: float) -> Schedule:
     """Return the schedule start + (end - start) * progress.
 
+    Args:
+        start: value at progress 0.
+        end: value at progress 1.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: if a value is not a finite number.
+
     >>> linear(1.0, 0.0)([0.0, 0.25, 1.0])
     array([1.  , 0.75, 0.  ])
     """
@@ -41,6 +60,16 @@ def linear(start: float, end: float) -> Schedule:
 
 def geometric(start: float, end: float) -> Schedule:
     """Return the schedule start * (end / start) ** progress, for positive ends.
+
+    Args:
+        start: value at progress 0.
+        end: value at progress 1.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: if a value is not a finite number > 0.
 
     >>> geometric(1.0, 0.01)([0.0, 0.5, 1.0])
     array([1.  , 0.1 , 0.01])
@@ -53,6 +82,16 @@ def geometric(start: float, end: float) -> Schedule:
 
 def cosine(start: float, end: float) -> Schedule:
     """Return the schedule end + (start - end) * (1 + cos(pi * progress)) / 2, flat at both ends.
+
+    Args:
+        start: value at progress 0.
+        end: value at progress 1.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: if a value is not a finite number.
 
     >>> cosine(1.0, 0.0)([0.0, 0.5, 1.0]).round(12)
     array([1. , 0.5, 0. ])

@@ -10,6 +10,7 @@ from .coalition_families import BankruptcyGame as BankruptcyGame
 from .coalition_families import GloveMarketGame as GloveMarketGame
 from .coalition_families import MultipleMajorityGame as MultipleMajorityGame
 from .coalition_families import WeightedVotingGame as WeightedVotingGame
+from .dominance import Survivors as Survivors
 from .dominance import dominated as dominated
 from .dominance import iterated_elimination as iterated_elimination
 from .dynamic import LinearQuadraticGame as LinearQuadraticGame
@@ -22,6 +23,10 @@ from .normal_form import NormalFormGame as NormalFormGame
 from .open import Agent as Agent
 from .open import ClosedGame as ClosedGame
 from .open import OpenGame as OpenGame
+from .open import function as function
+from .open import identity as identity
+from .open import parallel as parallel
+from .open import player as player
 from .pairwise_energy import PairwiseEnergyGame as PairwiseEnergyGame
 from .pairwise_energy import spin_energy_game as spin_energy_game
 from .participation import ParticipationGame as ParticipationGame

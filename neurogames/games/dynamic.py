@@ -36,6 +36,12 @@ class LinearQuadraticStage:
 
     Raises:
         ValueError: if shapes do not fit, an entry is not finite or a Hessian is not symmetric.
+
+    One player steers x' = x + u at a cost of (x^2 + u^2) / 2:
+
+    >>> stage = LinearQuadraticStage([[1.0]], [[[1.0]]], [[[1.0, 0.0], [0.0, 1.0]]])
+    >>> stage.gradient, stage.drift
+    (array([[0., 0.]]), array([0.]))
     """
 
     transition: Array

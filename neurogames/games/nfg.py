@@ -160,6 +160,15 @@ def read_nfg(path: str | Path) -> NormalFormGame:
 
     Raises:
         ValueError: with the number of the line at which the file stops making sense.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "coordination.nfg")
+    ...     _ = path.write_text('NFG 1 R "Coordination" { "Row" "Column" } { 2 2 }  2 2 0 0 0 0 1 1')
+    ...     game = read_nfg(path)
+    >>> game.labels.players, game.payoffs[0]
+    (('Row', 'Column'), array([[2., 0.],
+           [0., 1.]]))
     """
     content = Path(path).read_bytes()
     try:
@@ -179,6 +188,14 @@ def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False)
 
     Raises:
         ValueError: if a label has a backslash, which the format cannot hold.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> game = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+    >>> with TemporaryDirectory() as folder:
+    ...     write_nfg(game, Path(folder, "pennies.nfg"))
+    ...     again = read_nfg(Path(folder, "pennies.nfg"))
+    >>> bool((again.payoffs[0] == game.payoffs[0]).all())
+    True
     """
     Path(path).write_text(format_nfg(game, outcomes=outcomes), encoding="utf-8")
 

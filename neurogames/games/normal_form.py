@@ -33,6 +33,10 @@ class Labels:
         comment: anything one wants to say about it.
         players: n names.
         actions: n tuples of names, the i-th with a_i of them.
+
+    >>> labels = Labels("Chicken", "", ("Ann", "Bob"), (("swerve", "stay"), ("swerve", "stay")))
+    >>> NormalFormGame(([[6.0, 2.0], [7.0, 0.0]], [[6.0, 7.0], [2.0, 0.0]]), labels).labels.players
+    ('Ann', 'Bob')
     """
 
     title: str

@@ -44,7 +44,15 @@ _MOST_PROFILES = 2**20
 
 @dataclass(frozen=True)
 class Agent:
-    """One who chooses a strategy: a name, and the strategies, or None where they are not listed."""
+    """One who chooses a strategy.
+
+    Attributes:
+        name: of the agent.
+        strategies: what it may choose, or None where the strategies are not listed.
+
+    >>> player("a", ["left", "right"]).agents
+    (Agent(name='a', strategies=(('left',), ('right',))),)
+    """
 
     name: str
     strategies: tuple[Any, ...] | None
@@ -119,6 +127,11 @@ def parallel(*games: OpenGame) -> OpenGame:
 
     Returns:
         The game whose B holds iff each B_j holds in the context y_j -> k(y_1, ..., y_k)_j, the other moves fixed.
+
+    >>> both = parallel(player("a", [0, 1]), player("b", [0, 1]))
+    >>> match = both.close(lambda moves: (float(moves[0] == moves[1]),) * 2, start=((), ()))
+    >>> match.equilibria()
+    [((0,), (0,)), ((1,), (1,))]
 
     Reference: Compositional game theory, arXiv 1603.04641 (tensor of two games).
     """
@@ -207,6 +220,10 @@ def function(forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any])
 
     Returns:
         The game of one strategy, the empty profile, to which every context agrees.
+
+    >>> double = function(lambda x: 2 * x, lambda _, r: r / 2)
+    >>> double.play((), 3), double.coplay((), 3, 5.0)
+    (6, 2.5)
     """
     return OpenGame(
         (),
@@ -229,6 +246,10 @@ class ClosedGame:
         game: the open game.
         context: k: Y -> R.
         start: the observation.
+
+    >>> closed = player("a", ["left", "right"]).close({"left": 1.0, "right": 2.0}.get)
+    >>> closed.payoffs((("left",),)), closed.is_equilibrium((("left",),)), closed.equilibria()
+    ((1.0,), False, [(('right',),)])
     """
 
     game: OpenGame

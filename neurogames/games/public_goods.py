@@ -43,7 +43,11 @@ class Good(Protocol):
 
 @dataclass(frozen=True)
 class ClubGood:
-    """S(share) = share, for composers only: composing beside k others pays kappa (k+1)/N - c, not composing 0."""
+    """S(share) = share, for composers only: composing beside k others pays kappa (k+1)/N - c, not composing 0.
+
+    >>> PublicGoodsGame(4, cost=0.5, multiplier=1.0, good=ClubGood()).gain
+    array([-0.25,  0.  ,  0.25,  0.5 ])
+    """
 
     excludable: ClassVar[bool] = True
 
@@ -58,7 +62,11 @@ class ClubGood:
 
 @dataclass(frozen=True)
 class LinearGood:
-    """S(share) = share, for everybody: the textbook game, whose gain kappa/N - c has no tipping point."""
+    """S(share) = share, for everybody: the textbook game, whose gain kappa/N - c has no tipping point.
+
+    >>> PublicGoodsGame(4, cost=0.5, multiplier=1.0, good=LinearGood()).gain
+    array([-0.25, -0.25, -0.25, -0.25])
+    """
 
     excludable: ClassVar[bool] = False
 
@@ -80,6 +88,9 @@ class ThresholdGood:
 
     Raises:
         ValueError: if the threshold is out of range.
+
+    >>> PublicGoodsGame(4, cost=0.5, multiplier=1.0, good=ThresholdGood(0.75)).gain
+    array([-0.5, -0.5,  0.5, -0.5])
     """
 
     share: float
@@ -107,6 +118,9 @@ class SigmoidGood:
 
     Raises:
         ValueError: if a parameter is out of range.
+
+    >>> SigmoidGood(0.5, 10.0).produced(np.array([0.0, 0.5, 1.0])).round(6)
+    array([0. , 0.5, 1. ])
 
     Reference: M. Archetti and I. Scheuring, Game theory of public goods in one-shot social dilemmas without
     assortment, Journal of Theoretical Biology 299 (2012), section 2.

@@ -194,6 +194,9 @@ def exploitability(game: NormalFormGame, profile: Sequence[ArrayLike]) -> NDArra
     Returns:
         (...) exploitabilities in payoff units. In a zero-sum game it is max_a u(a, y) - min_b u(x, b).
 
+    >>> exploitability(NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]]), ([1.0, 0.0], [0.5, 0.5]))
+    array(1.)
+
     Reference: M. Lanctot et al., A unified game-theoretic approach to multiagent reinforcement learning, NeurIPS 2017.
     """
     return np.asarray(gains(game, profile).sum(axis=-1))
@@ -212,6 +215,9 @@ def best_replies(
 
     Returns:
         n boolean arrays of shape (..., a_i).
+
+    Raises:
+        ValueError: if the profile does not fit the game, or the tolerance is negative.
 
     >>> best_replies(NormalFormGame.symmetric([[2.0, 0.0], [0.0, 1.0]]), ([1.0, 0.0], [1 / 3, 2 / 3]))
     (array([ True,  True]), array([ True, False]))

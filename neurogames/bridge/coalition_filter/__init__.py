@@ -1,1 +1,10 @@
-"""Layers that let strong coalitions through, the network built of them, and maps that explain it."""
+"""Layers that let strong coalitions through, the network built of them, and maps that explain it.
+
+window_energy: the energy of windows of units, and what each unit is worth in it.
+gibbs_law: its Gibbs law, exactly.
+strong_coalitions: which units are strong, as an operator of torch.
+compiled_coalitions: that operator on the CPU.
+coalition_layers: the layer ``CoalitionFilter``.
+neurogame_net: the published network, its gates for comparison, and a perceptron of as many parameters.
+attribution: maps of where a network looks, and how well they tell.
+"""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
+from neurogames.bridge.modules.evaluation import evaluating
 
 
 def grad_cam(model: nn.Module, layer: nn.Module, inputs: Tensor, classes: Tensor) -> Tensor:
@@ -27,10 +28,10 @@ def grad_cam(model: nn.Module, layer: nn.Module, inputs: Tensor, classes: Tensor
 
     L = ReLU(sum_k w_k A_k),  w_k the mean over space of d score / d A_k
 
-    brought to the size of the images by bilinear interpolation. The model is run as it is: put it into ``eval()``.
+    brought to the size of the images by bilinear interpolation.
 
     Args:
-        model: maps images to scores (batch, classes).
+        model: maps images to scores (batch, classes); it is run in evaluation mode and left as it was.
         layer: module inside the model whose output is maps (batch, channels, h, w).
         inputs: images (batch, channels, height, width).
         classes: (batch,) class of each image to be explained.
@@ -61,7 +62,7 @@ def grad_cam(model: nn.Module, layer: nn.Module, inputs: Tensor, classes: Tensor
 
     handle = layer.register_forward_hook(keep)
     try:
-        with torch.enable_grad():
+        with evaluating(model), torch.enable_grad():
             scores = model(inputs)
             if len(seen) != 1 or seen[0].ndim != 4:
                 got = f"{len(seen)} outputs" if len(seen) != 1 else f"shape {tuple(seen[0].shape)}"
@@ -158,7 +159,7 @@ def deletion_curve(
     """Take pixels away, the highest in the map first; a small area speaks for the map.
 
     Args:
-        model: maps images to scores (batch, classes); run without gradient, as it is: put it into ``eval()``.
+        model: maps images to scores (batch, classes); run in evaluation mode without gradient, and left as it was.
         inputs: images (batch, channels, height, width).
         maps: (batch, height, width); among equal pixels the first goes first.
         classes: (batch,) class of each image.
@@ -196,7 +197,20 @@ def insertion_curve(
 ) -> AttributionCurve:
     """Put pixels into an image of ``baseline``, the highest in the map first; a large area speaks for the map.
 
-    Arguments, result and refusals as for :func:`deletion_curve`.
+    Args:
+        model: as for :func:`deletion_curve`.
+        inputs: images (batch, channels, height, width).
+        maps: (batch, height, width); among equal pixels the first comes first.
+        classes: (batch,) class of each image.
+        steps: number of changes; after step s, round(s pixels / steps) pixels have come.
+        baseline: value of a pixel that has not come yet.
+        batch_size: most images in one pass of the model.
+
+    Returns:
+        The curves of all images.
+
+    Raises:
+        ValueError: the shapes do not fit, or a number is out of range.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
     >>> images, maps, classes = torch.ones(1, 1, 2, 2), torch.arange(4.0).reshape(1, 2, 2), torch.tensor([1])
@@ -233,11 +247,12 @@ def _curve(
     changed = (torch.arange(steps + 1, device=inputs.device) * pixels / steps).round().long()
     scores = []
     # All pairs of image and step stand in one line, cut into batches.
-    for part in torch.arange(len(inputs) * (steps + 1), device=inputs.device).split(batch_size):
-        image, step = part // (steps + 1), part % (steps + 1)
-        touched = place[image] < changed[step, None, None, None]
-        pictures = torch.where(touched == inserting, inputs[image], baseline)
-        scores.append(model(pictures).softmax(-1).gather(1, classes[image, None])[:, 0])
+    with evaluating(model):
+        for part in torch.arange(len(inputs) * (steps + 1), device=inputs.device).split(batch_size):
+            image, step = part // (steps + 1), part % (steps + 1)
+            touched = place[image] < changed[step, None, None, None]
+            images = torch.where(touched == inserting, inputs[image], baseline)
+            scores.append(model(images).softmax(-1).gather(1, classes[image, None])[:, 0])
     table = torch.cat(scores).view(len(inputs), steps + 1)
     shares = changed.to(table.dtype) / pixels
     return AttributionCurve(shares, table, torch.trapezoid(table, shares, dim=-1))

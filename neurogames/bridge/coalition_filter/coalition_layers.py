@@ -33,8 +33,9 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument, number, probability
+from neurogames.bridge.coalition_filter.gibbs_law import MOST_COLUMNS, log_partition, log_partitions
 from neurogames.bridge.coalition_filter.strong_coalitions import Payoff, Rule, decide, strong_units, to_cells_of_rows
-from neurogames.bridge.coalition_filter.window_energy import MOST_COLUMNS, Energy, log_partition, log_partitions
+from neurogames.bridge.coalition_filter.window_energy import Energy
 from neurogames.engine.schedules import Parameter, Range
 
 _LEVEL = Range("threshold", "a finite number, or a schedule of finite numbers", lambda _: True)

@@ -8,14 +8,13 @@ instructions per pass over a map.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.bridge.coalition_filter.window_energy import count_windows
-
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 def mask_maps(
@@ -33,10 +32,10 @@ def mask_maps(
     >>> mask_maps(np.array([[5.0, 6.0, 0.0, 0.0]]), (1, 4), 1, 2, True, 1.0, 1.0, 1.0)
     array([[1., 1., 0., 0.]])
     """
-    masks = np.empty_like(maps)
+    masks: NDArray[np.floating] = np.empty_like(maps)
     keys = np.empty(maps.shape[1], np.int32 if maps.itemsize == 4 else np.int64)
-    tables = _tables(maps.shape[1], *grid, window)
-    _fill_masks(maps, keys, *tables, winners, ising, alpha, beta, level, masks)
+    unit_of, place_of, links = _tables(maps.shape[1], *grid, window)
+    _fill_masks(maps, keys, unit_of, place_of, links, winners, ising, alpha, beta, level, masks)
     return masks
 
 
@@ -55,8 +54,8 @@ def _tables(units: int, height: int, width: int, window: int) -> tuple[NDArray[n
     return unit_of, place_of, np.concatenate([across, along])
 
 
-@_compiled
-def _ordered(values, keys):
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _ordered(values: Any, keys: Any) -> None:
     """Fill ``keys`` with integers in the order of finite or infinite ``values``; -0 and 0 are one."""
     last = 8 * values.itemsize - 1
     rest = (1 << last) - 1
@@ -67,8 +66,8 @@ def _ordered(values, keys):
         keys[i] = bits[i] ^ ((bits[i] >> last) & rest)
 
 
-@_compiled
-def _smallest(keys, place):
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _smallest(keys: Any, place: int) -> Any:
     """The key at ``place`` of the keys in order: bisection by passes that compilers turn into vector instructions.
 
     Each pass moves an end of the interval to a key that occurs, so that it ends however they are distributed.
@@ -98,8 +97,8 @@ def _smallest(keys, place):
     return low
 
 
-@_compiled
-def _choose(values, keys, place):
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _choose(values: Any, keys: Any, place: int) -> Any:
     """The value at ``place`` of ``values`` in order, with room for as many keys."""
     _ordered(values, keys)
     found = _smallest(keys, place)
@@ -109,8 +108,20 @@ def _choose(values, keys, place):
     return values[0]
 
 
-@_compiled
-def _fill_masks(maps, row_keys, unit_of, place_of, links, winners, ising, alpha, beta, level, masks):
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fill_masks(
+    maps: Any,
+    row_keys: Any,
+    unit_of: Any,
+    place_of: Any,
+    links: Any,
+    winners: int,
+    ising: bool,
+    alpha: float,
+    beta: float,
+    level: float,
+    masks: Any,
+) -> None:
     """Fill ``masks`` map by map; tables are (places of a window, windows), so that loops run over windows."""
     places, windows = unit_of.shape
     units = maps.shape[1]

@@ -15,8 +15,8 @@ the architecture. Sizes of layers and initial weights are not published; the lat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +125,7 @@ class NeuroGameNet(nn.Module):
         first = _drawn(nn.utils.skip_init(nn.Linear, units, hidden), rng)
         last = _drawn(nn.utils.skip_init(nn.Linear, hidden, n_classes), rng)
         self.classifier = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last)
-        gates = {
+        gates: dict[str, Callable[[], nn.Module]] = {
             "coalition": lambda: coalitions,
             "none": nn.Identity,
             "random": lambda: RandomMask(coalitions, rng=rng),
@@ -135,7 +135,8 @@ class NeuroGameNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (batch, classes) of images (batch, channels, height, width)."""
-        return self.classifier(self.gate(self.activation(self.convolution(images))))
+        scores: Tensor = self.classifier(self.gate(self.activation(self.convolution(images))))
+        return scores
 
 
 def matched_mlp(image_shape: Sequence[int], n_classes: int, parameters: int, *, rng: torch.Generator) -> nn.Sequential:
@@ -188,7 +189,7 @@ def _largest(scores: Tensor, like: Tensor) -> Tensor:
     return (places < kept).to(rows.dtype).gather(-1, order.argsort(dim=-1)).view(scores.shape)
 
 
-def _drawn(layer: nn.Module, rng: torch.Generator) -> nn.Module:
+def _drawn(layer: Any, rng: torch.Generator) -> Any:
     """The layer with weights and biases uniform in +-1 / sqrt(fan_in), the law that torch itself draws from."""
     bound = 1.0 / math.sqrt(layer.weight[0].numel())
     with torch.no_grad():

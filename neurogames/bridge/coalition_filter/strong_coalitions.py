@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from neurogames.bridge.coalition_filter.compiled_coalitions import mask_maps
+from neurogames.bridge.coalition_filter.gibbs_law import partition_cells
 from neurogames.bridge.coalition_filter.window_energy import (
     Energy,
     count_windows,
     from_cells,
-    partition_cells,
     spins,
     to_cells,
     window_energy,
@@ -194,7 +194,8 @@ def strong_units(maps: Tensor, grid: tuple[int, int], rule: Rule, level: float) 
         return decide(maps, grid, rule, level).mask.to(maps.dtype)
     ising = rule.energy == "ising"
     operator = torch.ops.neurogames.strong_units
-    return operator(maps.detach(), *grid, rule.window, rule.top_p, ising, rule.alpha, rule.beta, level)
+    mask: Tensor = operator(maps.detach(), *grid, rule.window, rule.top_p, ising, rule.alpha, rule.beta, level)
+    return mask
 
 
 def _by_torch(

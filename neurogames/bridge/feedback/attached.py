@@ -23,8 +23,9 @@ from neurogames.bridge.modules.units import find_unit_axis, layers_of, output_la
 class AttachedGradientDropout:
     """Gradient dropout at some layers of a model, until ``remove()`` or the end of a ``with`` block.
 
-    Attributes:
+    Args:
         layers: the ``GradientDropout`` at each named module.
+        hooks: what put them there.
     """
 
     def __init__(self, layers: dict[str, GradientDropout], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:

@@ -27,6 +27,7 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.gates.gate_hooks import NAME, attach, bare, detach, gate_of, hold_fused, release_fused
 from neurogames.bridge.gates.gate_places import gate_places
 from neurogames.bridge.gates.gate_weights import refuse_fixed
+from neurogames.bridge.modules.evaluation import evaluating
 from neurogames.bridge.modules.units import Unit
 
 
@@ -166,8 +167,9 @@ def insert_gates(
             raise invalid_argument("model", f"a module with an attribute {NAME!r}", "modules without")
     if gauge:
         refuse_fixed(model, [(place.module, at) for at, place in zip(ats, places, strict=True)])
-    for at, place in zip(ats, places, strict=True):
-        attach(at, place, gauge=gauge)
+    with evaluating(model):  # to read a weight that is computed, such as spectral_norm's, moves buffers in training
+        for at, place in zip(ats, places, strict=True):
+            attach(at, place, gauge=gauge)
     hold_fused(model)
     gates = present_gates(model)
     assert gates is not None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from neurogames._arguments import number
 from neurogames.bridge.gates.gated_loss import gated_loss
 from neurogames.bridge.gates.gates import insert_gates
-from neurogames.bridge.modules.copies import copy_module
+from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.modules.units import Unit
 
 

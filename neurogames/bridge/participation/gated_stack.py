@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.gates.gates import Gates, insert_gates
-from neurogames.bridge.modules.copies import copy_module
 from neurogames.bridge.modules.data import Data, Loss
+from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.modules.stacked_modules import stack_modules
 from neurogames.bridge.modules.units import Unit
 from neurogames.bridge.training.network import StackNetwork

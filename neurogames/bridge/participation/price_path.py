@@ -27,6 +27,15 @@ def rising_price(price: float) -> Schedule:
 
     price(x) = 0 before x = 0.05, then price * 1e-3^((1 - u)^2) with u = (x - 0.05) / 0.4, the rise flat at its end.
 
+    Args:
+        price: the height >= 0, in units of the loss.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: if the price is negative or not finite.
+
     >>> [round(float(rising_price(2.0)(x)), 3) for x in (0.0, 0.05, 0.25, 0.45, 1.0)]
     [0.0, 0.002, 0.356, 2.0, 2.0]
     """

@@ -71,6 +71,11 @@ def taylor_importance(
     Raises:
         ValueError: if there are no such units, or data are no finite rows.
 
+    >>> model = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 1, bias=False))
+    >>> _ = nn.init.ones_(model[0].weight), model[1].weight.data.copy_(torch.tensor([[1.0, 3.0]]))
+    >>> taylor_importance(model, nn.functional.mse_loss, (torch.ones(4, 1), torch.zeros(4, 1)))  # L = (s_1 + 3 s_2)^2
+    array([0.5, 1.5])
+
     Reference: P. Molchanov et al., Pruning convolutional neural networks for resource efficient inference,
     arXiv 1611.06440, eq. 7 and 8 (there on feature maps, whose slope times value is the slope of their gate).
     """

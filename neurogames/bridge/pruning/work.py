@@ -22,6 +22,12 @@ from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
 def count_parameters(model: nn.Module) -> int:
     """Count the trainable and frozen parameters of a model, shared ones once.
 
+    Args:
+        model: any module.
+
+    Returns:
+        The number of entries.
+
     >>> count_parameters(nn.Linear(3, 2))
     8
     """

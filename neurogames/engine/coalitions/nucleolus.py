@@ -70,7 +70,14 @@ def nucleolus(game: CoalitionGame) -> Nucleolus:
 def prenucleolus(game: CoalitionGame) -> Nucleolus:
     """The nucleolus over all efficient allocations; the same as :func:`nucleolus` wherever the core is not empty.
 
-    Arguments and refusals as for :func:`nucleolus`.
+    Args:
+        game: a game of at most 22 players with v(empty) = 0.
+
+    Returns:
+        The allocation, which always exists.
+
+    Raises:
+        ValueError: if there are too many players, or v(empty) is not 0.
 
     >>> from neurogames.games.coalition import TabularCoalitionGame
     >>> prenucleolus(TabularCoalitionGame([0.0, 1.0, 0.0, 0.5])).allocation

@@ -77,7 +77,7 @@ def _ring_estimates(game: CoalitionGame, size: int, count: int, rng: np.random.G
     members = np.take_along_axis(np.broadcast_to(arcs, (count, n, n)), np.argsort(seats, axis=1)[:, None, :], axis=2)
     if 2 * size != n:  # otherwise the complement of an arc is an arc
         members = np.concatenate([members, ~members], axis=1)
-    worths = evaluate(game, members.reshape(-1, n)).reshape(members.shape[:2])
+    worths = evaluate(game, members.reshape(-1, n).copy()).reshape(members.shape[:2])  # a game may write into its rows
     total = members.sum(axis=2, keepdims=True)
     return np.asarray((worths[:, :, None] / np.where(members, total, total - n)).sum(axis=1) / n)
 

@@ -89,9 +89,19 @@ def banzhaf(
     n_players: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> Values:
-    """Banzhaf values, exact or estimated; arguments and refusals as for :func:`shapley`.
+    """Banzhaf values, exact or estimated.
 
-    They need not add up to v(N) - v(empty).
+    Args:
+        game: as for :func:`shapley`.
+        budget: most coalitions to ask for; all of them when left out.
+        n_players: n, where the game is a function.
+        rng: source of the draws, needed with a budget below 2^n.
+
+    Returns:
+        Values (n,), which need not add up to v(N) - v(empty).
+
+    Raises:
+        ValueError: as :func:`shapley`.
 
     >>> from neurogames.games.coalition_families import WeightedVotingGame
     >>> banzhaf(WeightedVotingGame([2, 1, 1], quota=3)).values
@@ -115,11 +125,20 @@ def interactions(
 ) -> Values:
     """Interactions of all pairs of players, exact or estimated.
 
-    Positive where two players are worth more together than apart. Arguments and refusals as for :func:`shapley`;
-    n >= 2.
+    Positive where two players are worth more together than apart.
+
+    Args:
+        game: as for :func:`shapley`, of n >= 2 players.
+        budget: most coalitions to ask for; all of them when left out.
+        n_players: n, where the game is a function.
+        rng: source of the draws, needed with a budget below 2^n.
+        index: "Shapley" or "Banzhaf".
 
     Returns:
         Values (n, n), symmetric with a zero diagonal.
+
+    Raises:
+        ValueError: as :func:`shapley`, or if there is one player or another index.
 
     >>> from neurogames.games.coalition_families import GloveMarketGame
     >>> interactions(GloveMarketGame(1, 2)).values

@@ -52,6 +52,10 @@ def one_population_fitness(game: NormalFormGame) -> Fitness:
 
     Raises:
         ValueError: if the game is not symmetric.
+
+    >>> fitness = one_population_fitness(NormalFormGame.symmetric([[-1.0, 2.0], [0.0, 1.0]]))
+    >>> fitness((np.array([0.5, 0.5]),))
+    (array([0.5, 0.5]),)
     """
     if game.n_players != 2 or not np.array_equal(game.payoffs[0], game.payoffs[1].T):
         raise invalid_argument(
@@ -72,6 +76,10 @@ def two_population_fitness(game: NormalFormGame) -> Fitness:
 
     Raises:
         ValueError: if there are not two players.
+
+    >>> fitness = two_population_fitness(NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]]))
+    >>> fitness((np.array([1.0, 0.0]), np.array([0.5, 0.5])))
+    (array([0., 0.]), array([-1.,  1.]))
     """
     if game.n_players != 2:
         raise invalid_argument("game", f"{game.n_players} players", "2 players")
@@ -86,6 +94,12 @@ def two_population_fitness(game: NormalFormGame) -> Fitness:
 
 def fictitious_play_step(step: int) -> float:
     """Step size 1 / (t + 2): with best responses, x is the average of all plays, the start being the first of them.
+
+    Args:
+        step: t = 0, 1, ...
+
+    Returns:
+        The step size.
 
     >>> [fictitious_play_step(t) for t in (0, 2)]
     [0.5, 0.25]

@@ -24,6 +24,13 @@ Velocity = Callable[[Vector, Vector], Vector]
 def replicator_velocity(state: Vector, fitness: Vector) -> Vector:
     """Replicator dynamic x_i (f_i - x f): what pays more than the average grows.
 
+    Args:
+        state: x, (..., a) shares of the actions.
+        fitness: f, (..., a) what each action pays.
+
+    Returns:
+        (..., a) the velocity.
+
     >>> replicator_velocity(np.array([0.5, 0.5]), np.array([1.0, 0.0]))
     array([ 0.25, -0.25])
 
@@ -35,6 +42,13 @@ def replicator_velocity(state: Vector, fitness: Vector) -> Vector:
 
 def best_response_velocity(state: Vector, fitness: Vector) -> Vector:
     """Best response dynamic b(f) - x, where b shares equally among the actions that pay most, compared exactly.
+
+    Args:
+        state: x, (..., a) shares of the actions.
+        fitness: f, (..., a) what each action pays.
+
+    Returns:
+        (..., a) the velocity.
 
     >>> best_response_velocity(np.array([0.5, 0.5]), np.array([1.0, 1.0]))
     array([0., 0.])
@@ -57,6 +71,9 @@ def logit_velocity(temperature: float) -> Velocity:
     Raises:
         ValueError: if the temperature is not positive.
 
+    >>> logit_velocity(1.0)(np.array([0.5, 0.5]), np.array([np.log(3.0), 0.0])).round(6)
+    array([ 0.25, -0.25])
+
     Reference: D. Fudenberg and D. Levine, The Theory of Learning in Games (1998), chapter 4.
     """
     return partial(_logit, temperature=number("temperature", temperature, "a temperature > 0", lambda value: value > 0))
@@ -77,6 +94,9 @@ def imitation_velocity(intensity: float) -> Velocity:
     Raises:
         ValueError: if the intensity is negative.
 
+    >>> imitation_velocity(1.0)(np.array([0.5, 0.5, 0.0]), np.array([2 * np.log(3.0), 0.0, 9.0])).round(6)
+    array([ 0.2, -0.2,  0. ])
+
     Reference: A. Traulsen, M. Nowak and J. Pacheco, Stochastic dynamics of invasion and fixation, Physical Review E 74
     (2006), 011909.
     """
@@ -88,6 +108,13 @@ def projection_velocity(state: Vector, fitness: Vector) -> Vector:
     """Projection dynamic: the fitness, projected on the directions that do not lead out of the simplex.
 
     v_i = f_i - c where x_i > 0 and max(f_i - c, 0) where x_i = 0, with the c for which it sums to 0.
+
+    Args:
+        state: x, (..., a) shares of the actions.
+        fitness: f, (..., a) what each action pays.
+
+    Returns:
+        (..., a) the velocity.
 
     >>> projection_velocity(np.array([0.5, 0.5, 0.0]), np.array([1.0, 0.0, 0.0]))
     array([ 0.5, -0.5,  0. ])
@@ -109,6 +136,16 @@ def projection_velocity(state: Vector, fitness: Vector) -> Vector:
 
 def gradient_velocity(state: Vector, fitness: Vector) -> Vector:  # noqa: ARG001
     """Gradient ascent f, to be projected after each step as ``iterate_dynamics`` does: x <- P(x + h f).
+
+    Args:
+        state: x, (..., a) shares of the actions.
+        fitness: f, (..., a) what each action pays.
+
+    Returns:
+        (..., a) the velocity.
+
+    >>> gradient_velocity(np.array([0.5, 0.5]), np.array([1.0, 0.0]))
+    array([1., 0.])
 
     Reference: M. Zinkevich, Online convex programming and generalized infinitesimal gradient ascent, ICML 2003.
     """

@@ -43,7 +43,12 @@ def population_chain(game: TwoActionGame, process: Process) -> PopulationChain:
 
 @dataclass(frozen=True, eq=False)
 class PopulationChain:
-    """The chain of the number of actors; see :func:`population_chain`."""
+    """The chain of the number of actors; see :func:`population_chain`.
+
+    Attributes:
+        game: the game.
+        process: how players revise.
+    """
 
     game: TwoActionGame
     process: Process

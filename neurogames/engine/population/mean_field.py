@@ -53,7 +53,12 @@ class MeanFieldEquilibrium:
 
 @dataclass(frozen=True, eq=False)
 class MeanField:
-    """The large-population limit of a process; see :func:`mean_field`."""
+    """The large-population limit of a process; see :func:`mean_field`.
+
+    Attributes:
+        game: the game.
+        process: how players revise.
+    """
 
     game: TwoActionGame
     process: Process

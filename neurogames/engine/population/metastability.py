@@ -98,6 +98,11 @@ def metastable_escape(game: TwoActionGame, temperature: float, *, start: int, ta
     Raises:
         ValueError: if a count is out of range, start and target are equal, or the temperature is not positive.
 
+    >>> from neurogames.games.public_goods import PublicGoodsGame
+    >>> found = metastable_escape(PublicGoodsGame(100, 0.45, 1.0), 0.1, start=0, target=90)
+    >>> found.valley, found.ridge, round(found.ratio, 2)
+    (1, 41, 0.88)
+
     Reference: N. van Kampen, Stochastic Processes in Physics and Chemistry, chapter XIII.2 (escape times).
     """
     n = game.n_players

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
 
-from neurogames.bridge.coalition_filter.window_energy import (
-    count_windows,
-    from_cells,
+from neurogames.bridge.coalition_filter.gibbs_law import (
     log_partition,
     log_partitions,
     partition_cells,
     partition_shares,
+)
+from neurogames.bridge.coalition_filter.window_energy import (
+    count_windows,
+    from_cells,
     spins,
     to_cells,
     window_energy,

@@ -199,14 +199,6 @@ def test_truncation_saves_calls_and_stays_efficient():
 
 
 @every_estimator
-def test_the_same_generator_gives_the_same_estimate(estimate):
-    game = random_game(9, 20, 4)
-    first, second = (estimate(game, 200, rng=np.random.default_rng(7)) for _ in range(2))
-    np.testing.assert_array_equal(first.values, second.values)
-    np.testing.assert_array_equal(first.stderr, second.stderr)
-
-
-@every_estimator
 def test_a_game_that_answers_with_nan_is_refused(estimate):
     class Broken:
         n_players = 6

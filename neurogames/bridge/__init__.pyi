@@ -1,0 +1,84 @@
+# Public goods: feedback that is lost, and noise on what is learnt.
+from .feedback.attached import AttachedGradientDropout as AttachedGradientDropout
+from .feedback.attached import attach_gradient_dropout as attach_gradient_dropout
+from .feedback.gradient_dropout import GradientDropout as GradientDropout
+from .feedback.target_noise import GaussianNoise as GaussianNoise
+from .feedback.target_noise import NoNoise as NoNoise
+from .feedback.target_noise import StableNoise as StableNoise
+from .feedback.target_noise import TargetNoise as TargetNoise
+from .feedback.target_noise import UniformNoise as UniformNoise
+from .feedback.target_noise import sample_noise as sample_noise
+
+# Ensembles: many small networks trained at once.
+from .ensembles.ensemble import Trained as Trained
+from .ensembles.ensemble import train_ensemble as train_ensemble
+from .ensembles.networks import Ensemble as Ensemble
+from .ensembles.networks import initial_ensemble as initial_ensemble
+
+# Measures: how robust a network is, and how far its units compose.
+from .measures.composition import Composition as Composition
+from .measures.ablation import ablation_composition as ablation_composition
+from .measures.composition import primitive_composition as primitive_composition
+from .measures.ablation import quantile_groups as quantile_groups
+from .measures.robustness import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
+from .measures.robustness import REGRESSION_METRICS as REGRESSION_METRICS
+from .measures.robustness import area_from_clean as area_from_clean
+from .measures.robustness import curve_slope as curve_slope
+from .measures.robustness import noise_curve as noise_curve
+
+# Participation: gates on units, the game that the units play, and training in which they may leave.
+from .curvature.gate_curvature import GateCurvature as GateCurvature
+from .curvature.gate_curvature import SmallestCurvature as SmallestCurvature
+from .curvature.gate_curvature import gate_curvature as gate_curvature
+from .curvature.gate_curvature import smallest_curvature as smallest_curvature
+from .extraction.interaction import interaction_graph as interaction_graph
+from .extraction.participation_game import participation_game as participation_game
+from .gates.gates import Gates as Gates
+from .gates.gates import insert_gates as insert_gates
+from .participation.certificate import FeeCertificate as FeeCertificate
+from .participation.joint_training import train_participation as train_participation
+from .participation.price_path import UnitBudget as UnitBudget
+from .participation.price_path import rising_price as rising_price
+from .participation.training_result import ParticipationTraining as ParticipationTraining
+
+# Pruning: networks without the units that left, and what that saves.
+from .pruning.importance import magnitude_importance as magnitude_importance
+from .pruning.importance import taylor_importance as taylor_importance
+from .pruning.prune import Pruned as Pruned
+from .pruning.prune import prune as prune
+from .pruning.work import count_parameters as count_parameters
+from .pruning.work import measured_speed as measured_speed
+from .pruning.work import multiply_adds as multiply_adds
+
+# Coalitions: what the units of a layer are worth to the network.
+from .coalitions.coalition_values import NetworkCoalitionGame as NetworkCoalitionGame
+from .coalitions.coalition_values import coalition_game as coalition_game
+from .coalitions.pathways import banzhaf_pathways as banzhaf_pathways
+from .coalitions.removal import RemovalCurve as RemovalCurve
+from .coalitions.removal import removal_curve as removal_curve
+from .coalitions.removal import removal_orders as removal_orders
+from .coalitions.unit_scores import activation_magnitude as activation_magnitude
+from .coalitions.unit_scores import gradient_activation as gradient_activation
+
+# Coalition filter: coalitions of neighbouring activations inside a network, and maps of what it looks at.
+from .coalition_filter.attribution import AttributionCurve as AttributionCurve
+from .coalition_filter.attribution import deletion_curve as deletion_curve
+from .coalition_filter.attribution import grad_cam as grad_cam
+from .coalition_filter.attribution import insertion_curve as insertion_curve
+from .coalition_filter.attribution import rank_agreement as rank_agreement
+from .coalition_filter.attribution import shapley_map as shapley_map
+from .coalition_filter.coalition_layers import CoalitionFilter as CoalitionFilter
+from .coalition_filter.coalition_layers import CoalitionReport as CoalitionReport
+from .coalition_filter.coalition_layers import set_progress as set_progress
+from .coalition_filter.neurogame_net import MagnitudeMask as MagnitudeMask
+from .coalition_filter.neurogame_net import NeuroGameNet as NeuroGameNet
+from .coalition_filter.neurogame_net import RandomMask as RandomMask
+from .coalition_filter.neurogame_net import matched_mlp as matched_mlp
+
+# Modules and training.
+from .modules.stacked_modules import StackedModules as StackedModules
+from .modules.stacked_modules import stack_modules as stack_modules
+from .training.rule import Moment as Moment
+from .training.rule import Rule as Rule
+from .training.train import TrainedModel as TrainedModel
+from .training.train import train as train
