@@ -6,5 +6,5 @@ Games and engine are re-exported here and load on first use; the parts that need
 
 import lazy_loader as lazy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
