@@ -91,10 +91,11 @@ def _hidden_layers(model: nn.Module) -> int:
     named = dict(model.named_modules())
     calls = [str(node.target) for node in graph.nodes if node.op == "call_module"]
     layers = [name for name in calls if isinstance(named[name], (nn.Linear, nn.modules.conv._ConvNd))]
+    if len(layers) < 2:
+        got = f"{type(model).__name__} that calls {len(layers)} Linear or convolution modules"
+        raise invalid_argument("model", got, "at least one hidden layer and an output layer")
     joins = any(len(node.all_input_nodes) > 1 or len(node.users) > 1 for node in graph.nodes)
     if joins or len(set(layers)) < len(layers):
         expected = "a chain of layers, each called once (attach_mean_feedback takes any network)"
         raise invalid_argument("model", f"{type(model).__name__} with branches or shared layers", expected)
-    if len(layers) < 2:
-        raise invalid_argument("model", f"{len(layers)} layers", "at least one hidden layer and an output layer")
     return len(layers) - 1

@@ -80,7 +80,7 @@ def test_a_model_counts_its_own_layers():
     assert all(torch.equal(value, before[name]) for name, value in conv.state_dict().items())
 
 
-@pytest.mark.parametrize("model", [Residual(), Shared(), Functional()])
+@pytest.mark.parametrize("model", [Residual(), Shared()])
 def test_a_model_that_is_no_chain_is_refused(model):
     with pytest.raises(ValueError, match=r"model: got '\w+ with branches or shared layers', expected a chain"):
         feedback_factors(model, 0.5, optimizer="sgd")
@@ -95,7 +95,14 @@ def test_a_model_that_is_no_chain_is_refused(model):
         ({"keep_prob": 0.0, "rescale": True}, "keep_prob: got 0.0, expected .* where it rescales"),
         ({"optimizer": "lion"}, "optimizer: got 'lion', expected one whose law is known: 'sgd', 'momentum', 'rmsprop'"),
         ({"model": 0}, "model: got 0, expected an integer >= 1"),
-        ({"model": nn.Linear(3, 1)}, "model: got '1 layers', expected at least one hidden layer"),
+        (
+            {"model": nn.Linear(3, 1)},
+            "model: got 'Linear that calls 0 Linear or .*', expected at least one hidden layer",
+        ),
+        (
+            {"model": Functional()},
+            "model: got 'Functional that calls 1 Linear or .*', expected at least one hidden layer",
+        ),
         ({"model": Branching()}, "model: got 'Branching', expected a chain whose graph can be traced"),
         ({"model": "mlp"}, "model: got 'mlp', expected an integer >= 1"),
     ],
