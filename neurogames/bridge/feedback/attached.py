@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +20,27 @@ from neurogames.bridge.feedback.gradient_dropout import GradientDropout, Granula
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
 
-class AttachedGradientDropout:
-    """Gradient dropout at some layers of a model, until ``remove()`` or the end of a ``with`` block.
+class FeedbackLayer(Protocol):
+    """What changes the gradient that comes back to a module's output."""
+
+    progress: float
+
+    def mask_gradient(self, values: Tensor, *, own: bool) -> Tensor:
+        """Return ``values``, or a copy, to which a changed gradient will come back."""
+        ...
+
+
+Layer = TypeVar("Layer", bound=FeedbackLayer)
+
+
+class AttachedGradientDropout(Generic[Layer]):
+    """Gradient dropout, or its mean, at some layers of a model, until ``remove()`` or the end of a ``with`` block.
 
     Attributes:
-        layers: the ``GradientDropout`` at each named module.
+        layers: the ``GradientDropout`` or ``MeanFeedback`` at each named module.
     """
 
-    def __init__(self, layers: dict[str, GradientDropout], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
+    def __init__(self, layers: dict[str, Layer], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
         self.layers = layers
         self._hooks = hooks
 
@@ -46,7 +59,7 @@ class AttachedGradientDropout:
         for hook in self._hooks:
             hook.remove()
 
-    def __enter__(self) -> AttachedGradientDropout:
+    def __enter__(self) -> AttachedGradientDropout[Layer]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,7 +75,7 @@ def attach_gradient_dropout(
     granularity: Granularity = "unit",
     rescale: bool = False,
     unit_axis: int | None = None,
-) -> AttachedGradientDropout:
+) -> AttachedGradientDropout[GradientDropout]:
     """Put gradient dropout on the outputs of some layers of a model, without rewriting the model.
 
     Parameters, buffers and ``state_dict`` stay as they are; in ``eval()`` nothing happens. A copy made of the model in
@@ -92,6 +105,22 @@ def attach_gradient_dropout(
     ...     list(handle.layers)
     ['0']
     """
+
+    def layer(axis: int) -> GradientDropout:
+        return GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
+
+    return attach_layers(model, layer, modules=modules, granularity=granularity, unit_axis=unit_axis)
+
+
+def attach_layers(
+    model: nn.Module,
+    layer: Callable[[int], Layer],
+    *,
+    modules: Sequence[str] | None,
+    granularity: str,
+    unit_axis: int | None,
+) -> AttachedGradientDropout[Layer]:
+    """Put a layer of its own, made for its axis of units, on the output of each module; see attach_gradient_dropout."""
     if isinstance(modules, str):
         raise invalid_argument("modules", modules, "a list of names")
     named = dict(model.named_modules())
@@ -107,10 +136,10 @@ def attach_gradient_dropout(
     layers = {}
     for name in names:
         axis = _unit_axis(name, named[name], granularity) if unit_axis is None else unit_axis
-        layers[name] = GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
+        layers[name] = layer(axis)
     hooks = [
-        named[name].register_forward_hook(functools.partial(_mask_output, name, layer))
-        for name, layer in layers.items()
+        named[name].register_forward_hook(functools.partial(_mask_output, name, attached))
+        for name, attached in layers.items()
     ]
     return AttachedGradientDropout(layers, hooks)
 
@@ -135,7 +164,7 @@ def _unit_axis(name: str, module: nn.Module, granularity: str) -> int:
     return 1 - _batch_axes(module)
 
 
-def _mask_output(name: str, layer: GradientDropout, module: nn.Module, _: Any, output: Any) -> Tensor:
+def _mask_output(name: str, layer: FeedbackLayer, module: nn.Module, _: Any, output: Any) -> Tensor:
     """Forward hook that puts ``layer`` behind ``module``; no closure, so that a model can be copied and pickled."""
     if not isinstance(output, Tensor):
         raise invalid_argument(f"output of module {name!r}", type(output).__name__, "one tensor")
