@@ -18,10 +18,11 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from neurogames.bridge.ensembles.coins import MEAN, SIGNS
+from neurogames.bridge.ensembles.compiled_coins import fill_coins, mix
 from neurogames.bridge.ensembles.stacked_steps import (
     EPSILON,
     FIRST_DECAY,
@@ -31,16 +32,13 @@ from neurogames.bridge.ensembles.stacked_steps import (
     Settings,
     State,
 )
-from neurogames.bridge.ensembles.streams import FIRST, GOLDEN, MASKS, SECOND, stream_keys
+from neurogames.bridge.ensembles.streams import MASKS, MOMENTS, stream_keys
 
 # BLAS has one number of threads for the whole process: of two trainings that overlap, the later would take the other's
 # limit for what is to be restored. Each uses all cores, so that taking turns loses nothing.
 _turn = threading.Lock()
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-_Array = NDArray[Any]
-_Arrays = tuple[_Array, ...]
 
 
 def take_steps(
@@ -55,7 +53,7 @@ def take_steps(
     threads: int,
     blas: ThreadpoolController,
 ) -> Tensor:
-    """Take the steps of a slice of an epoch, network by network; see ``stacked_steps.take_steps``.
+    """Take the steps of a stretch network by network; see ``stacked_steps.take_steps``.
 
     Args:
         state: parameters and memories of all networks, contiguous CPU tensors.
@@ -69,24 +67,24 @@ def take_steps(
         blas: keeps BLAS from starting threads of its own inside each of them.
 
     Returns:
-        (some,) float64: sum over the rows seen of the loss before each step, in the order of ``epoch_slice.networks``.
+        (some,) float64: sum over the rows seen of the loss before each step, in the order of ``stretch.networks``.
     """
     losses = np.zeros(len(epoch_slice.networks))
     noise = epoch_slice.noise if epoch_slice.noise is not None else inputs.new_empty(len(losses), 0, 0)
     parameters = _arrays(state.weights + state.biases)
     memories = (_arrays(state.first), _arrays(state.second)) if recipe.adam else (parameters, parameters)
-    keys = stream_keys(settings.seeds, MASKS).numpy().view(np.uint64)
-    own = (epoch_slice.networks, epoch_slice.begin, epoch_slice.end, epoch_slice.order, noise)
+    keys, moment_keys = (stream_keys(settings.seeds, p).numpy().view(np.uint64) for p in (MASKS, MOMENTS))
+    own = (epoch_slice.networks, epoch_slice.begin, epoch_slice.end, epoch_slice.keeps, epoch_slice.order, noise)
 
     def share(members: slice) -> None:
         _take_steps(
             (parameters, *memories),
-            (settings.rates.numpy(), settings.keeps.numpy(), keys),
+            (settings.rates.numpy(), settings.feedback.numpy(), keys, moment_keys),
             (recipe.batch_size, recipe.cross_entropy, recipe.adam, recipe.rescale),
             (inputs.numpy(), targets.numpy()),
             tuple(tensor.numpy()[members] for tensor in own),
             epoch_slice.done,
-            _scratch(state, recipe, targets),
+            _scratch(state, recipe, targets, moments=recipe.adam and bool((settings.feedback == MEAN).any())),
             losses[members],
         )
 
@@ -96,20 +94,22 @@ def take_steps(
     return torch.from_numpy(losses)
 
 
-def _arrays(tensors: tuple[Tensor, ...]) -> _Arrays:
+def _arrays(tensors: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
     return tuple(tensor.numpy() for tensor in tensors)
 
 
-def _scratch(state: State, recipe: Recipe, targets: Tensor) -> tuple[Any, ...]:
-    """Room for one mini-batch of one network: values, deltas, gradients, labels, masks and their positions."""
+def _scratch(state: State, recipe: Recipe, targets: Tensor, *, moments: bool) -> tuple[Any, ...]:
+    """Room for one mini-batch of one network: values, deltas, gradients, labels, coins and their positions."""
     kind = targets.numpy().dtype
     widths = (state.weights[0].shape[1], *(weight.shape[2] for weight in state.weights))
     positions = recipe.mask_positions(widths).numpy()
     rows = recipe.batch_size
+    gradients = tuple(np.empty(tensor.shape[1:], kind) for tensor in state.weights + state.biases)
     return (
         tuple(np.empty((rows, width), kind) for width in widths),
         tuple(np.empty((rows, width), kind) for width in widths[1:]),
-        tuple(np.empty(tensor.shape[1:], kind) for tensor in state.weights + state.biases),
+        gradients,
+        tuple(np.empty_like(gradient) for gradient in gradients) if moments else gradients,
         np.empty((rows, targets.shape[1]), kind),
         np.empty((rows if recipe.granularity == "sample" else 1, len(positions)), kind),
         positions,
@@ -117,29 +117,7 @@ def _scratch(state: State, recipe: Recipe, targets: Tensor) -> tuple[Any, ...]:
 
 
 @_compiled
-def _mix(word: np.uint64) -> np.uint64:
-    """SplitMix64's output function, equal to that of ``streams``."""
-    word = word + np.uint64(GOLDEN)
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(FIRST)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(SECOND)
-    return word ^ (word >> np.uint64(31))
-
-
-@_compiled
-def _draw_masks(key: np.uint64, keep: float, rescale: bool, positions: _Array, masks: _Array) -> None:
-    """Fill ``masks`` with 1 (or 1/keep) where the uniform number of the position is below ``keep``, else 0."""
-    value = 1.0 / keep if rescale else 1.0
-    for r in range(masks.shape[0]):
-        for j in range(masks.shape[1]):
-            word = _mix(np.uint64(r * masks.shape[1] + positions[j])) ^ key
-            upper = np.int64(_mix(word) >> np.uint64(41))
-            masks[r, j] = value if (upper + 0.5) * 2.0**-23 < keep else 0.0
-
-
-@_compiled
-def _load(
-    inputs: _Array, targets: _Array, order: _Array, noise: _Array, start: int, values: _Array, wanted: _Array
-) -> None:
+def _load(inputs, targets, order, noise, start, values, wanted):
     """Copy one mini-batch in the order given, and add the noise of its labels."""
     for r in range(values.shape[0]):
         source = order[start + r]
@@ -152,7 +130,7 @@ def _load(
 
 
 @_compiled
-def _add_bias(values: _Array, bias: _Array, rectify: bool) -> None:
+def _add_bias(values, bias, rectify):
     """Add the bias and, in hidden layers, apply the ReLU, which keeps NaN so that divergence is seen."""
     for r in range(values.shape[0]):
         for j in range(values.shape[1]):
@@ -161,7 +139,7 @@ def _add_bias(values: _Array, bias: _Array, rectify: bool) -> None:
 
 
 @_compiled
-def _mean_squares(outputs: _Array, wanted: _Array, delta: _Array) -> float:
+def _mean_squares(outputs, wanted, delta):
     """Mean squared error; ``delta`` becomes its derivative by the outputs."""
     total = 0.0
     scale = outputs.dtype.type(2.0 / outputs.size)
@@ -170,13 +148,13 @@ def _mean_squares(outputs: _Array, wanted: _Array, delta: _Array) -> float:
             error = outputs[r, j] - wanted[r, j]
             total += np.float64(error) ** 2
             delta[r, j] = scale * error
-    return float(total / outputs.size)
+    return total / outputs.size
 
 
 @_compiled
-def _cross_entropy(outputs: _Array, wanted: _Array, delta: _Array) -> float:
+def _cross_entropy(outputs, wanted, delta):
     """Mean cross-entropy of the softmax; ``wanted[:, 0]`` holds class ids; ``delta`` becomes its derivative."""
-    total: float = 0.0
+    total = 0.0
     rows, classes = outputs.shape
     for r in range(rows):
         top = outputs[r, 0]
@@ -191,11 +169,11 @@ def _cross_entropy(outputs: _Array, wanted: _Array, delta: _Array) -> float:
         for j in range(classes):
             delta[r, j] /= norm * rows
         delta[r, right] -= 1.0 / rows
-    return float(total / rows)
+    return total / rows
 
 
 @_compiled
-def _sum_rows(delta: _Array, total: _Array) -> None:
+def _sum_rows(delta, total):
     """Sum over the rows, into ``total`` of shape (1, units)."""
     total[:] = 0.0
     for r in range(delta.shape[0]):
@@ -204,7 +182,7 @@ def _sum_rows(delta: _Array, total: _Array) -> None:
 
 
 @_compiled
-def _gate(delta: _Array, activation: _Array, masked: bool, masks: _Array, column: int) -> None:
+def _gate(delta, activation, masked, masks, column):
     """Multiply ``delta`` by the ReLU's derivative and by the mask of its unit, from ``column`` of ``masks`` on."""
     sample = masks.shape[0] > 1
     for r in range(delta.shape[0]):
@@ -217,7 +195,25 @@ def _gate(delta: _Array, activation: _Array, masked: bool, masks: _Array, column
 
 
 @_compiled
-def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, rate: float, step: int) -> None:
+def _backward(parameters, network, values, deltas, rows, masked, coins, gradients):
+    """Gradients of all weights and biases, from the outputs' delta down; coins weigh what comes to a hidden unit."""
+    layers = len(deltas)
+    delta = deltas[layers - 1][:rows]
+    column = coins.shape[1]
+    for layer in range(layers - 1, -1, -1):
+        below = values[layer][:rows]
+        np.dot(below.T, delta, gradients[layer])
+        _sum_rows(delta, gradients[layers + layer])
+        if layer > 0:
+            lower = deltas[layer - 1][:rows]
+            np.dot(delta, parameters[layer][network].T, lower)
+            column -= lower.shape[1]
+            _gate(lower, below, masked, coins, column)
+            delta = lower
+
+
+@_compiled
+def _adam(parameters, gradient, first, second, rate, step):
     """One step of Adam, as torch.optim.Adam takes it."""
     kind = parameters.dtype.type
     size = kind(rate / (1.0 - FIRST_DECAY**step))
@@ -232,7 +228,21 @@ def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, r
 
 
 @_compiled
-def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
+def _twin_adam(parameters, gradient, drawn, first, second, rate, step):
+    """As ``_adam``, with another gradient for the second memory: a kernel of its own, for a fifth array costs time."""
+    kind = parameters.dtype.type
+    size = kind(rate / (1.0 - FIRST_DECAY**step))
+    root = kind(1.0 / np.sqrt(1.0 - SECOND_DECAY**step))
+    fresh, squares, eps = kind(1.0 - FIRST_DECAY), kind(1.0 - SECOND_DECAY), kind(EPSILON)
+    for i in range(parameters.shape[0]):
+        for j in range(parameters.shape[1]):
+            first[i, j] += fresh * (gradient[i, j] - first[i, j])
+            second[i, j] += squares * (drawn[i, j] * drawn[i, j] - second[i, j])
+            parameters[i, j] -= size * first[i, j] / (np.sqrt(second[i, j]) * root + eps)
+
+
+@_compiled
+def _sgd(parameters, gradient, rate):
     """One step of plain gradient descent."""
     size = parameters.dtype.type(rate)
     for i in range(parameters.shape[0]):
@@ -241,27 +251,18 @@ def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
 
 
 @_compiled
-def _take_steps(
-    state: tuple[_Arrays, _Arrays, _Arrays],
-    settings: tuple[_Array, _Array, _Array],
-    recipe: tuple[int, bool, bool, bool],
-    data: tuple[_Array, _Array],
-    own: _Arrays,
-    done: int,
-    scratch: tuple[Any, ...],
-    losses: _Array,
-) -> None:
-    """All steps of a slice of an epoch, the networks in the outermost loop."""
+def _take_steps(state, settings, recipe, data, own, done, scratch, losses):
+    """All steps of a stretch, the networks in the outermost loop."""
     parameters, first, second = state
-    rates, keeps, keys = settings
+    rates, feedback, keys, moment_keys = settings
     batch_size, cross_entropy, adam, rescale = recipe
     inputs, targets = data
-    networks, begin, end, order, noise = own
-    values, deltas, gradients, wanted, masks, positions = scratch
+    networks, begin, end, keeps, order, noise = own
+    values, deltas, gradients, moments, wanted, coins, positions = scratch
     layers = len(deltas)
     for k in range(len(networks)):
         network = networks[k]
-        masked = keeps[network] < 1.0
+        kind = feedback[network]
         for batch in range(begin[k], end[k]):
             start = batch * batch_size
             rows = min(batch_size, order.shape[1] - start)
@@ -275,23 +276,22 @@ def _take_steps(
                 losses[k] += rows * _cross_entropy(outputs, wanted, delta)
             else:
                 losses[k] += rows * _mean_squares(outputs, wanted, delta)
+            keep = keeps[k, min(batch, keeps.shape[1] - 1)]
+            masked = keep < 1.0
             if masked:
-                key = _mix(keys[network] + np.uint64(done + batch))
-                _draw_masks(key, keeps[network], rescale, positions, masks)
-            column = masks.shape[1]
-            for layer in range(layers - 1, -1, -1):
-                below = values[layer][:rows]
-                np.dot(below.T, delta, gradients[layer])
-                _sum_rows(delta, gradients[layers + layer])
-                if layer > 0:
-                    lower = deltas[layer - 1][:rows]
-                    np.dot(delta, parameters[layer][network].T, lower)
-                    column -= lower.shape[1]
-                    _gate(lower, below, masked, masks, column)
-                    delta = lower
+                fill_coins(kind, mix(keys[network] + np.uint64(done + batch)), keep, rescale, positions, coins)
+            _backward(parameters, network, values, deltas, rows, masked, coins, gradients)
+            twin = masked and adam and kind == MEAN
+            if twin:
+                key = mix(moment_keys[network] + np.uint64(done + batch))
+                fill_coins(SIGNS, key, keep, rescale, positions, coins)
+                _backward(parameters, network, values, deltas, rows, True, coins, moments)
+            step = done + batch + 1
             for p in range(2 * layers):
-                if adam:
-                    memory = first[p][network], second[p][network]
-                    _adam(parameters[p][network], gradients[p], *memory, rates[network], done + batch + 1)
+                rate, parameter, gradient = rates[network, p % layers], parameters[p][network], gradients[p]
+                if twin:
+                    _twin_adam(parameter, gradient, moments[p], first[p][network], second[p][network], rate, step)
+                elif adam:
+                    _adam(parameter, gradient, first[p][network], second[p][network], rate, step)
                 else:
-                    _sgd(parameters[p][network], gradients[p], rates[network])
+                    _sgd(parameter, gradient, rate)
