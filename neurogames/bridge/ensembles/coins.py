@@ -47,12 +47,16 @@ def coins(
     [[[0.25, 0.25]], [[0.5, 0.5]]]
     """
     bits = words(seeds, purpose, step, shape)
-    uniform, other = (((bits >> place).bitwise_and_(2**23 - 1).double() + 0.5) * 2.0**-23 for place in (41, 18))
+    # Other bits for normal numbers, so that they know nothing of the same network's masks.
+    uniform, angle, radius = (
+        ((bits >> place).bitwise_and_(2**count - 1).double() + 0.5) * 0.5**count
+        for place, count in ((41, 23), (18, 23), (0, 18))
+    )
     kinds, keep = kinds[:, None, None], keeps[:, None, None]
     root = keep.sqrt()
     factor = (uniform < keep).double()
     factor = torch.where(kinds == MEAN, keep, factor)
-    normal = (-2 * uniform.log()).sqrt() * (2 * math.pi * other).cos()
+    normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
     factor = torch.where(kinds == GAUSSIAN, keep + (keep * (1 - keep)).sqrt() * normal, factor)
     factor = torch.where(kinds == SIGNS, torch.where(uniform < (1 + root) / 2, root, -root), factor)
     return factor / keep if rescale else factor

@@ -37,6 +37,7 @@ def fill_coins(kind, key, keep, rescale, positions, coins):
             uniform = (np.int64(bits >> np.uint64(41)) + 0.5) * 2.0**-23
             if kind == GAUSSIAN:
                 angle = (np.int64((bits >> np.uint64(18)) & np.uint64(2**23 - 1)) + 0.5) * 2.0**-22 * np.pi
-                coins[r, j] = scale * (keep + spread * np.sqrt(-2.0 * np.log(uniform)) * np.cos(angle))
+                radius = (np.int64(bits & np.uint64(2**18 - 1)) + 0.5) * 2.0**-18
+                coins[r, j] = scale * (keep + spread * np.sqrt(-2.0 * np.log(radius)) * np.cos(angle))
             else:
                 coins[r, j] = heads if uniform < share else tails

@@ -202,6 +202,16 @@ def test_gaussian_factors_have_the_masks_mean_and_variance_and_signs_its_second_
     assert abs(skew) < 5 * (15 / n) ** 0.5
 
 
+def test_normal_factors_know_nothing_of_the_same_networks_masks():
+    """Neither their values nor their sizes go together."""
+    n, seeds, keeps = 200_000, torch.tensor([5, 5]), torch.full((2,), 0.3).double()
+    masks, normal = coins(
+        torch.tensor([0, 2]), seeds, keeps, purpose=MASKS, step=0, shape=(1, n), rescale=False
+    )[:, 0]  # fmt: skip
+    for size in (normal, (normal - 0.3).abs()):
+        assert abs(np.corrcoef(masks, size)[0, 1]) < 5 / n**0.5
+
+
 def test_under_adam_rescaling_changes_nothing():
     inputs, targets = table()
     common = {"seeds": [0, 1, 2], "feedback": ["dropout", "mean", "gaussian"], "batch_size": BATCH, "epochs": 5}
