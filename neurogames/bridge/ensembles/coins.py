@@ -8,7 +8,7 @@ With keep probability p and a uniform number u for each unit (or row and unit, o
     signs       sqrt(p) if u < (1 + sqrt(p)) / 2 else -sqrt(p)
 
 The last has the mask's mean and second moment and a constant square, for the second moments of Adam's twin (see
-``feedback.mean_feedback``). All are divided by p with ``rescale``. ``compiled_coins`` draws the same numbers.
+``feedback.mean_feedback``). All are divided by p with ``rescale``. ``step_kernels`` draws the same numbers.
 """
 
 from __future__ import annotations
