@@ -22,10 +22,20 @@ from neurogames.bridge.curvature.gate_curvature import (
 )
 from neurogames.bridge.ensembles.ensemble import Trained, train_ensemble
 from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
+from neurogames.bridge.ensembles.predicted_training import TrainingPrediction, predict_training
 from neurogames.bridge.extraction.interaction import interaction_graph
 from neurogames.bridge.extraction.participation_game import participation_game
 from neurogames.bridge.feedback.attached import attach_gradient_dropout
+from neurogames.bridge.feedback.fluctuation import (
+    best_keep_prob,
+    expected_loss_change,
+    stationary_covariance,
+    stationary_variance,
+)
 from neurogames.bridge.feedback.gradient_dropout import GradientDropout
+from neurogames.bridge.feedback.law import feedback_factors
+from neurogames.bridge.feedback.mean_feedback import MeanFeedback, attach_mean_feedback, second_moment_coins
+from neurogames.bridge.feedback.mean_feedback_adam import MeanFeedbackAdam
 from neurogames.bridge.feedback.target_noise import (
     GaussianNoise,
     NoNoise,
@@ -36,6 +46,7 @@ from neurogames.bridge.feedback.target_noise import (
 )
 from neurogames.bridge.gates.gates import Gates, insert_gates
 from neurogames.bridge.measures.composition import ablation_composition, primitive_composition, quantile_groups
+from neurogames.bridge.measures.held_out import held_out_measures
 from neurogames.bridge.measures.robustness import (
     CLASSIFICATION_METRICS,
     REGRESSION_METRICS,
@@ -63,6 +74,8 @@ __all__ = [
     "GaussianNoise",
     "GradientDropout",
     "MagnitudeMask",
+    "MeanFeedback",
+    "MeanFeedbackAdam",
     "NetworkCoalitionGame",
     "NeuroGameNet",
     "NoNoise",
@@ -75,20 +88,26 @@ __all__ = [
     "StackedModules",
     "TargetNoise",
     "Trained",
+    "TrainingPrediction",
     "UniformNoise",
     "UnitBudget",
     "ablation_composition",
     "activation_magnitude",
     "area_from_clean",
     "attach_gradient_dropout",
+    "attach_mean_feedback",
     "banzhaf_pathways",
+    "best_keep_prob",
     "coalition_game",
     "count_parameters",
     "curve_slope",
     "deletion_curve",
+    "expected_loss_change",
+    "feedback_factors",
     "gate_curvature",
     "grad_cam",
     "gradient_activation",
+    "held_out_measures",
     "initial_ensemble",
     "insert_gates",
     "insertion_curve",
@@ -99,6 +118,7 @@ __all__ = [
     "multiply_adds",
     "noise_curve",
     "participation_game",
+    "predict_training",
     "primitive_composition",
     "prune",
     "quantile_groups",
@@ -107,10 +127,13 @@ __all__ = [
     "removal_orders",
     "rising_price",
     "sample_noise",
+    "second_moment_coins",
     "set_progress",
     "shapley_map",
     "smallest_curvature",
     "stack_modules",
+    "stationary_covariance",
+    "stationary_variance",
     "taylor_importance",
     "train_ensemble",
     "train_participation",

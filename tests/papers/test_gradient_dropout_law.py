@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from neurogames.bridge.ensembles.ensemble import train_ensemble
 from neurogames.bridge.feedback.fluctuation import (
     best_keep_prob,
     expected_loss_change,
@@ -238,3 +239,40 @@ def test_1_the_second_moment_has_adams_factor_in_the_last_hidden_layer_and_more_
     torch.testing.assert_close(second[2], (keep / upper) ** 2 * plain[2].square(), rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(second[4], plain[4].square() / output, rtol=1e-10, atol=1e-14)
     assert (second[0] - (keep**2 / lower) ** 2 * plain[0].square()).abs().max() > 0.1 * second[0].max()
+
+
+def planted_table(rows: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs = torch.randn(rows, 4, generator=torch.Generator().manual_seed(0))
+    return inputs, (inputs[:, :1] * inputs[:, 1:2] + inputs[:, 2:3]).tanh()
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.2])
+def test_1_measured_rates_of_the_layers_of_relu_networks_are_the_laws(keep):
+    """How far masked networks move along the path of the same networks without masks, in a few small steps."""
+    inputs, targets = planted_table()
+    snapshots = []
+    common = {"seeds": range(3000), "hidden": (12, 12), "optimizer": "sgd", "learning_rate": 5e-4, "epochs": 4}
+    for probability in (keep, 1.0):
+        train_ensemble(
+            inputs, targets, keep_prob=probability, record_at=[0, 1],
+            on_record=lambda _, networks: snapshots.append(networks), **common,
+        )  # fmt: skip
+    start, masked, _, plain = (networks.weights for networks in snapshots)
+    for factor, a, b, c in zip(feedback_factors(2, keep, optimizer="sgd"), start, masked, plain, strict=True):
+        along = ((b - a) * (c - a)).sum() / (c - a).square().sum()
+        assert along.item() == pytest.approx(factor, rel=0.03)
+
+
+def test_2_what_is_left_beside_the_law_falls_as_the_root_of_the_step():
+    """Root mean square difference of predictions to the twin over a decade of learning rates, at equal time."""
+    inputs, targets = planted_table()
+    rates = [0.1, 0.0316, 0.01]
+    left = []
+    for rate in rates:
+        trained = train_ensemble(
+            inputs, targets, seeds=[*range(16)] * 2, feedback=["dropout"] * 16 + ["mean"] * 16, keep_prob=0.3,
+            hidden=(16, 16), optimizer="sgd", learning_rate=rate, epochs=1.0 / rate,
+        )  # fmt: skip
+        masked, twin = trained.ensemble(inputs).split(16)
+        left.append((masked - twin).square().mean().sqrt().item())
+    assert np.polyfit(np.log(rates), np.log(left), 1)[0] == pytest.approx(0.5, abs=0.1)
