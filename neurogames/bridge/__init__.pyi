@@ -1,7 +1,16 @@
 # Public goods: feedback that is lost, and noise on what is learnt.
 from .feedback.attached import AttachedGradientDropout as AttachedGradientDropout
 from .feedback.attached import attach_gradient_dropout as attach_gradient_dropout
+from .feedback.fluctuation import best_keep_prob as best_keep_prob
+from .feedback.fluctuation import expected_loss_change as expected_loss_change
+from .feedback.fluctuation import stationary_covariance as stationary_covariance
+from .feedback.fluctuation import stationary_variance as stationary_variance
 from .feedback.gradient_dropout import GradientDropout as GradientDropout
+from .feedback.law import feedback_factors as feedback_factors
+from .feedback.mean_feedback import MeanFeedback as MeanFeedback
+from .feedback.mean_feedback import attach_mean_feedback as attach_mean_feedback
+from .feedback.mean_feedback import second_moment_coins as second_moment_coins
+from .feedback.mean_feedback_adam import MeanFeedbackAdam as MeanFeedbackAdam
 from .feedback.target_noise import GaussianNoise as GaussianNoise
 from .feedback.target_noise import NoNoise as NoNoise
 from .feedback.target_noise import StableNoise as StableNoise
@@ -14,12 +23,15 @@ from .ensembles.ensemble import Trained as Trained
 from .ensembles.ensemble import train_ensemble as train_ensemble
 from .ensembles.networks import Ensemble as Ensemble
 from .ensembles.networks import initial_ensemble as initial_ensemble
+from .ensembles.predicted_training import TrainingPrediction as TrainingPrediction
+from .ensembles.predicted_training import predict_training as predict_training
 
 # Measures: how robust a network is, and how far its units compose.
 from .measures.composition import Composition as Composition
 from .measures.ablation import ablation_composition as ablation_composition
 from .measures.composition import primitive_composition as primitive_composition
 from .measures.ablation import quantile_groups as quantile_groups
+from .measures.held_out import held_out_measures as held_out_measures
 from .measures.robustness import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
 from .measures.robustness import REGRESSION_METRICS as REGRESSION_METRICS
 from .measures.robustness import area_from_clean as area_from_clean

@@ -15,32 +15,22 @@ import threading
 from concurrent.futures import Executor
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from neurogames.bridge.ensembles.stacked_steps import (
-    EPSILON,
-    FIRST_DECAY,
-    SECOND_DECAY,
-    EpochSlice,
-    Recipe,
-    Settings,
-    State,
-)
-from neurogames.bridge.ensembles.streams import FIRST, GOLDEN, MASKS, SECOND, stream_keys
+from neurogames.bridge.ensembles.coins import MEAN
+from neurogames.bridge.ensembles.stacked_steps import EpochSlice, Recipe, Settings, State
+from neurogames.bridge.ensembles.step_kernels import take_network_steps
+from neurogames.bridge.ensembles.streams import MASKS, MOMENTS, stream_keys
 
 # BLAS has one number of threads for the whole process: of two trainings that overlap, the later would take the other's
 # limit for what is to be restored. Each uses all cores, so that taking turns loses nothing.
 _turn = threading.Lock()
 
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-_Array = NDArray[Any]
-_Arrays = tuple[_Array, ...]
+_Arrays = tuple[NDArray[Any], ...]
 
 
 def take_steps(
@@ -75,18 +65,18 @@ def take_steps(
     noise = epoch_slice.noise if epoch_slice.noise is not None else inputs.new_empty(len(losses), 0, 0)
     parameters = _arrays(state.weights + state.biases)
     memories = (_arrays(state.first), _arrays(state.second)) if recipe.adam else (parameters, parameters)
-    keys = stream_keys(settings.seeds, MASKS).numpy().view(np.uint64)
-    own = (epoch_slice.networks, epoch_slice.begin, epoch_slice.end, epoch_slice.order, noise)
+    keys, moment_keys = (stream_keys(settings.seeds, p).numpy().view(np.uint64) for p in (MASKS, MOMENTS))
+    own = (epoch_slice.networks, epoch_slice.begin, epoch_slice.end, epoch_slice.keeps, epoch_slice.order, noise)
 
     def share(members: slice) -> None:
-        _take_steps(
+        take_network_steps(
             (parameters, *memories),
-            (settings.rates.numpy(), settings.keeps.numpy(), keys),
+            (settings.rates.numpy(), settings.feedback.numpy(), keys, moment_keys),
             (recipe.batch_size, recipe.cross_entropy, recipe.adam, recipe.rescale),
             (inputs.numpy(), targets.numpy()),
             tuple(tensor.numpy()[members] for tensor in own),
             epoch_slice.done,
-            _scratch(state, recipe, targets),
+            _scratch(state, recipe, targets, moments=recipe.adam and bool((settings.feedback == MEAN).any())),
             losses[members],
         )
 
@@ -100,198 +90,19 @@ def _arrays(tensors: tuple[Tensor, ...]) -> _Arrays:
     return tuple(tensor.numpy() for tensor in tensors)
 
 
-def _scratch(state: State, recipe: Recipe, targets: Tensor) -> tuple[Any, ...]:
-    """Room for one mini-batch of one network: values, deltas, gradients, labels, masks and their positions."""
+def _scratch(state: State, recipe: Recipe, targets: Tensor, *, moments: bool) -> tuple[Any, ...]:
+    """Room for one mini-batch of one network: values, deltas, gradients, labels, coins and their positions."""
     kind = targets.numpy().dtype
     widths = (state.weights[0].shape[1], *(weight.shape[2] for weight in state.weights))
     positions = recipe.mask_positions(widths).numpy()
     rows = recipe.batch_size
+    gradients = tuple(np.empty(tensor.shape[1:], kind) for tensor in state.weights + state.biases)
     return (
         tuple(np.empty((rows, width), kind) for width in widths),
         tuple(np.empty((rows, width), kind) for width in widths[1:]),
-        tuple(np.empty(tensor.shape[1:], kind) for tensor in state.weights + state.biases),
+        gradients,
+        tuple(np.empty_like(gradient) for gradient in gradients) if moments else gradients,
         np.empty((rows, targets.shape[1]), kind),
         np.empty((rows if recipe.granularity == "sample" else 1, len(positions)), kind),
         positions,
     )
-
-
-@_compiled
-def _mix(word: np.uint64) -> np.uint64:
-    """SplitMix64's output function, equal to that of ``streams``."""
-    word = word + np.uint64(GOLDEN)
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(FIRST)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(SECOND)
-    return word ^ (word >> np.uint64(31))
-
-
-@_compiled
-def _draw_masks(key: np.uint64, keep: float, rescale: bool, positions: _Array, masks: _Array) -> None:
-    """Fill ``masks`` with 1 (or 1/keep) where the uniform number of the position is below ``keep``, else 0."""
-    value = 1.0 / keep if rescale else 1.0
-    for r in range(masks.shape[0]):
-        for j in range(masks.shape[1]):
-            word = _mix(np.uint64(r * masks.shape[1] + positions[j])) ^ key
-            upper = np.int64(_mix(word) >> np.uint64(41))
-            masks[r, j] = value if (upper + 0.5) * 2.0**-23 < keep else 0.0
-
-
-@_compiled
-def _load(
-    inputs: _Array, targets: _Array, order: _Array, noise: _Array, start: int, values: _Array, wanted: _Array
-) -> None:
-    """Copy one mini-batch in the order given, and add the noise of its labels."""
-    for r in range(values.shape[0]):
-        source = order[start + r]
-        for j in range(values.shape[1]):
-            values[r, j] = inputs[source, j]
-        for j in range(wanted.shape[1]):
-            wanted[r, j] = targets[source, j]
-            if noise.size > 0:
-                wanted[r, j] += noise[start + r, j]
-
-
-@_compiled
-def _add_bias(values: _Array, bias: _Array, rectify: bool) -> None:
-    """Add the bias and, in hidden layers, apply the ReLU, which keeps NaN so that divergence is seen."""
-    for r in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            value = values[r, j] + bias[0, j]
-            values[r, j] = values.dtype.type(0.0) if rectify and value < 0.0 else value
-
-
-@_compiled
-def _mean_squares(outputs: _Array, wanted: _Array, delta: _Array) -> float:
-    """Mean squared error; ``delta`` becomes its derivative by the outputs."""
-    total = 0.0
-    scale = outputs.dtype.type(2.0 / outputs.size)
-    for r in range(outputs.shape[0]):
-        for j in range(outputs.shape[1]):
-            error = outputs[r, j] - wanted[r, j]
-            total += np.float64(error) ** 2
-            delta[r, j] = scale * error
-    return float(total / outputs.size)
-
-
-@_compiled
-def _cross_entropy(outputs: _Array, wanted: _Array, delta: _Array) -> float:
-    """Mean cross-entropy of the softmax; ``wanted[:, 0]`` holds class ids; ``delta`` becomes its derivative."""
-    total: float = 0.0
-    rows, classes = outputs.shape
-    for r in range(rows):
-        top = outputs[r, 0]
-        for j in range(1, classes):
-            top = max(top, outputs[r, j])
-        norm = 0.0
-        for j in range(classes):
-            delta[r, j] = np.exp(outputs[r, j] - top)
-            norm += delta[r, j]
-        right = np.int64(wanted[r, 0])
-        total += np.log(norm) - (outputs[r, right] - top)
-        for j in range(classes):
-            delta[r, j] /= norm * rows
-        delta[r, right] -= 1.0 / rows
-    return float(total / rows)
-
-
-@_compiled
-def _sum_rows(delta: _Array, total: _Array) -> None:
-    """Sum over the rows, into ``total`` of shape (1, units)."""
-    total[:] = 0.0
-    for r in range(delta.shape[0]):
-        for j in range(delta.shape[1]):
-            total[0, j] += delta[r, j]
-
-
-@_compiled
-def _gate(delta: _Array, activation: _Array, masked: bool, masks: _Array, column: int) -> None:
-    """Multiply ``delta`` by the ReLU's derivative and by the mask of its unit, from ``column`` of ``masks`` on."""
-    sample = masks.shape[0] > 1
-    for r in range(delta.shape[0]):
-        if masked:
-            mask = masks[r if sample else 0, column:]
-            for j in range(delta.shape[1]):
-                delta[r, j] *= mask[j]
-        for j in range(delta.shape[1]):
-            delta[r, j] = delta[r, j] if activation[r, j] > 0.0 else delta.dtype.type(0.0)
-
-
-@_compiled
-def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, rate: float, step: int) -> None:
-    """One step of Adam, as torch.optim.Adam takes it."""
-    kind = parameters.dtype.type
-    size = kind(rate / (1.0 - FIRST_DECAY**step))
-    root = kind(1.0 / np.sqrt(1.0 - SECOND_DECAY**step))
-    fresh, squares, eps = kind(1.0 - FIRST_DECAY), kind(1.0 - SECOND_DECAY), kind(EPSILON)
-    for i in range(parameters.shape[0]):
-        for j in range(parameters.shape[1]):
-            slope = gradient[i, j]
-            first[i, j] += fresh * (slope - first[i, j])
-            second[i, j] += squares * (slope * slope - second[i, j])
-            parameters[i, j] -= size * first[i, j] / (np.sqrt(second[i, j]) * root + eps)
-
-
-@_compiled
-def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
-    """One step of plain gradient descent."""
-    size = parameters.dtype.type(rate)
-    for i in range(parameters.shape[0]):
-        for j in range(parameters.shape[1]):
-            parameters[i, j] -= size * gradient[i, j]
-
-
-@_compiled
-def _take_steps(
-    state: tuple[_Arrays, _Arrays, _Arrays],
-    settings: tuple[_Array, _Array, _Array],
-    recipe: tuple[int, bool, bool, bool],
-    data: tuple[_Array, _Array],
-    own: _Arrays,
-    done: int,
-    scratch: tuple[Any, ...],
-    losses: _Array,
-) -> None:
-    """All steps of a slice of an epoch, the networks in the outermost loop."""
-    parameters, first, second = state
-    rates, keeps, keys = settings
-    batch_size, cross_entropy, adam, rescale = recipe
-    inputs, targets = data
-    networks, begin, end, order, noise = own
-    values, deltas, gradients, wanted, masks, positions = scratch
-    layers = len(deltas)
-    for k in range(len(networks)):
-        network = networks[k]
-        masked = keeps[network] < 1.0
-        for batch in range(begin[k], end[k]):
-            start = batch * batch_size
-            rows = min(batch_size, order.shape[1] - start)
-            _load(inputs, targets, order[k], noise[k], start, values[0][:rows], wanted[:rows])
-            for layer in range(layers):
-                above = values[layer + 1][:rows]
-                np.dot(values[layer][:rows], parameters[layer][network], above)
-                _add_bias(above, parameters[layers + layer][network], layer < layers - 1)
-            outputs, delta = values[layers][:rows], deltas[layers - 1][:rows]
-            if cross_entropy:
-                losses[k] += rows * _cross_entropy(outputs, wanted, delta)
-            else:
-                losses[k] += rows * _mean_squares(outputs, wanted, delta)
-            if masked:
-                key = _mix(keys[network] + np.uint64(done + batch))
-                _draw_masks(key, keeps[network], rescale, positions, masks)
-            column = masks.shape[1]
-            for layer in range(layers - 1, -1, -1):
-                below = values[layer][:rows]
-                np.dot(below.T, delta, gradients[layer])
-                _sum_rows(delta, gradients[layers + layer])
-                if layer > 0:
-                    lower = deltas[layer - 1][:rows]
-                    np.dot(delta, parameters[layer][network].T, lower)
-                    column -= lower.shape[1]
-                    _gate(lower, below, masked, masks, column)
-                    delta = lower
-            for p in range(2 * layers):
-                if adam:
-                    memory = first[p][network], second[p][network]
-                    _adam(parameters[p][network], gradients[p], *memory, rates[network], done + batch + 1)
-                else:
-                    _sgd(parameters[p][network], gradients[p], rates[network])

@@ -2,9 +2,9 @@
 
 Network k is trained exactly as if it were alone, by mini-batches in an order of its own, with gradient dropout: the
 gradient at a hidden layer's activation is multiplied by a mask that keeps each unit with probability
-``keep_prob``, one draw per step. Time is counted per network: an epoch is one pass over the rows, in
-ceil(rows / batch_size) optimizer steps of which the last may hold fewer rows, and a share s in [0, 1] of ITS OWN
-training is reached after round(s * steps) steps. All draws come from the network's own stream (``streams``), so
+``keep_prob``, one draw per step, or by the mask's mean. Time is counted per network: an epoch is one pass over the
+rows, in ceil(rows / batch_size) optimizer steps of which the last may hold fewer rows, and a share s in [0, 1] of ITS
+OWN training is reached after round(s * steps) steps. All draws come from the network's own stream (``streams``), so
 that neither the other networks nor the number of threads change a result.
 
 With Adam a unit whose gradient is masked still moves, by the optimizer's memory of earlier gradients; with SGD
@@ -21,11 +21,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from neurogames._arguments import integer, invalid_argument, number, probability
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
+from neurogames.bridge.ensembles.per_network import feedback_kinds, keep_courses, per_network, rates_of_layers
 from neurogames.bridge.ensembles.stacked_steps import Recipe, Settings, State
 from neurogames.bridge.ensembles.training import (
     TrainingLog,
@@ -37,6 +38,9 @@ from neurogames.bridge.ensembles.training import (
 )
 from neurogames.bridge.feedback.target_noise import TargetNoise
 from neurogames.bridge.modules.data import finite_rows, matched_rows
+
+Feedback = Literal["dropout", "mean", "gaussian"]
+Schedule = Callable[[float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +73,11 @@ def train_ensemble(
     seeds: Sequence[int],
     hidden: Sequence[int] = (64, 64),
     loss: Literal["mse", "cross_entropy"] = "mse",
-    keep_prob: float | Sequence[float] = 1.0,
+    keep_prob: float | Schedule | Sequence[float | Schedule] = 1.0,
+    feedback: Feedback | Sequence[Feedback] = "dropout",
     target_noise: TargetNoise | Sequence[TargetNoise | None] | None = None,
     learning_rate: float | Sequence[float] = 1e-3,
+    layer_rates: ArrayLike | None = None,
     epochs: float | Sequence[float] = 20,
     batch_size: int = 64,
     optimizer: Literal["adam", "sgd"] = "adam",
@@ -97,17 +103,25 @@ def train_ensemble(
         seeds: one integer per network, the source of all its randomness.
         hidden: units of the hidden layers.
         loss: "mse", mean over rows and outputs of (output - label)^2, or "cross_entropy" of the softmax.
-        keep_prob: probability in (0, 1] that a unit gets its gradient; one number, or one per network.
+        keep_prob: probability in [0, 1] that a unit gets its gradient, or a schedule of it, read before step s of
+            S at progress s / S; one for all, or one per network. At 0 only the output layer learns.
+        feedback: one for all, or one per network. "dropout": the mask m; "mean": its mean keep, which is the
+            training that gradient dropout is on average (with Adam the second memory is that of masked gradients,
+            by a second backward pass with coins of its own); "gaussian": normal factors with the mask's mean and
+            variance, that is, gradient noise of the mask's covariance.
         target_noise: noise of the labels, drawn afresh for every label of every mini-batch; regression
             only; one for all, or one per network (None for no noise).
         learning_rate: > 0; one number, or one per network.
+        layer_rates: >= 0, factor of the learning rate of each layer, the output layer last: (layers,), or
+            (networks, layers). ``feedback_factors`` gives those to which gradient dropout amounts.
         epochs: > 0, may be fractional; one number, or one per network. The number of steps is
             round(epochs * ceil(rows / batch_size)), at least 1.
         batch_size: rows of a mini-batch.
         optimizer: "adam" (betas 0.9 and 0.999, eps 1e-8) or "sgd".
         granularity: "unit", one mask entry per unit for the whole mini-batch; "sample", one per row and
             unit; "layer", one per layer.
-        rescale: divide the kept gradients by keep, so that the mean over masks is the true gradient.
+        rescale: divide the kept gradients by keep, so that the mean over masks is the true gradient. With Adam
+            that changes nothing, up to ``eps``.
         record_at: shares of training in [0, 1], increasing.
         on_record: called with a share and a copy of all networks, each after that share of its own training.
         on_progress: called with the fraction of all steps done, in [0, 1].
@@ -143,13 +157,20 @@ def train_ensemble(
     _one_of("optimizer", optimizer, ("adam", "sgd"))
     _one_of("granularity", granularity, ("unit", "sample", "layer"))
     targets, outputs = _checked_targets(targets, inputs, loss)
-    keeps = [probability("keep_prob", keep) for keep in _per_network("keep_prob", keep_prob, count)]
-    rates = [_positive("learning_rate", rate) for rate in _per_network("learning_rate", learning_rate, count)]
-    lengths = [_positive("epochs", length) for length in _per_network("epochs", epochs, count)]
-    noises = _label_noises(_per_network("target_noise", target_noise, count), targets, loss)
+    kinds = feedback_kinds(feedback, count)
+    rates = rates_of_layers(
+        [_positive("learning_rate", rate) for rate in per_network("learning_rate", learning_rate, count)],
+        layer_rates,
+        len(hidden) + 1,
+    )
+    lengths = [_positive("epochs", length) for length in per_network("epochs", epochs, count)]
+    noises = _label_noises(per_network("target_noise", target_noise, count), targets, loss)
     shares = [number("record_at", share, "shares in [0, 1]", lambda value: 0 <= value <= 1) for share in record_at]
     if shares != sorted(set(shares)) or (shares and on_record is None):
         raise invalid_argument("record_at", list(record_at), "increasing shares, and a function on_record to call")
+    steps_per_epoch = -(-len(inputs) // batch_size)
+    planned = np.array([max(1, round(length * steps_per_epoch)) for length in lengths])
+    courses = keep_courses(per_network("keep_prob", keep_prob, count), planned, rescale=bool(rescale))
 
     with one_torch_thread():
         ensemble = initial_ensemble(
@@ -157,17 +178,17 @@ def train_ensemble(
         )
         remembered = ensemble.weights + ensemble.biases if optimizer == "adam" else ()
         first, second = (tuple(torch.zeros_like(tensor) for tensor in remembered) for _ in range(2))
-        doubles = partial(torch.tensor, dtype=torch.float64, device=inputs.device)
+        on_device = partial(torch.tensor, device=inputs.device)
         training = TrainingState(
             State(ensemble.weights, ensemble.biases, first, second),
             Recipe(batch_size, loss == "cross_entropy", optimizer == "adam", granularity, bool(rescale)),
-            Settings(torch.tensor(seeds, device=inputs.device), doubles(rates), doubles(keeps)),
+            Settings(on_device(seeds), on_device(rates), on_device(kinds)),
             inputs,
             targets,
             noises,
+            courses,
         )
-    planned = np.array([max(1, round(length * training.steps_per_epoch)) for length in lengths])
-    log = TrainingLog.opened(planned, training.steps_per_epoch)
+    log = TrainingLog.opened(planned, steps_per_epoch)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         take_steps = backend(inputs.device, pool)
         for share in sorted({*shares, 1.0}):
@@ -200,15 +221,6 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """Refuse what is not on the list."""
     if value not in allowed:
         raise invalid_argument(name, value, " or ".join(map(repr, allowed)))
-
-
-def _per_network(name: str, value: Any, count: int) -> list[Any]:
-    """One value for each network."""
-    value = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value  # of no axes: a number
-    values = list(value) if isinstance(value, Sequence) else [value] * count
-    if len(values) != count:
-        raise invalid_argument(name, f"{len(values)} values", f"one value, or one for each of {count} networks")
-    return values
 
 
 def _positive(name: str, value: Any) -> float:

@@ -9,7 +9,9 @@ mini-batch of B rows, with hidden activations a_l, outputs z, incoming gradient 
 and then SGD or Adam (betas 0.9 and 0.999, eps 1e-8). m_l is the mask of gradient dropout (arXiv 2507.19143): it stands
 on a hidden layer's activation, so it silences the unit's incoming weights and what the unit would pass down, not its
 outgoing weights. The derivatives are written out because an ensemble step is short: building autograd's graph
-would cost more than the step. Masks are 1[u < keep] with u from the network's stream, a new draw for every step.
+would cost more than the step. Masks are 1[u < keep] with u from the network's stream, a new draw for every step;
+a network may have their mean instead, or Gaussian factors (``coins``). With the mean, Adam's second memory is of
+gradients with coins of their own, one draw per step, whose mean square is that of masked gradients.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurogames.bridge.ensembles.streams import MASKS, uniforms
+from neurogames.bridge.ensembles.coins import MEAN, SIGNS, coins
+from neurogames.bridge.ensembles.streams import MASKS, MOMENTS
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as torch.optim.Adam has them
 
@@ -69,17 +72,17 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What each network has of its own, every tensor (networks,).
+    """What each network has of its own.
 
     Args:
-        seeds: int64.
-        rates: learning rates, float64.
-        keeps: keep probabilities in (0, 1], float64.
+        seeds: (networks,) int64.
+        rates: (networks, layers) float64, learning rate of each layer from the inputs on.
+        feedback: (networks,) int64, which factors weigh the feedback to hidden units, as numbered in ``coins``.
     """
 
     seeds: Tensor
     rates: Tensor
-    keeps: Tensor
+    feedback: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,7 @@ class EpochSlice:
         noise: (some, rows, outputs), what is added to the label at each place of the order; None for nothing.
         begin: (some,) int64, the first mini-batch taken, 0 for the first of the epoch.
         end: (some,) int64, one past the last mini-batch taken.
+        keeps: (some, mini-batches) float64, keep probability in [0, 1] at each; or (some, 1), the same at all.
         done: optimizer steps that went before the epoch.
     """
 
@@ -100,6 +104,7 @@ class EpochSlice:
     noise: Tensor | None
     begin: Tensor
     end: Tensor
+    keeps: Tensor
     done: int
 
 
@@ -125,18 +130,28 @@ def take_steps(
         members = ((epoch_slice.begin == begin) & (epoch_slice.end == end)).nonzero()[:, 0]
         networks = epoch_slice.networks[members]
         part = _gather(state, networks)
-        rates, keeps = settings.rates[networks], settings.keeps[networks]
-        seeds, masked = settings.seeds[networks], bool((keeps < 1).any())  # read here: a step must not wait for a GPU
+        rates, seeds, kinds = settings.rates[networks], settings.seeds[networks], settings.feedback[networks]
+        keeps = epoch_slice.keeps[members]
+        masked, twins = bool((keeps < 1).any()), kinds == MEAN  # read here: a step must not wait for a GPU
+        moments = masked and recipe.adam and bool(twins.any())
         for batch in range(begin, end):
             places = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
             rows = epoch_slice.order[members, places]
             wanted = targets[rows]
             if epoch_slice.noise is not None:
                 wanted = wanted + epoch_slice.noise[members, places]
-            masks = _masks(recipe, part, seeds, keeps, epoch_slice.done + batch) if masked else ()
-            loss, gradients = _backward(part, recipe, inputs[rows], wanted, masks)
+            step, keep = epoch_slice.done + batch, keeps[:, min(batch, keeps.shape[1] - 1)]
+            activations, loss, delta = _forward(part, recipe, inputs[rows], wanted)
+            factors = _factors(recipe, part, kinds, seeds, keep, MASKS, step) if masked else ()
+            gradients = squared = _backward(part, activations, delta, factors)
+            if moments:
+                factors = _factors(recipe, part, torch.full_like(kinds, SIGNS), seeds, keep, MOMENTS, step)
+                drawn = _backward(part, activations, delta, factors)
+                squared = [
+                    torch.where(twins[:, None, None], own, other) for own, other in zip(drawn, gradients, strict=True)
+                ]
             losses[members] += loss * rows.shape[1]
-            _descend(part, recipe, rates, gradients, epoch_slice.done + batch + 1)
+            _descend(part, recipe, rates, gradients, squared, step + 1)
         _scatter(part, state, networks)
     return losses
 
@@ -157,22 +172,22 @@ def _scatter(part: State, state: State, networks: Tensor) -> None:
         target[networks] = source
 
 
-def _masks(recipe: Recipe, state: State, seeds: Tensor, keeps: Tensor, step: int) -> tuple[Tensor, ...]:
-    """The masks of one step, (networks, 1 or rows, units) per hidden layer."""
+def _factors(
+    recipe: Recipe, state: State, kinds: Tensor, seeds: Tensor, keeps: Tensor, purpose: int, step: int
+) -> tuple[Tensor, ...]:
+    """What weighs the feedback of one step, (networks, 1 or rows, units) per hidden layer."""
     hidden = [bias.shape[2] for bias in state.biases[:-1]]
     if not hidden:
         return ()
     rows = recipe.batch_size if recipe.granularity == "sample" else 1
     positions = recipe.mask_positions((0, *hidden, 0)).to(seeds.device)
-    draws = uniforms(seeds, MASKS, step, (rows, int(positions[-1]) + 1))[:, :, positions]
-    values = (1 / keeps if recipe.rescale else torch.ones_like(keeps)).to(state.weights[0].dtype)
-    return torch.split(torch.where(draws < keeps[:, None, None], values[:, None, None], 0), hidden, dim=2)
+    shape = (rows, int(positions[-1]) + 1)
+    drawn = coins(kinds, seeds, keeps, purpose=purpose, step=step, shape=shape, rescale=recipe.rescale)
+    return torch.split(drawn.to(state.weights[0].dtype)[:, :, positions], hidden, dim=2)
 
 
-def _backward(
-    state: State, recipe: Recipe, inputs: Tensor, wanted: Tensor, masks: tuple[Tensor, ...]
-) -> tuple[Tensor, list[Tensor]]:
-    """Loss of each network (networks,) and the gradients of all weights, then all biases; no masks drop nothing."""
+def _forward(state: State, recipe: Recipe, inputs: Tensor, wanted: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Inputs and hidden activations, loss of each network (networks,), and its derivative by the outputs."""
     rows = inputs.shape[1]
     activations = [inputs]
     for weight, bias in zip(state.weights[:-1], state.biases[:-1], strict=True):
@@ -187,6 +202,12 @@ def _backward(
         error = outputs.sub_(wanted)
         loss = error.square().mean(dim=(1, 2))
         delta = error.mul_(2 / (rows * error.shape[2]))
+    return activations, loss.double(), delta
+
+
+def _backward(state: State, activations: list[Tensor], delta: Tensor, factors: tuple[Tensor, ...]) -> list[Tensor]:
+    """Gradients of all weights, then all biases; no factors weigh nothing."""
+    rows = delta.shape[1]
     slopes: list[Tensor] = []
     shifts: list[Tensor] = []
     for layer in reversed(range(len(state.weights))):
@@ -194,24 +215,41 @@ def _backward(
         shifts.insert(0, delta.sum(dim=1, keepdim=True))
         if layer:
             delta = (delta @ state.weights[layer].mT).mul_(activations[layer] > 0)
-            if masks:
-                delta.mul_(masks[layer - 1][:, :rows])
-    return loss.double(), slopes + shifts
+            if factors:
+                delta.mul_(factors[layer - 1][:, :rows])
+    return slopes + shifts
 
 
-def _descend(state: State, recipe: Recipe, rates: Tensor, gradients: list[Tensor], step: int) -> None:
-    """One step of the optimizer, each network with its own learning rate; ``step`` counts from 1."""
+def _descend(
+    state: State, recipe: Recipe, rates: Tensor, gradients: list[Tensor], squared: list[Tensor], step: int
+) -> None:
+    """One step of the optimizer, each layer with its own learning rate; ``step`` counts from 1.
+
+    Args:
+        state: parameters and memories, overwritten.
+        recipe: which optimizer.
+        rates: (networks, layers).
+        gradients: of all weights, then all biases.
+        squared: the gradients whose squares Adam remembers.
+        step: which step of the networks this is.
+    """
     parameters = [*state.weights, *state.biases]
     if not recipe.adam:
-        size = rates.to(gradients[0].dtype)[:, None, None]
-        torch._foreach_addcmul_(parameters, gradients, [size.expand_as(g) for g in gradients], -1.0)
+        torch._foreach_addcmul_(parameters, gradients, _expanded(rates, gradients), -1.0)
         return
     first, second = list(state.first), list(state.second)
     torch._foreach_lerp_(first, gradients, 1 - FIRST_DECAY)
     torch._foreach_mul_(second, SECOND_DECAY)
-    torch._foreach_addcmul_(second, gradients, gradients, 1 - SECOND_DECAY)
+    torch._foreach_addcmul_(second, squared, squared, 1 - SECOND_DECAY)
     scale = torch._foreach_sqrt(second)
     torch._foreach_div_(scale, (1 - SECOND_DECAY**step) ** 0.5)
     torch._foreach_add_(scale, EPSILON)
-    size = (rates / (1 - FIRST_DECAY**step)).to(gradients[0].dtype)[:, None, None]
-    torch._foreach_addcdiv_(parameters, torch._foreach_mul(first, [size.expand_as(g) for g in first]), scale, -1.0)
+    size = _expanded(rates / (1 - FIRST_DECAY**step), first)
+    torch._foreach_addcdiv_(parameters, torch._foreach_mul(first, size), scale, -1.0)
+
+
+def _expanded(rates: Tensor, like: list[Tensor]) -> list[Tensor]:
+    """Rates (networks, layers) in the shapes of all weights, then all biases."""
+    layers = rates.shape[1]
+    sizes = rates.to(like[0].dtype)[:, :, None, None].unbind(dim=1)
+    return [sizes[position % layers].expand_as(tensor) for position, tensor in enumerate(like)]

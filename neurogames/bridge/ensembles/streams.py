@@ -21,8 +21,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Purposes of all draws, in one place so that no two uses of a seed meet. Their counters: layer, epoch, epoch, step.
-INITIAL_WEIGHTS, ORDER, LABELS, MASKS = range(4)
+# Purposes of all draws, in one place so that no two uses of a seed meet. Their counters: layer, epoch, epoch, step,
+# step.
+INITIAL_WEIGHTS, ORDER, LABELS, MASKS, MOMENTS = range(5)
 
 GOLDEN, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 

@@ -36,6 +36,7 @@ class TrainingState:
         inputs: (rows, features).
         targets: (rows, outputs), or (rows, 1) class ids as floating numbers.
         noises: label noises with the networks that have them, (networks,), and their amplitude per output.
+        keeps: keep probabilities in [0, 1], for each network (1,), or (steps,) where a schedule moves them.
     """
 
     state: State
@@ -44,6 +45,7 @@ class TrainingState:
     inputs: Tensor
     targets: Tensor
     noises: list[tuple[TargetNoise, NDArray[np.bool_], Tensor]]
+    keeps: list[NDArray[np.float64]]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -145,7 +147,18 @@ def _epoch_slice(
             noise[mine] = law.transform(draws[:, 0], draws[:, 1]) * amplitude
     order = permutations(seeds, ORDER, epoch, rows)
     first, last = (torch.from_numpy(limit).to(device) for limit in (begin, end))
-    return EpochSlice(index, order, noise, first, last, epoch * training.steps_per_epoch)
+    keeps = torch.from_numpy(_keeps(training, networks, epoch)).to(device)
+    return EpochSlice(index, order, noise, first, last, keeps, epoch * training.steps_per_epoch)
+
+
+def _keeps(training: TrainingState, networks: NDArray[np.int64], epoch: int) -> NDArray[np.float64]:
+    """Keep probabilities of one epoch: (networks, 1) where no schedule moves them, else (networks, steps)."""
+    chosen = [training.keeps[k] for k in networks]
+    if all(len(keeps) == 1 for keeps in chosen):
+        return np.array(chosen)
+    start = epoch * training.steps_per_epoch
+    steps = np.arange(start, start + training.steps_per_epoch)
+    return np.stack([keeps[np.minimum(steps, len(keeps) - 1)] for keeps in chosen])
 
 
 def backend(device: torch.device, pool: Executor) -> Callable[..., Tensor]:

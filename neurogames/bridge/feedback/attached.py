@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,34 @@ from neurogames.bridge.modules.hooks import known_module
 from neurogames.bridge.modules.units import find_unit_axis, layers_of, output_layers, space_axes
 
 
-class AttachedGradientDropout:
-    """Gradient dropout at some layers of a model, until ``remove()`` or the end of a ``with`` block.
+class FeedbackLayer(Protocol):
+    """What changes the gradient that comes back to a module's output."""
+
+    progress: float
+
+    def mask_gradient(self, values: Tensor, *, own: bool) -> Tensor:
+        """Return ``values``, or a copy, to which a changed gradient will come back."""
+        ...
+
+
+Layer = TypeVar("Layer", bound=FeedbackLayer)
+
+
+class AttachedGradientDropout(Generic[Layer]):
+    """Gradient dropout, or its mean, at some layers of a model, until ``remove()`` or the end of a ``with`` block.
 
     Args:
-        layers: the ``GradientDropout`` at each named module.
+        layers: the ``GradientDropout`` or ``MeanFeedback`` at each named module.
         hooks: what put them there.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> handle = attach_gradient_dropout(model, keep_prob=0.5, rng=torch.Generator().manual_seed(0))
+    >>> handle.progress = 0.5
+    >>> list(handle.layers), handle.remove()
+    (['0'], None)
     """
 
-    def __init__(self, layers: dict[str, GradientDropout], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
+    def __init__(self, layers: dict[str, Layer], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
         self.layers = layers
         self._hooks = hooks
 
@@ -47,7 +66,7 @@ class AttachedGradientDropout:
         for hook in self._hooks:
             hook.remove()
 
-    def __enter__(self) -> AttachedGradientDropout:
+    def __enter__(self) -> AttachedGradientDropout[Layer]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +82,7 @@ def attach_gradient_dropout(
     granularity: Granularity = "unit",
     rescale: bool = False,
     unit_axis: int | None = None,
-) -> AttachedGradientDropout:
+) -> AttachedGradientDropout[GradientDropout]:
     """Put gradient dropout on the outputs of some layers of a model, without rewriting the model.
 
     Parameters, buffers and ``state_dict`` stay as they are; in ``eval()`` nothing happens. A copy made of the model in
@@ -95,6 +114,22 @@ def attach_gradient_dropout(
     ...     list(handle.layers)
     ['0']
     """
+
+    def layer(axis: int) -> GradientDropout:
+        return GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
+
+    return attach_layers(model, layer, modules=modules, granularity=granularity, unit_axis=unit_axis)
+
+
+def attach_layers(
+    model: nn.Module,
+    layer: Callable[[int], Layer],
+    *,
+    modules: Sequence[str] | None,
+    granularity: str,
+    unit_axis: int | None,
+) -> AttachedGradientDropout[Layer]:
+    """Put a layer of its own, made for its axis of units, on the output of each module; see attach_gradient_dropout."""
     if isinstance(modules, str):
         raise invalid_argument("modules", modules, "a list of names")
     names = _hidden_layers(model) if modules is None else list(modules)
@@ -105,10 +140,10 @@ def attach_gradient_dropout(
     for name in named:
         # One coin for a whole layer has no axis of units.
         axis = -1 if granularity == "layer" and unit_axis is None else find_unit_axis(model, name, given=unit_axis)
-        layers[name] = GradientDropout(keep_prob, rng=rng, granularity=granularity, rescale=rescale, unit_axis=axis)
+        layers[name] = layer(axis)
     hooks = [
-        named[name].register_forward_hook(functools.partial(_mask_output, name, layer))
-        for name, layer in layers.items()
+        named[name].register_forward_hook(functools.partial(_mask_output, name, attached))
+        for name, attached in layers.items()
     ]
     return AttachedGradientDropout(layers, hooks)
 
@@ -119,7 +154,7 @@ def _hidden_layers(model: nn.Module) -> list[str]:
     return [name for name in layers_of(model) if name and name not in final]
 
 
-def _mask_output(name: str, layer: GradientDropout, module: nn.Module, _: Any, output: Any) -> Tensor:
+def _mask_output(name: str, layer: FeedbackLayer, module: nn.Module, _: Any, output: Any) -> Tensor:
     """Forward hook that puts ``layer`` behind ``module``; no closure, so that a model can be copied and pickled."""
     if not isinstance(output, Tensor):
         raise invalid_argument(f"output of module {name!r}", type(output).__name__, "one tensor")

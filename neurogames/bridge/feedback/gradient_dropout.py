@@ -126,14 +126,7 @@ class GradientDropout(nn.Module):
         """
         if not (self._silences and values.requires_grad and torch.is_grad_enabled()):
             return values
-        shape = [1] * values.ndim
-        if self.granularity != "layer":
-            if not -values.ndim <= self.unit_axis < values.ndim:
-                raise invalid_argument("unit_axis", self.unit_axis, f"an axis of values of shape {tuple(values.shape)}")
-            axis = self.unit_axis % values.ndim
-            shape[axis] = values.shape[axis]
-            if self.granularity == "sample":
-                shape[:axis] = values.shape[:axis]
+        shape = coin_shape(values, self.granularity, self.unit_axis)
         like = (tuple(shape), values.dtype, values.device)
         if not torch.compiler.is_compiling() and self._stock and like == self._stock_like:
             factor = self._stock.pop()  # passes by the operator, whose call costs more than the mask
@@ -197,6 +190,26 @@ class GradientDropout(nn.Module):
         for device, generator_state in states.items():
             self._generators[device] = torch.Generator(device).set_state(generator_state)
         self._register()
+
+
+def coin_shape(values: Tensor, granularity: str, unit_axis: int) -> list[int]:
+    """Shape of a layer's coins, which the gradient that comes back to ``values`` is multiplied by.
+
+    Raises:
+        ValueError: ``values`` have no axis ``unit_axis``.
+
+    >>> coin_shape(torch.zeros(2, 3, 8, 8), "unit", -3)
+    [1, 3, 1, 1]
+    """
+    shape = [1] * values.ndim
+    if granularity != "layer":
+        if not -values.ndim <= unit_axis < values.ndim:
+            raise invalid_argument("unit_axis", unit_axis, f"an axis of values of shape {tuple(values.shape)}")
+        axis = unit_axis % values.ndim
+        shape[axis] = values.shape[axis]
+        if granularity == "sample":
+            shape[:axis] = values.shape[:axis]
+    return shape
 
 
 def _feedback(player: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -2,7 +2,7 @@
 
 Maps are of the size of the images: "Shapley", the values of strong units, "magnitude", |a|, both summed over the
 filters' activations before the gate; "Grad-CAM" of the class that the network predicts, at the same activations; and
-"random" numbers. Grad-CAM is the one that knows of a class. Agreement is Spearman's correlation over the pixels of a
+"random" numbers. Grad-CAM is the one that knows of a class. Agreement is Spearman's correlation over the pixels of an
 image, with Grad-CAM. Deletion takes pixels away in the order of a map (they get the background's value) and
 insertion puts them into an empty image; both look at the probability of the class that the network predicts.
 """
@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalition_filter.attribution import (
     deletion_curve,
     grad_cam,
@@ -21,6 +22,7 @@ from neurogames.bridge.coalition_filter.attribution import (
     rank_agreement,
     shapley_map,
 )
+from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
 from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet
 from neurogames.lab.data.images import Images
 
@@ -76,7 +78,8 @@ def measure_examples(model: NeuroGameNet, images: Images) -> xr.Dataset:
     classes = _predicted_classes(model, inputs)
     with torch.no_grad():
         activations = model.activation(model.convolution(inputs))
-    report, window = model.gate.explain(activations), model.gate.window
+    gate = _filter_of(model)
+    report, window = gate.explain(activations), gate.window
     height, width = images.shape
     energy = report.energy.sum(1).repeat_interleave(window, 1).repeat_interleave(window, 2)[:, :height, :width]
     panels = {
@@ -98,10 +101,17 @@ def maps_of(model: NeuroGameNet, inputs: Tensor, classes: Tensor) -> dict[str, T
     with torch.no_grad():
         activations = model.activation(model.convolution(inputs))
     return {
-        "Shapley": shapley_map(model.gate, activations, (inputs.shape[-2], inputs.shape[-1])),
+        "Shapley": shapley_map(_filter_of(model), activations, (inputs.shape[-2], inputs.shape[-1])),
         GRAD_CAM: grad_cam(model, model.activation, inputs, classes),
         "magnitude": activations.abs().sum(1),
     }
+
+
+def _filter_of(model: NeuroGameNet) -> CoalitionFilter:
+    """The filter of a network that has one."""
+    if not isinstance(model.gate, CoalitionFilter):
+        raise invalid_argument("model", f"a network with {type(model.gate).__name__}", "one with a CoalitionFilter")
+    return model.gate
 
 
 @torch.no_grad()
