@@ -25,7 +25,7 @@ def multiply_matrices(known: KnownTensors, step: Operation, result: Tensor) -> b
     joined = _join_heads(known, [of_left, of_right], step.name)
     # What comes out keeps the channels on the last axis of the right factor, the values of attention.
     labels = joined if of_right.shape[-1] == 1 or of_right.shape[-2] > 1 else of_right
-    known.note(result, labels.expand(result.shape), _silent(known, step, result, 1))
+    known.note(result, labels.expand(result.shape), _silent(step, result, 1))
     return True
 
 
@@ -43,7 +43,7 @@ def attend(known: KnownTensors, step: Operation, result: Tensor) -> bool:
     if any(known.labels(tensor).any() for tensor in step.tensors[3:]):
         return False
     _join_heads(known, labels, step.name)
-    known.note(result, labels[2].expand(result.shape), _silent(known, step, result, 2))
+    known.note(result, labels[2].expand(result.shape), _silent(step, result, 2))
     return True
 
 
@@ -64,7 +64,7 @@ def _join_heads(known: KnownTensors, labels: list[Tensor], name: str) -> Tensor:
     return first
 
 
-def _silent(known: KnownTensors, step: Operation, result: Tensor, values: int) -> Tensor:
+def _silent(step: Operation, result: Tensor, values: int) -> Tensor:
     """Constants of attention: 0 where the values are 0 for all tokens."""
     zero = (step.constants[values] == 0).all(dim=-2, keepdim=True)
     if step.kwargs.get("enable_gqa"):

@@ -110,12 +110,12 @@ class Search:
         return None
 
 
-def cut_out(search: Search, silent: Masks, shares: Mapping[str, NDArray[np.float64]]) -> Cut:
+def cut_out(search: Search, wanted: Masks, shares: Mapping[str, NDArray[np.float64]]) -> Cut:
     """Cut the silent units out of a network as far as this leaves its function as it is.
 
     Args:
         search: the network.
-        silent: units (bool) that should leave, by name of Linear or convolution.
+        wanted: units (bool) that should leave, by name of Linear or convolution.
         shares: shares of the units; in a layer that would be empty the largest stays, at weight 0.
 
     Returns:
@@ -124,7 +124,7 @@ def cut_out(search: Search, silent: Masks, shares: Mapping[str, NDArray[np.float
     Raises:
         ValueError: the model's channels cannot be followed, or its weights are used otherwise than by their modules.
     """
-    wanted, units, rows = silent, search.units, search.rows
+    units, rows = search.units, search.rows
     made = None
     while made is None:
         silent = {name: mask.copy() for name, mask in wanted.items()}

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize, prune, spectral_norm, weight_norm
+from torch.nn.utils import parametrize, prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.pruning.channels import swapped
@@ -45,23 +47,30 @@ def plain_copy(model: nn.Module, inputs: tuple[Any, ...]) -> nn.Module:
         plain = copy.deepcopy(model)
     except Exception as error:
         raise invalid_argument("model", type(model).__name__, f"a model that can be copied ({error})") from error
-    for module in list(plain.modules()):
-        for key, child in list(module.named_children()):
-            if hasattr(child, "_orig_mod"):
-                setattr(module, key, child._orig_mod)
-        _make_plain(module)
+    with evaluating(plain), torch.no_grad():
+        for module in list(plain.modules()):
+            for key, child in list(module.named_children()):
+                if hasattr(child, "_orig_mod"):
+                    setattr(module, key, child._orig_mod)
+            _make_plain(module)
     return plain
 
 
 def _make_plain(module: nn.Module) -> None:
     """Take away what computes the weights of one module, and keep the weights."""
     if parametrize.is_parametrized(module):
-        for key in list(module.parametrizations):  # type: ignore[arg-type]
-            parametrize.remove_parametrizations(module, key, leave_parametrized=True)
+        # Torch's own removal takes the weight out of the class, which the copied module shares with the original.
+        held: Any = module.parametrizations
+        weights = {key: getattr(module, key).detach().clone() for key in held}
+        trained = {key: any(tensor.requires_grad for tensor in held[key].parameters()) for key in held}
+        del module.parametrizations
+        module.__class__ = type(module).__bases__[0]
+        for key, weight in weights.items():
+            module.register_parameter(key, nn.Parameter(weight, requires_grad=trained[key]))
     for hook in list(module._forward_pre_hooks.values()):
         if isinstance(hook, prune.BasePruningMethod):
             prune.remove(module, hook._tensor_name)
-        elif isinstance(hook, weight_norm.WeightNorm):
+        elif isinstance(hook, WeightNorm):
             nn.utils.remove_weight_norm(module, hook.name)
-        elif isinstance(hook, spectral_norm.SpectralNorm):
+        elif isinstance(hook, SpectralNorm):
             nn.utils.remove_spectral_norm(module, hook.name)

@@ -129,7 +129,7 @@ def prune(
     tolerance = max((TOLERANCES.get(tensor.dtype, 0.0) for tensor in tensors_in(reference)), default=0.0)
     if not difference <= tolerance:
         got = f"a relative difference of {difference:.2g} between the smaller model and the gated one"
-        expected = f"at most {tolerance:g}; shares of modules whose weights are used by calling them"
+        expected = f"at most {tolerance:g}, as where each share can be multiplied into its unit's own weights"
         raise invalid_argument("model", got, expected)
     why = "attention keeps the number of its heads"
     kept = {name: np.flatnonzero(cut.kept[name]) if name in silent else np.arange(len(shares[name])) for name in shares}

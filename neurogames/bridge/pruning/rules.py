@@ -73,12 +73,10 @@ def read(known: KnownTensors, owner: str, step: Operation, result: Tensor) -> No
     constants = never(result)
     if is_depthwise(module):
         flow.couple(columns, rows, f"{owner!r} reads it depthwise")
-        if not known.training and not isinstance(module, TRANSPOSED):
+        if not known.training:
             constants = step.again(step.constants)
     else:
         _record(known, owner, columns, step, module)
-    if is_depthwise(module) and isinstance(module, TRANSPOSED):
-        _keep_living(known, owner, columns, _held(step, module))
     labels = rows.view([-1] + [1] * (-1 - axis)).expand(result.shape)
     known.note(result, labels, known.silenced(owner, constants, axis))
 
@@ -93,7 +91,8 @@ def _record(known: KnownTensors, owner: str, columns: Tensor, step: Operation, m
             flow.reads[owner] = (columns, torch.zeros(len(columns), dtype=step.constants[0].dtype))
         return
     given = _held(step, module)
-    _keep_living(known, owner, columns, given)
+    for label in members(columns[given.isnan()]):
+        flow.living.setdefault(label, owner)
     if owner in flow.reads:
         before, constants = flow.reads[owner]
         flow.couple(before, columns, f"{owner!r} reads it in turn with what belongs to no unit")
@@ -111,12 +110,6 @@ def _held(step: Operation, module: Any) -> Tensor:
         # The border is 0, whatever the channel holds; a transposed convolution spreads a constant unevenly.
         given = given.masked_fill(given != 0, torch.nan)
     return given
-
-
-def _keep_living(known: KnownTensors, owner: str, columns: Tensor, given: Tensor) -> None:
-    """Note which channels are read although they are not constant."""
-    for label in members(columns[given.isnan()]):
-        known.flow.living.setdefault(label, owner)
 
 
 def move(known: KnownTensors, step: Operation, outputs: tuple[Tensor, ...]) -> None:
