@@ -23,6 +23,8 @@ class Model:
         layer: a hidden Linear or convolution whose units are players.
         units: how many they are.
         maps: whether the outputs of ``layer`` are maps (rows, channels, height, width), as Grad-CAM needs them.
+        idle: part of the names of modules that run in training mode only.
+        slow: whether it is left to the table.
     """
 
     package: str
@@ -32,6 +34,8 @@ class Model:
     layer: str
     units: int
     maps: bool = True
+    idle: str = "no such name"
+    slow: bool = False
 
 
 def images(size: int) -> Callable[[int], tuple[Tensor]]:
@@ -109,6 +113,18 @@ def _llama() -> nn.Module:
     )  # fmt: skip
 
 
+class Scored(nn.Module):
+    """A model that returns its scores only, as games need it."""
+
+    def __init__(self, inner: nn.Module, scores: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.scores = scores
+
+    def forward(self, *inputs: Any) -> Tensor:
+        return self.scores(self.inner(*inputs))
+
+
 class Encoder(nn.Module):
     """An encoder of torch between two Linear layers."""
 
@@ -161,6 +177,11 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+def mean_over_space(output: Any) -> Any:
+    """Scores of an image from those of its pixels."""
+    return output.mean((2, 3))
+
+
 def itself(output: Any) -> Any:
     """Scores of a model that returns nothing else."""
     return output
@@ -169,6 +190,11 @@ def itself(output: Any) -> Any:
 def logits(output: Any) -> Any:
     """Scores of a model of transformers."""
     return output.logits
+
+
+def last_logits(output: Any) -> Any:
+    """Scores of the token after the last one."""
+    return output.logits[:, -1]
 
 
 def first(output: Any) -> Any:
@@ -223,6 +249,7 @@ MODELS: dict[str, Model] = {
         first,
         "inception4a.branch3.0.conv",
         16,
+        idle="aux",
     ),
     "convnext": Model("torchvision", _convnext, images(32), itself, "features.1.0.block.0", 16),
     "swin": Model("torchvision", _swin, images(32), itself, "features.1.0.mlp.0", 64, maps=False),
@@ -235,13 +262,13 @@ MODELS: dict[str, Model] = {
         192,
         maps=False,
     ),
-    "timm mobilenetv3": Model("timm", _timm("mobilenetv3_small_050"), images(64), itself, "blocks.2.0.conv_pw", 72),
+    "timm mobilenetv3": Model("timm", _timm("mobilenetv3_small_050"), images(64), itself, "blocks.2.0.conv_pw", 64),
     "bert": Model("transformers", _bert, tokens(12), logits, "bert.encoder.layer.0.intermediate.dense", 64, maps=False),
-    "gpt2": Model("transformers", _gpt2, tokens(12), logits, "transformer.h.0.mlp.c_fc", 128, maps=False),
-    "llama": Model("transformers", _llama, tokens(12), logits, "model.layers.0.mlp.up_proj", 64, maps=False),
+    "gpt2": Model("transformers", _gpt2, tokens(12), last_logits, "transformer.h.0.mlp.c_fc", 128, maps=False),
+    "llama": Model("transformers", _llama, tokens(12), last_logits, "model.layers.0.mlp.up_proj", 64, maps=False),
     "nn.TransformerEncoder": Model(
         "torch", Encoder, sequences(5, 6), itself, "encoder.layers.0.linear1", 32, maps=False
     ),
     "nn.LSTM": Model("torch", Recurrent, sequences(5, 6), itself, "hidden", 12, maps=False),
-    "unet": Model("torch", UNet, images(32), itself, "two.0", 16),
+    "unet": Model("torch", UNet, images(32), mean_over_space, "two.0", 16),
 }

@@ -22,9 +22,7 @@ from neurogames.bridge.pruning.rebuilding import rebuild
 def half(model):
     """Shares of 0 for the first half of the units of each layer that gates find."""
     gates = insert_gates(copy.deepcopy(model))
-    return {
-        name: (np.arange(size) >= size // 2) * 1.0 for name, size in zip(gates.modules, gates.sizes, strict=True)
-    }
+    return {name: (np.arange(size) >= size // 2) * 1.0 for name, size in zip(gates.modules, gates.sizes, strict=True)}
 
 
 def images(rows=3, channels=3, size=8):

@@ -85,9 +85,8 @@ class Flow:
 
     def couple(self, left: Tensor, right: Tensor, why: str) -> None:
         """Let channels that meet stay or leave together; what meets an entry of no channel stays."""
-        shape = np.broadcast_shapes(left.shape, right.shape)
-        pairs = torch.stack([left.expand(shape), right.expand(shape)], -1).reshape(-1, 2)
-        pairs = torch.unique(pairs[pairs[:, 0] != pairs[:, 1]], dim=0)
+        pairs = _pairs(left, right)
+        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         self.block(pairs[(pairs == 0).any(1)], why)
         self.coupled.append(pairs[(pairs != 0).all(1)])
 
@@ -116,16 +115,19 @@ def number_rows(model: nn.Module) -> dict[str, Tensor]:
 
 
 def restrict(labels: Tensor, removed: Tensor) -> Tensor | None:
-    """Labels that remain when the removed ones leave as whole slices of a tensor; None if they do not.
+    """Labels that remain when the removed ones (bool by label) leave as whole slices of a tensor; None if they do not.
 
-    >>> restrict(torch.tensor([[1, 2, 3], [1, 2, 3]]), torch.tensor([2]))
+    >>> removed = torch.tensor([False, False, True, False])
+    >>> restrict(torch.tensor([[1, 2, 3], [1, 2, 3]]), removed)
     tensor([[1, 3],
             [1, 3]])
-    >>> restrict(torch.tensor([[1, 2], [3, 1]]), torch.tensor([2])) is None
+    >>> restrict(torch.tensor([[1, 2], [3, 1]]), removed) is None
     True
     """
     small = compact(labels)
-    gone = torch.isin(small, removed)
+    gone = removed[small]
+    if not gone.any():
+        return labels
     shape = list(labels.shape)
     for axis in range(gone.ndim):
         others = [other for other in range(gone.ndim) if other != axis]
@@ -207,9 +209,7 @@ def along(flow: Flow, labels: Tensor, axis: int, reader: str) -> Tensor:
     first = flat[:, 0]
     if bool((flat == first[:, None]).all()):
         return first
-    places = (
-        torch.stack(torch.broadcast_tensors(torch.arange(len(flat))[:, None], flat), -1).reshape(-1, 2).unique(dim=0)
-    )
+    places = _pairs(torch.arange(len(flat))[:, None], flat)
     found = places[places[:, 1] != 0, 1]
     if len(found.unique()) < len(found):
         flow.block(labels, f"{reader} reads it mixed with others")
@@ -222,3 +222,10 @@ def uniform_along(constants: Tensor, axis: int) -> Tensor:
     """Constants along one axis; NaN where they change along another."""
     flat = constants.movedim(axis, 0).reshape(constants.shape[axis], -1)
     return flat[:, 0].masked_fill((flat != flat[:, :1]).any(1), torch.nan)
+
+
+def _pairs(left: Tensor, right: Tensor) -> Tensor:
+    """Pairs (m, 2) of numbers >= 0 that meet when two tensors are broadcast, each once."""
+    base = 1 + max((int(part.max()) for part in (left, right) if part.numel()), default=0)
+    found = (left * base + right).unique()
+    return torch.stack([found // base, found % base], -1)

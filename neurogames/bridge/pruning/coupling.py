@@ -141,6 +141,6 @@ def _half_leaves(search: Search, layers: list[str], trial: int) -> tuple[NDArray
         labels = flow.rows[name].numpy()
         if len(labels) and leaving[labels].all():
             leaving[groups == groups[labels[0]]] = False
-    if leaving.any() and search.attempt(flow, torch.from_numpy(np.flatnonzero(leaving)), []) is None:
+    if leaving.any() and search.attempt(flow, torch.from_numpy(leaving), []) is None:
         return None
     return groups, blocked

@@ -88,7 +88,7 @@ class Search:
             ValueError: an operation changes from run to run.
         """
         cut = without(self.model, flow, leaving, self.places, [self.units[label] for label in held])
-        remaining = {name: labels[~torch.isin(labels, leaving)] for name, labels in self.rows.items()}
+        remaining = {name: labels[~leaving[labels]] for name, labels in self.rows.items()}
         output: Any = None
         try:
             after = follow(cut, self.inputs, remaining, {}, trained=self._trained)
@@ -101,7 +101,7 @@ class Search:
         if not self.ties.add(flow.steps, number):
             step = flow.steps[number]
             labels = torch.cat([labels.reshape(-1) for labels in step.labels]).unique()
-            labels = labels[torch.isin(labels, leaving)]
+            labels = labels[leaving[labels]]
             if not len(labels):
                 raise invalid_argument(
                     "model", f"an operation {step.name} that changes", "a model whose channels can be followed"
@@ -153,7 +153,7 @@ def cut_out(search: Search, wanted: Masks, shares: Mapping[str, NDArray[np.float
         model=made[0],
         output=made[1],
         silent=silent,
-        kept={name: ~torch.isin(labels, leaving).numpy() for name, labels in rows.items()},
+        kept={name: ~leaving[labels].numpy() for name, labels in rows.items()},
         pinned={name: dict(sorted(reasons.items())) for name, reasons in pinned.items() if reasons},
     )
 
@@ -202,7 +202,7 @@ def _shares(flow: Flow, shares: Mapping[str, NDArray[np.float64]]) -> dict[int, 
 
 
 def _leaving(flow: Flow, silent: Masks, shares: Mapping[str, NDArray[np.float64]]) -> tuple[Tensor, dict[int, str]]:
-    """Labels of what leaves, and of the silent units that stay so that no layer is empty, with the reason."""
+    """What leaves (bool by label), and the labels of the silent units that stay so that no layer is empty, with the reason."""
     groups = flow.groups()
     quiet = _quiet(flow, silent)
     leaving = np.isin(groups, groups[quiet])
@@ -216,4 +216,4 @@ def _leaving(flow: Flow, silent: Masks, shares: Mapping[str, NDArray[np.float64]
             leaving[mates] = False
             why = f"at weight 0, so that {name!r} is not empty"
             held.update(dict.fromkeys(np.intersect1d(mates, quiet).tolist(), why))
-    return torch.from_numpy(np.flatnonzero(leaving)), held
+    return torch.from_numpy(leaving), held

@@ -21,7 +21,7 @@ def without(
     Args:
         model: the whole network; it is left as it is.
         flow: where its channels are.
-        leaving: their labels.
+        leaving: whether it leaves (bool), by label.
         places: name of the module that holds the share of each gated module.
         held: module and index of units that stay at weight 0.
 
@@ -37,16 +37,16 @@ def without(
                 if parameter is not None:
                     parameter[index] = 0.0
         for name in flow.started:
-            stays = ~torch.isin(flow.rows[name], leaving)
+            stays = ~leaving[flow.rows[name]]
             if name in flow.reads:
                 columns, constants = flow.reads[name]
-                shrink_layer(named[name], stays, ~torch.isin(columns, leaving), constants)
+                shrink_layer(named[name], stays, ~leaving[columns], constants)
             elif is_depthwise(named[name]):
                 shrink_layer(named[name], stays, stays, torch.zeros(len(stays)))
         for name, labels in flow.entries.items():
-            _keep_entries(named[name], ~torch.isin(labels, leaving))
+            _keep_entries(named[name], ~leaving[labels])
         for (name, key), (axis, labels) in flow.scales.items():
-            stays = ~torch.isin(labels, leaving)
+            stays = ~leaving[labels]
             if not stays.all():
                 tensor = getattr(named[name], key)
                 exchange(named[name], key, tensor.index_select(axis, stays.nonzero()[:, 0].to(tensor.device)))

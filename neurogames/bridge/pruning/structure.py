@@ -61,7 +61,7 @@ def unbalanced(
     """Silent units, by label, that have to stay so that the groups of a convolution stay alike, and why."""
     groups, silent = flow.groups(), torch.tensor(quiet, dtype=torch.long)
     for name, columns, rows in _grouped(model, flow):
-        gone = torch.isin(columns, leaving), torch.isin(rows, leaving)
+        gone = leaving[columns], leaving[rows]
         staying = ~(gone[0].all(1) & gone[1].all(1))
         for labels, out in zip((columns[staying], rows[staying]), (gone[0][staying], gone[1][staying]), strict=True):
             fewest = int(out.sum(1).min()) if len(out) else 0
