@@ -35,12 +35,11 @@ def pruned(model, shares, *inputs):
     fresh = tuple(torch.cat([torch.randn_like(x), torch.randn_like(x)]) for x in inputs)
     twin = copy.deepcopy(model).eval()
     gates = insert_gates(twin, modules=list(shares))
-    gates.assign(
-        np.concatenate([
-            np.where((shares[name] < 0.01) & ~np.isin(np.arange(len(shares[name])), list(result.pinned.get(name, {}))), 0, shares[name])
-            for name in gates.modules
-        ])
-    )  # fmt: skip
+    profile = {}
+    for name in gates.modules:
+        pinned_here = np.isin(np.arange(len(shares[name])), list(result.pinned.get(name, {})))
+        profile[name] = np.where((shares[name] < 0.01) & ~pinned_here, 0.0, shares[name])
+    gates.assign(np.concatenate(list(profile.values())))
     with torch.no_grad():
         torch.testing.assert_close(copy.deepcopy(result.model).eval()(*fresh), twin(*fresh), rtol=1e-4, atol=1e-5)
     return result

@@ -211,7 +211,7 @@ def along(flow: Flow, labels: Tensor, axis: int, reader: str) -> Tensor:
         return first
     places = _pairs(torch.arange(len(flat))[:, None], flat)
     found = places[places[:, 1] != 0, 1]
-    if len(found.unique()) < len(found):
+    if len(torch.unique(found)) < len(found):
         flow.block(labels, f"{reader} reads it mixed with others")
         return torch.zeros_like(first)
     flow.couple(first[:, None], flat, f"{reader} reads it together with what belongs to no unit")
@@ -227,5 +227,5 @@ def uniform_along(constants: Tensor, axis: int) -> Tensor:
 def _pairs(left: Tensor, right: Tensor) -> Tensor:
     """Pairs (m, 2) of numbers >= 0 that meet when two tensors are broadcast, each once."""
     base = 1 + max((int(part.max()) for part in (left, right) if part.numel()), default=0)
-    found = (left * base + right).unique()
+    found = torch.unique(left * base + right)
     return torch.stack([found // base, found % base], -1)

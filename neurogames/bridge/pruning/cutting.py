@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.pruning.channels import Flow, number_rows
 from neurogames.bridge.pruning.editing import without
-from neurogames.bridge.pruning.following import FollowError, follow, runs_alike
+from neurogames.bridge.pruning.following import FollowError, follow, may_run_otherwise, runs_otherwise
 from neurogames.bridge.pruning.structure import Ties, hindrance, unbalanced
 
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -68,15 +68,17 @@ class Search:
         self.units = [("", -1)] + [(name, index) for name, labels in self.rows.items() for index in range(len(labels))]
         self.fixed: dict[int, str] = {}
         self.ties = Ties()
-        try:
-            self._trained = not runs_alike(model, inputs, self.rows)
-        except FollowError as error:
-            raise invalid_argument("model", str(error), "a model whose channels can be followed") from error
+        self._trained: bool | None = None if may_run_otherwise(model) else False
 
     def flow(self, silent: Masks) -> Flow:
         """Follow the channels, with all that was learnt."""
         masks = {self.places[name]: torch.from_numpy(mask) for name, mask in silent.items()}
-        flow = follow(self.model, self.inputs, self.rows, masks, trained=self._trained)
+        try:
+            if self._trained is None:
+                self._trained = runs_otherwise(self.model, self.inputs, self.rows)
+            flow = follow(self.model, self.inputs, self.rows, masks, trained=self._trained)
+        except FollowError as error:
+            raise invalid_argument("model", str(error), "a model whose channels can be followed") from error
         flow.blocked.update(self.fixed)
         self.ties.apply(flow)
         return flow
@@ -91,7 +93,7 @@ class Search:
         remaining = {name: labels[~leaving[labels]] for name, labels in self.rows.items()}
         output: Any = None
         try:
-            after = follow(cut, self.inputs, remaining, {}, trained=self._trained)
+            after = follow(cut, self.inputs, remaining, {}, trained=bool(self._trained))
             output, steps = after.output, after.steps
         except FollowError as error:
             steps = error.flow.steps
@@ -100,7 +102,7 @@ class Search:
             return cut, output
         if not self.ties.add(flow.steps, number):
             step = flow.steps[number]
-            labels = torch.cat([labels.reshape(-1) for labels in step.labels]).unique()
+            labels = torch.unique(torch.cat([labels.reshape(-1) for labels in step.labels]))
             labels = labels[leaving[labels]]
             if not len(labels):
                 raise invalid_argument(
@@ -160,30 +162,41 @@ def cut_out(search: Search, wanted: Masks, shares: Mapping[str, NDArray[np.float
 
 def _stuck(flow: Flow, silent: Masks, units: list[tuple[str, int]]) -> dict[int, str]:
     """Silent units, by label, that cannot leave, and why."""
-    gated = {label for name in silent for label in flow.rows[name].tolist()}
-    quiet = set(_quiet(flow, silent))
     groups = flow.groups()
-    members: dict[int, list[int]] = {}
-    for label in range(1, len(groups)):
-        members.setdefault(int(groups[label]), []).append(label)
+    quiet = np.isin(np.arange(len(groups)), _quiet(flow, silent))
+    gated = np.isin(np.arange(len(groups)), [label for name in silent for label in flow.rows[name].tolist()])
     started = set(flow.started)
+    blocked, living = _marked(flow.blocked, groups), _marked(flow.living, groups)
+    idle = np.array([label > 0 and units[label][0] not in started for label in range(len(groups))])
+
+    def first(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The first marked label of each label's group; 0 where there is none."""
+        labels = np.flatnonzero(marks)[::-1]
+        of_groups = np.zeros(len(groups), dtype=np.int64)
+        of_groups[groups[labels]] = labels
+        return of_groups[groups]
+
+    barred, without_call, read, alive = map(first, (blocked, idle, living, gated & ~quiet))
     found = {}
-    for label in sorted(quiet):
-        group = members[int(groups[label])]
-        barred = next((other for other in [label, *group] if other in flow.blocked), None)
-        living = [other for other in group if other in flow.living]
-        alive = [other for other in group if other in gated and other not in quiet]
-        idle = [other for other in group if units[other][0] not in started]
-        if barred is not None:
-            others = "" if barred == label else "coupled with {!r} {}: ".format(*units[barred])
-            found[label] = others + flow.blocked[barred]
-        elif idle:
-            found[label] = f"{units[idle[0]][0]!r} is not called as a plain layer"
-        elif living and alive:
-            found[label] = "coupled with {!r} {}, which stays".format(*units[alive[0]])
-        elif living:
-            found[label] = f"{flow.living[living[0]]!r} reads it where it is not constant"
+    for label in np.flatnonzero(quiet & ((barred > 0) | (without_call > 0) | (read > 0))).tolist():
+        if blocked[label]:
+            found[label] = flow.blocked[label]
+        elif barred[label]:
+            found[label] = "coupled with {!r} {}: ".format(*units[barred[label]]) + flow.blocked[int(barred[label])]
+        elif without_call[label]:
+            found[label] = f"{units[without_call[label]][0]!r} is not called as a plain layer"
+        elif alive[label]:
+            found[label] = "coupled with {!r} {}, which stays".format(*units[alive[label]])
+        else:
+            found[label] = f"{flow.living[int(read[label])]!r} reads it where it is not constant"
     return found
+
+
+def _marked(labels: Mapping[int, str], groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which labels are among some."""
+    marks = np.zeros(len(groups), dtype=np.bool_)
+    marks[list(labels)] = True
+    return marks
 
 
 def _quiet(flow: Flow, silent: Masks) -> list[int]:
@@ -202,7 +215,7 @@ def _shares(flow: Flow, shares: Mapping[str, NDArray[np.float64]]) -> dict[int, 
 
 
 def _leaving(flow: Flow, silent: Masks, shares: Mapping[str, NDArray[np.float64]]) -> tuple[Tensor, dict[int, str]]:
-    """What leaves (bool by label), and the labels of the silent units that stay so that no layer is empty, with the reason."""
+    """What leaves (bool by label), and why silent units stay so that no layer is empty, by label."""
     groups = flow.groups()
     quiet = _quiet(flow, silent)
     leaving = np.isin(groups, groups[quiet])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.pruning.channels import Flow
 from neurogames.bridge.pruning.layers import exchange, is_depthwise, shrink_layer
 
@@ -28,7 +28,7 @@ def without(
     Returns:
         The smaller network.
     """
-    cut = copy.deepcopy(model)
+    cut = copy_module(model)
     named = dict(cut.named_modules())
     with torch.no_grad():
         for name, index in held:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import evaluating
 from neurogames.bridge.pruning.attention import attend, multiply_matrices, soften
 from neurogames.bridge.pruning.channels import Flow, Step, is_plain, swapped, tensors_in
 from neurogames.bridge.pruning.known_tensors import KnownTensors
@@ -23,7 +24,6 @@ from neurogames.bridge.pruning.layers import LAYERS
 from neurogames.bridge.pruning.meeting import map_entries
 from neurogames.bridge.pruning.operations import MAPS, MOVES, READERS, VALUES, operation_name
 from neurogames.bridge.pruning.rules import Operation, move, normalize_groups, plain_layer, pool, read, reduce, stop
-from neurogames.bridge.pruning.work import evaluating
 
 _FOLLOWED = {
     "matmul": multiply_matrices,
@@ -88,8 +88,13 @@ def follow(
     return flow
 
 
-def runs_alike(model: nn.Module, inputs: tuple[Any, ...], rows: Mapping[str, Tensor]) -> bool:
-    """Whether a model does the same with its channels in training mode as in evaluation mode.
+def may_run_otherwise(model: nn.Module) -> bool:
+    """Whether a model has code of its own, which may ask for the mode; torch's modules do the same in both."""
+    return any(not type(module).__module__.startswith("torch.nn.") for module in model.modules())
+
+
+def runs_otherwise(model: nn.Module, inputs: tuple[Any, ...], rows: Mapping[str, Tensor]) -> bool:
+    """Whether a model does something else with its channels in training mode than in evaluation mode.
 
     Raises:
         ValueError: layers run in training mode only, and the model does not take the inputs there.
@@ -104,8 +109,8 @@ def runs_alike(model: nn.Module, inputs: tuple[Any, ...], rows: Mapping[str, Ten
         if idle:
             expected = f"a batch that the model takes in training mode too, in which {idle[0]!r} may run"
             raise invalid_argument("example_inputs", str(error), expected) from error
-        return True
-    return len(flow.steps) == len(evaluated.steps) and all(
+        return False
+    return len(flow.steps) != len(evaluated.steps) or not all(
         left.name == right.name and all(map(torch.equal, left.labels, right.labels))
         for left, right in zip(flow.steps, evaluated.steps, strict=True)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -12,8 +11,9 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import copy_module, evaluating
 from neurogames.bridge.pruning.channels import swapped
-from neurogames.bridge.pruning.work import evaluating, refuse_inputs
+from neurogames.bridge.pruning.work import refuse_inputs
 
 
 def plain_copy(model: nn.Module, inputs: tuple[Any, ...]) -> nn.Module:
@@ -38,21 +38,21 @@ def plain_copy(model: nn.Module, inputs: tuple[Any, ...]) -> nn.Module:
         raise invalid_argument("model", type(model).__name__, "a torch module")
     model = getattr(model, "_orig_mod", model)
     try:
-        # Weights that hooks computed with gradients cannot be copied; this run computes them anew without.
         with evaluating(model), torch.no_grad():
             model(*swapped(inputs, Tensor.clone))
     except Exception as error:
         raise refuse_inputs(inputs, error) from error
-    try:
-        plain = copy.deepcopy(model)
-    except Exception as error:
-        raise invalid_argument("model", type(model).__name__, f"a model that can be copied ({error})") from error
-    with evaluating(plain), torch.no_grad():
+    plain = copy_module(model)
+    modes = {module: module.training for module in plain.modules()}
+    plain.eval()  # spectral_norm goes on with its iteration in training mode
+    with torch.no_grad():
         for module in list(plain.modules()):
             for key, child in list(module.named_children()):
                 if hasattr(child, "_orig_mod"):
                     setattr(module, key, child._orig_mod)
             _make_plain(module)
+    for module in plain.modules():
+        module.training = modes[module]
     return plain
 
 

@@ -37,7 +37,7 @@ from neurogames.bridge.pruning.coupling import coupled_groups
 from neurogames.bridge.pruning.cutting import Search, cut_out
 from neurogames.bridge.pruning.plain_model import plain_copy
 from neurogames.bridge.pruning.rebuilding import Sizes, changed_sizes
-from neurogames.bridge.pruning.work import as_arguments, count_parameters, evaluating, multiply_adds
+from neurogames.bridge.pruning.work import as_arguments, count_parameters, multiply_adds
 
 # Largest relative difference to the gated network that rounding explains, by precision of the outputs.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}
@@ -109,7 +109,7 @@ def prune(
         tied = coupled_groups(gates.model, inputs).mean(np.concatenate(list(shares.values())))
         gates.assign(tied)
         shares = gates.split(tied)
-    folded = copy.deepcopy(gates.model)
+    folded = copy_module(gates.model)
     present = present_gates(folded)
     assert present is not None
     _give_weights(folded, present.places)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
+from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.modules.hooks import known_module
 
 Sizes = dict[str, dict[str, int]]
@@ -56,16 +56,16 @@ def rebuild(model: nn.Module, state: Mapping[str, Tensor], sizes: Mapping[str, M
       (2): Linear(in_features=2, out_features=1, bias=True)
     ), True)
     """
-    result = copy.deepcopy(model)
+    result = copy_module(model)
     for name, attributes in sizes.items():
-        module = known_module(result, name) if name else result
+        module = known_module(result, name, argument="sizes") if name else result
         for key, value in attributes.items():
             if type(vars(module).get(key)) is not int:
                 raise invalid_argument("sizes", f"{key!r} of {name!r}", f"attributes of {type(module).__name__}")
             setattr(module, key, value)
     for full, tensor in state.items():
         name, _, key = full.rpartition(".")
-        module = known_module(result, name) if name else result
+        module = known_module(result, name, argument="state") if name else result
         _resize(module, key, full, tensor)
     missing = result.state_dict().keys() - state.keys()
     if missing:
