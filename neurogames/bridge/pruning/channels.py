@@ -8,7 +8,9 @@ said to be silent start with the constant 0. Then, operation by operation:
 - what only moves entries (flatten, view, permute, cat, chunk, indexing, ...) is applied to the labels themselves;
 - elementwise maps, pooling, batch normalisation, dropout and depthwise convolutions keep the labels and are applied to
   the constants; where two tensors meet, the labels that meet are **coupled**;
-- a Linear or convolution reads channels and starts new ones; what it reads is recorded;
+- a Linear or convolution reads channels and starts new ones; what it reads is recorded. Channels that it reads in one
+  column (behind PixelShuffle) are coupled, those of one group of a GroupNorm and of one head of attention as well;
+- a parameter that meets channels one by one (a LayerScale) is recorded, so that its entries leave with them;
 - the model's output and every operation not known here **block** the channels that reach them.
 
 Coupled channels form groups, which can only leave the network together. The model runs as it is, on real inputs, so
@@ -28,9 +30,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-from neurogames.bridge.modules.units import UNIT_KINDS, unit_count
-
-LAYERS = UNIT_KINDS["neurons"] + UNIT_KINDS["filters"]
+from neurogames.bridge.pruning.layers import LAYERS, row_count
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Step:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
+    @property
+    def labels(self) -> tuple[Tensor, ...]:
+        """All of them, those that went in first."""
+        return (*self.inputs, *self.outputs)
+
 
 @dataclass(eq=False)
 class Flow:
@@ -50,8 +55,9 @@ class Flow:
     Attributes:
         rows: labels of the output rows, by name of Linear or convolution.
         started: names of the Linear and convolutions that ran as plain layers, in order.
-        reads: labels and constants of the input columns, by name of Linear or (ungrouped) convolution.
-        entries: labels of the channels that a module scales one by one (BatchNorm, PReLU, depthwise convolution).
+        reads: labels and constants of the input columns, by name of Linear or convolution; not of a depthwise one.
+        entries: labels of the channels that a module scales one by one (BatchNorm, GroupNorm, PReLU).
+        scales: axis and labels of other parameters that meet channels one by one, by module and key.
         blocked: why a channel has to stay, by label.
         living: where a channel is read although it is not constant, by label.
         coupled: pairs of labels that stay or leave together.
@@ -64,6 +70,7 @@ class Flow:
     started: list[str] = field(default_factory=list)
     reads: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     entries: dict[str, Tensor] = field(default_factory=dict)
+    scales: dict[tuple[str, str], tuple[int, Tensor]] = field(default_factory=dict)
     blocked: dict[int, str] = field(default_factory=dict)
     living: dict[int, str] = field(default_factory=dict)
     coupled: list[Tensor] = field(default_factory=list)
@@ -78,9 +85,8 @@ class Flow:
 
     def couple(self, left: Tensor, right: Tensor, why: str) -> None:
         """Let channels that meet stay or leave together; what meets an entry of no channel stays."""
-        shape = np.broadcast_shapes(left.shape, right.shape)
-        pairs = torch.stack([left.expand(shape), right.expand(shape)], -1).reshape(-1, 2)
-        pairs = torch.unique(pairs[pairs[:, 0] != pairs[:, 1]], dim=0)
+        pairs = _pairs(left, right)
+        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         self.block(pairs[(pairs == 0).any(1)], why)
         self.coupled.append(pairs[(pairs != 0).all(1)])
 
@@ -102,22 +108,26 @@ def number_rows(model: nn.Module) -> dict[str, Tensor]:
     start = 1
     for name, module in model.named_modules():
         if isinstance(module, LAYERS):
-            rows[name] = torch.arange(start, start + unit_count(module))
-            start += unit_count(module)
+            count = row_count(module)
+            rows[name] = torch.arange(start, start + count)
+            start += count
     return rows
 
 
 def restrict(labels: Tensor, removed: Tensor) -> Tensor | None:
-    """Labels that remain when the removed ones leave as whole slices of a tensor; None if they do not.
+    """Labels that remain when the removed ones (bool by label) leave as whole slices of a tensor; None if they do not.
 
-    >>> restrict(torch.tensor([[1, 2, 3], [1, 2, 3]]), torch.tensor([2]))
+    >>> removed = torch.tensor([False, False, True, False])
+    >>> restrict(torch.tensor([[1, 2, 3], [1, 2, 3]]), removed)
     tensor([[1, 3],
             [1, 3]])
-    >>> restrict(torch.tensor([[1, 2], [3, 1]]), torch.tensor([2])) is None
+    >>> restrict(torch.tensor([[1, 2], [3, 1]]), removed) is None
     True
     """
     small = compact(labels)
-    gone = torch.isin(small, removed)
+    gone = removed[small]
+    if not gone.any():
+        return labels
     shape = list(labels.shape)
     for axis in range(gone.ndim):
         others = [other for other in range(gone.ndim) if other != axis]
@@ -185,13 +195,37 @@ def compact(values: Tensor) -> Tensor:
     return values
 
 
-def along(labels: Tensor, axis: int) -> Tensor | None:
-    """Labels along one axis; None if they change along another."""
-    flat = labels.movedim(axis, 0).reshape(labels.shape[axis], -1)
-    return flat[:, 0] if bool((flat == flat[:, :1]).all()) else None
+def along(flow: Flow, labels: Tensor, axis: int, reader: str) -> Tensor:
+    """Labels along one axis; those that share an entry of it are coupled, those that are in several stay.
+
+    >>> flow = Flow({})
+    >>> along(flow, torch.tensor([[1, 2], [3, 4]]), 0, "reader"), flow.coupled[0].tolist()
+    (tensor([1, 3]), [[1, 2], [3, 4]])
+    """
+    small = compact(labels)
+    if small.shape[axis] == 1:
+        small = small.expand([size if i == axis % labels.ndim else -1 for i, size in enumerate(labels.shape)])
+    flat = small.movedim(axis, 0).reshape(labels.shape[axis], -1)
+    first = flat[:, 0]
+    if bool((flat == first[:, None]).all()):
+        return first
+    places = _pairs(torch.arange(len(flat))[:, None], flat)
+    found = places[places[:, 1] != 0, 1]
+    if len(torch.unique(found)) < len(found):
+        flow.block(labels, f"{reader} reads it mixed with others")
+        return torch.zeros_like(first)
+    flow.couple(first[:, None], flat, f"{reader} reads it together with what belongs to no unit")
+    return first
 
 
 def uniform_along(constants: Tensor, axis: int) -> Tensor:
     """Constants along one axis; NaN where they change along another."""
     flat = constants.movedim(axis, 0).reshape(constants.shape[axis], -1)
     return flat[:, 0].masked_fill((flat != flat[:, :1]).any(1), torch.nan)
+
+
+def _pairs(left: Tensor, right: Tensor) -> Tensor:
+    """Pairs (m, 2) of numbers >= 0 that meet when two tensors are broadcast, each once."""
+    base = 1 + max((int(part.max()) for part in (left, right) if part.numel()), default=0)
+    found = torch.unique(left * base + right)
+    return torch.stack([found // base, found % base], -1)

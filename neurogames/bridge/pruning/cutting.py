@@ -3,12 +3,12 @@
 A group of coupled channels leaves if one of its units is silent and nothing reads a value of it that is not constant.
 Which units can leave depends on which others do: what has to stay is taken out until nothing changes. Then the cut
 network runs, and where an operation does not give what remains of the old labels (a size written into the code, say),
-its channels stay as well. So a network comes out only if every operation was seen to do the same as before.
+channels are coupled so that it would (see ``structure``), or stay. So a network comes out only if every operation was
+seen to do the same as before.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.modules.evaluation import copy_module
-from neurogames.bridge.pruning.channels import Flow, Step, number_rows, restrict
-from neurogames.bridge.pruning.following import FollowError, follow
+from neurogames.bridge.pruning.channels import Flow, number_rows
+from neurogames.bridge.pruning.editing import without
+from neurogames.bridge.pruning.following import FollowError, follow, may_run_otherwise, runs_otherwise
+from neurogames.bridge.pruning.structure import Ties, hindrance, unbalanced
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
@@ -45,21 +46,79 @@ class Cut:
     pinned: dict[str, dict[int, str]]
 
 
-def cut_out(
-    model: nn.Module,
-    inputs: tuple[Any, ...],
-    silent: Masks,
-    shares: Mapping[str, NDArray[np.float64]],
-    places: Mapping[str, str],
-) -> Cut:
-    """Cut the silent units out of a network as far as this leaves its function as it is.
+class Search:
+    """A model whose channels are to be cut, with what was learnt of it so far.
 
     Args:
         model: network with the shares in its weights; it is left as it is.
         inputs: its positional arguments.
-        silent: units (bool) that should leave, by name of Linear or convolution.
+        places: name of the module, itself or the norm behind, that holds the share of each gated module.
+
+    Attributes:
+        rows: labels of the output rows, by name of Linear or convolution.
+        fixed: why channels stay in any case, by label.
+        ties: couplings without which an operation would not do the same in a smaller network.
+    """
+
+    def __init__(self, model: nn.Module, inputs: tuple[Any, ...], places: Mapping[str, str]) -> None:
+        self.model = model
+        self.inputs = inputs
+        self.places = places
+        self.rows = number_rows(model)
+        self.units = [("", -1)] + [(name, index) for name, labels in self.rows.items() for index in range(len(labels))]
+        self.fixed: dict[int, str] = {}
+        self.ties = Ties()
+        self._trained: bool | None = None if may_run_otherwise(model) else False
+
+    def flow(self, silent: Masks) -> Flow:
+        """Follow the channels, with all that was learnt."""
+        masks = {self.places[name]: torch.from_numpy(mask) for name, mask in silent.items()}
+        try:
+            if self._trained is None:
+                self._trained = runs_otherwise(self.model, self.inputs, self.rows)
+            flow = follow(self.model, self.inputs, self.rows, masks, trained=self._trained)
+        except FollowError as error:
+            raise invalid_argument("model", str(error), "a model whose channels can be followed") from error
+        flow.blocked.update(self.fixed)
+        self.ties.apply(flow)
+        return flow
+
+    def attempt(self, flow: Flow, leaving: Tensor, held: list[int]) -> tuple[nn.Module, Any] | None:
+        """The network without the channels that leave, and its output; None if something new was learnt instead.
+
+        Raises:
+            ValueError: an operation changes from run to run.
+        """
+        cut = without(self.model, flow, leaving, self.places, [self.units[label] for label in held])
+        remaining = {name: labels[~leaving[labels]] for name, labels in self.rows.items()}
+        output: Any = None
+        try:
+            after = follow(cut, self.inputs, remaining, {}, trained=bool(self._trained))
+            output, steps = after.output, after.steps
+        except FollowError as error:
+            steps = error.flow.steps
+        number = hindrance(flow.steps, steps, leaving)
+        if number is None:
+            return cut, output
+        if not self.ties.add(flow.steps, number):
+            step = flow.steps[number]
+            labels = torch.unique(torch.cat([labels.reshape(-1) for labels in step.labels]))
+            labels = labels[leaving[labels]]
+            if not len(labels):
+                raise invalid_argument(
+                    "model", f"an operation {step.name} that changes", "a model whose channels can be followed"
+                )
+            self.fixed.update(dict.fromkeys(labels.tolist(), f"{step.name} holds its number of channels fixed"))
+        return None
+
+
+def cut_out(search: Search, wanted: Masks, shares: Mapping[str, NDArray[np.float64]]) -> Cut:
+    """Cut the silent units out of a network as far as this leaves its function as it is.
+
+    Args:
+        search: the network.
+        wanted: units (bool) that should leave, by name of Linear or convolution.
         shares: shares of the units; in a layer that would be empty the largest stays, at weight 0.
-        places: name of the module, itself or the norm behind, that holds the share of each of these modules.
 
     Returns:
         The cut.
@@ -67,81 +126,77 @@ def cut_out(
     Raises:
         ValueError: the model's channels cannot be followed, or its weights are used otherwise than by their modules.
     """
-    rows = number_rows(model)
-    units = [("", -1)] + [(name, index) for name, labels in rows.items() for index in range(len(labels))]
-    silent = {name: mask.copy() for name, mask in silent.items()}
-    pinned: dict[str, dict[int, str]] = {name: {} for name in silent}
-    fixed: dict[int, str] = {}
-    while True:
-        try:
-            flow = follow(model, inputs, rows, {places[name]: torch.from_numpy(mask) for name, mask in silent.items()})
-        except FollowError as error:
-            raise invalid_argument("model", str(error), "a model whose channels can be followed") from error
-        for name in silent:
-            if flow.odd & {name, places[name]} and (shares[name] != 1).any():
-                got = f"weights of {name!r} that are used by themselves"
-                raise invalid_argument("model", got, "units that are reached by calling their module only")
-        flow.blocked.update(fixed)
-        if stuck := _stuck(flow, silent, units):
+    units, rows = search.units, search.rows
+    made = None
+    while made is None:
+        silent = {name: mask.copy() for name, mask in wanted.items()}
+        pinned: dict[str, dict[int, str]] = {name: {} for name in silent}
+        while True:
+            flow = search.flow(silent)
+            for name in silent:
+                if search.places[name] in flow.odd and (shares[name] != 1).any():
+                    got = f"weights of {search.places[name]!r} that are used by themselves"
+                    raise invalid_argument("model", got, "units that are reached by calling their module only")
+            stuck = _stuck(flow, silent, units)
+            leaving, held = _leaving(flow, silent, shares)
+            if not stuck:
+                stuck = unbalanced(search.model, flow, leaving, _quiet(flow, silent), _shares(flow, shares))
+            if not stuck:
+                break
             for label, why in stuck.items():
                 name, index = units[label]
                 silent[name][index] = False
                 pinned[name][index] = why
-            continue
-        leaving, held = _leaving(flow, silent, shares)
-        cut = _without(model, flow, leaving, places, [units[label] for label in held])
-        remaining = {name: labels[~torch.isin(labels, leaving)] for name, labels in rows.items()}
-        output: Any = None
-        try:
-            after = follow(cut, inputs, remaining, {})
-            output, steps = after.output, after.steps
-        except FollowError as error:
-            steps = error.flow.steps
-        hindrance = _hindrance(flow, steps, leaving)
-        if hindrance is None:
-            break
-        name, labels = hindrance
-        if not len(labels):
-            raise invalid_argument(
-                "model", f"an operation {name} that changes", "a model whose channels can be followed"
-            )
-        fixed.update(dict.fromkeys(labels.tolist(), f"{name} holds its number of channels fixed"))
+        made = search.attempt(flow, leaving, list(held))
     for label, why in held.items():
         name, index = units[label]
         pinned[name][index] = why
     return Cut(
-        model=cut,
-        output=output,
+        model=made[0],
+        output=made[1],
         silent=silent,
-        kept={name: ~torch.isin(labels, leaving).numpy() for name, labels in rows.items()},
+        kept={name: ~leaving[labels].numpy() for name, labels in rows.items()},
         pinned={name: dict(sorted(reasons.items())) for name, reasons in pinned.items() if reasons},
     )
 
 
 def _stuck(flow: Flow, silent: Masks, units: list[tuple[str, int]]) -> dict[int, str]:
     """Silent units, by label, that cannot leave, and why."""
-    gated = {label for name in silent for label in flow.rows[name].tolist()}
-    quiet = set(_quiet(flow, silent))
     groups = flow.groups()
-    members: dict[int, list[int]] = {}
-    for label in range(1, len(groups)):
-        members.setdefault(int(groups[label]), []).append(label)
+    quiet = np.isin(np.arange(len(groups)), _quiet(flow, silent))
+    gated = np.isin(np.arange(len(groups)), [label for name in silent for label in flow.rows[name].tolist()])
+    started = set(flow.started)
+    blocked, living = _marked(flow.blocked, groups), _marked(flow.living, groups)
+    idle = np.array([label > 0 and units[label][0] not in started for label in range(len(groups))])
+
+    def first(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The first marked label of each label's group; 0 where there is none."""
+        labels = np.flatnonzero(marks)[::-1]
+        of_groups = np.zeros(len(groups), dtype=np.int64)
+        of_groups[groups[labels]] = labels
+        return of_groups[groups]
+
+    barred, without_call, read, alive = map(first, (blocked, idle, living, gated & ~quiet))
     found = {}
-    for label in sorted(quiet):
-        group = members[int(groups[label])]
-        barred = next((other for other in [label, *group] if other in flow.blocked), None)
-        living = [other for other in group if other in flow.living]
-        alive = [other for other in group if other in gated and other not in quiet]
-        if barred is not None:
-            others = "" if barred == label else "coupled with {!r} {}: ".format(*units[barred])
-            found[label] = others + flow.blocked[barred]
-        elif units[label][0] not in flow.started:
-            found[label] = "its layer is not called as a plain one"
-        elif living and alive:
-            found[label] = "coupled with {!r} {}, which stays".format(*units[alive[0]])
-        elif living:
-            found[label] = f"{flow.living[living[0]]!r} reads it where it is not constant"
+    for label in np.flatnonzero(quiet & ((barred > 0) | (without_call > 0) | (read > 0))).tolist():
+        if blocked[label]:
+            found[label] = flow.blocked[label]
+        elif barred[label]:
+            found[label] = "coupled with {!r} {}: ".format(*units[barred[label]]) + flow.blocked[int(barred[label])]
+        elif without_call[label]:
+            found[label] = f"{units[without_call[label]][0]!r} is not called as a plain layer"
+        elif alive[label]:
+            found[label] = "coupled with {!r} {}, which stays".format(*units[alive[label]])
+        else:
+            found[label] = f"{flow.living[int(read[label])]!r} reads it where it is not constant"
     return found
+
+
+def _marked(labels: Mapping[int, str], groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which labels are among some."""
+    marks = np.zeros(len(groups), dtype=np.bool_)
+    marks[list(labels)] = True
+    return marks
 
 
 def _quiet(flow: Flow, silent: Masks) -> list[int]:
@@ -149,8 +204,18 @@ def _quiet(flow: Flow, silent: Masks) -> list[int]:
     return [label for name, mask in silent.items() for label in flow.rows[name][torch.from_numpy(mask)].tolist()]
 
 
+def _shares(flow: Flow, shares: Mapping[str, NDArray[np.float64]]) -> dict[int, float]:
+    """Shares by label."""
+    return {
+        label: float(share)
+        for name, part in shares.items()
+        if name in flow.rows
+        for label, share in zip(flow.rows[name].tolist(), part, strict=True)
+    }
+
+
 def _leaving(flow: Flow, silent: Masks, shares: Mapping[str, NDArray[np.float64]]) -> tuple[Tensor, dict[int, str]]:
-    """Labels of what leaves, and of the silent units that stay so that no layer is empty, with the reason."""
+    """What leaves (bool by label), and why silent units stay so that no layer is empty, by label."""
     groups = flow.groups()
     quiet = _quiet(flow, silent)
     leaving = np.isin(groups, groups[quiet])
@@ -164,80 +229,4 @@ def _leaving(flow: Flow, silent: Masks, shares: Mapping[str, NDArray[np.float64]
             leaving[mates] = False
             why = f"at weight 0, so that {name!r} is not empty"
             held.update(dict.fromkeys(np.intersect1d(mates, quiet).tolist(), why))
-    return torch.from_numpy(np.flatnonzero(leaving)), held
-
-
-def _without(
-    model: nn.Module, flow: Flow, leaving: Tensor, places: Mapping[str, str], held: list[tuple[str, int]]
-) -> nn.Module:
-    """A copy of the model without what leaves, and with weight 0 where a silent unit is held."""
-    cut = copy_module(model)
-    named = dict(cut.named_modules())
-    with torch.no_grad():
-        for name, index in held:
-            place = named[places[name]]
-            for parameter in (place.weight, place.bias):
-                if parameter is not None:
-                    parameter[index] = 0.0
-        for name in flow.started:
-            if name in flow.reads:
-                columns, constants = flow.reads[name]
-                _drop_columns(named[name], ~torch.isin(columns, leaving), constants)
-            _keep_entries(named[name], ~torch.isin(flow.rows[name], leaving))
-        for name in flow.entries.keys() - set(flow.started):
-            _keep_entries(named[name], ~torch.isin(flow.entries[name], leaving))
-    return cut
-
-
-def _drop_columns(layer: Any, stays: Tensor, constants: Tensor) -> None:
-    """Drop input columns of a Linear or convolution; what they held goes into the bias."""
-    if stays.all():
-        return
-    gone = layer.weight[:, ~stays].double()
-    left = (gone.flatten(2).sum(2) if gone.ndim > 2 else gone) @ constants[~stays].double().to(gone.device)
-    if layer.bias is not None:
-        layer.bias.copy_(layer.bias.double() + left)
-    elif left.any():
-        layer.bias = nn.Parameter(left.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
-    _exchange(layer, "weight", layer.weight[:, stays])
-    setattr(layer, "in_features" if isinstance(layer, nn.Linear) else "in_channels", int(stays.sum()))
-
-
-def _keep_entries(module: Any, stays: Tensor) -> None:
-    """Keep some entries along the first axis of a module's tensors, and set its sizes."""
-    if stays.all():
-        return
-    for key, tensor in [*module._parameters.items(), *module._buffers.items()]:
-        if tensor is not None and tensor.ndim:
-            _exchange(module, key, tensor[stays])
-    count = int(stays.sum())
-    if getattr(module, "groups", 1) > 1:
-        module.groups = module.in_channels = count
-    for key in ("out_features", "out_channels", "num_features", "num_parameters"):
-        if hasattr(module, key):
-            setattr(module, key, count)
-
-
-def _exchange(module: Any, key: str, values: Tensor) -> None:
-    """Put other values into a parameter or buffer."""
-    old = getattr(module, key)
-    parameter = isinstance(old, nn.Parameter)
-    setattr(module, key, nn.Parameter(values.clone(), requires_grad=old.requires_grad) if parameter else values.clone())
-
-
-def _hindrance(flow: Flow, steps: list[Step], leaving: Tensor) -> tuple[str, Tensor] | None:
-    """The first operation of the whole model without its like in the cut one, and the leaving channels there."""
-    for full, small in itertools.zip_longest(flow.steps, steps[: len(flow.steps)]):
-        if small is None or not _alike(full, small, leaving):
-            labels = torch.cat([labels.reshape(-1) for labels in (*full.inputs, *full.outputs)])
-            return full.name, torch.unique(labels[torch.isin(labels, leaving)])
-    return None
-
-
-def _alike(full: Step, small: Step, leaving: Tensor) -> bool:
-    """Whether a step of the cut model is that of the whole model on what remains."""
-    before, after = (*full.inputs, *full.outputs), (*small.inputs, *small.outputs)
-    if (full.name, full.numbers, len(before)) != (small.name, small.numbers, len(after)):
-        return False
-    expected = (restrict(labels, leaving) for labels in before)
-    return all(want is not None and want.equal(labels) for want, labels in zip(expected, after, strict=True))
+    return torch.from_numpy(leaving), held

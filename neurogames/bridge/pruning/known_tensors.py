@@ -21,9 +21,12 @@ class KnownTensors:
         model: the module that runs.
         flow: what the run has shown so far; written to where channels turn out to be changed unseen.
         silent: by name of module, the channels (bool) whose output counts as 0.
+        training: whether the run is one in training mode, in which nothing counts as constant.
 
     Attributes:
         flow: as given.
+        training: as given.
+        calls: modules that are being called, the innermost last.
 
     >>> known = KnownTensors(nn.Linear(2, 1), Flow({}), {})
     >>> seen, other = known.note(torch.ones(2), torch.tensor([1, 2]), None), torch.ones(2)
@@ -31,17 +34,19 @@ class KnownTensors:
     (tensor([1, 2]), tensor([nan, nan]), tensor([0, 0]), tensor([1., 1.]))
     """
 
-    def __init__(self, model: nn.Module, flow: Flow, silent: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: nn.Module, flow: Flow, silent: Mapping[str, Tensor], *, training: bool = False) -> None:
         self.flow = flow
-        self._silent = silent
+        self.training = training
+        self.calls: list[nn.Module] = []
+        self._silent = {} if training else silent
         self._noted = WeakTensorKeyDictionary()
-        self._owners: dict[int, tuple[str, Any]] = {}
+        self._owners: dict[int, tuple[str, Any, str]] = {}
         shared = set()
         for name, module in model.named_modules():
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
+            for key, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None:
                     shared.update({id(tensor)} & self._owners.keys())
-                    self._owners[id(tensor)] = (name, module)
+                    self._owners[id(tensor)] = (name, module, key)
         for number in shared:
             del self._owners[number]
 
@@ -50,7 +55,11 @@ class KnownTensors:
 
     def owner(self, tensor: Tensor | None) -> tuple[str, Any]:
         """Name and module that a parameter or buffer belongs to; an empty name and None unless it is one module."""
-        return self._owners.get(id(tensor), ("", None))
+        return self.place(tensor)[:2]
+
+    def place(self, tensor: Tensor | None) -> tuple[str, Any, str]:
+        """Name and module that a parameter or buffer belongs to, and its key there; empty unless it is one module."""
+        return self._owners.get(id(tensor), ("", None, ""))
 
     def owners(self, tensors: Iterable[Tensor]) -> list[str]:
         """Names of the modules that own some of these tensors, in order."""
@@ -65,6 +74,22 @@ class KnownTensors:
         labels = _of_none(tensor) if labels is None else labels
         self._noted[tensor] = (labels, never(tensor) if constants is None else constants, tensor._version)
         return tensor
+
+    def entries(self, owner: str, labels: Tensor) -> None:
+        """Note which channels a module scales one by one."""
+        if owner in self.flow.entries:
+            self.flow.couple(self.flow.entries[owner], labels, f"{owner!r} meets it and what belongs to no unit")
+        elif owner:
+            self.flow.entries[owner] = labels
+
+    def scales(self, owner: str, key: str, axis: int, labels: Tensor) -> None:
+        """Note which channels the entries of a parameter meet along one of its axes."""
+        known_axis, before = self.flow.scales.setdefault((owner, key), (axis, labels))
+        if known_axis != axis:
+            self.flow.block(labels, f"{key!r} of {owner!r} is used along two axes")
+            self.flow.block(before, f"{key!r} of {owner!r} is used along two axes")
+        elif before is not labels:
+            self.flow.couple(before, labels, f"{key!r} of {owner!r} meets it and what belongs to no unit")
 
     def labels(self, tensor: Tensor) -> Tensor:
         """Labels of a tensor; 0 for one that does not come from the inputs."""

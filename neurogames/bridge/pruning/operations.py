@@ -12,6 +12,7 @@ from typing import Any
 MOVES = re.compile(
     "view|reshape|flatten|unflatten|squeeze|unsqueeze|permute|transpose|swap(axes|dims)|move(dim|axis)|t|T|mT|expand|chunk"
     "|split|tensor_split|unbind|narrow|select|getitem|cat|concat(enate)?|stack|flip|roll|repeat|repeat_interleave|tile"
+    "|pixel_(un)?shuffle|(native_)?channel_shuffle"
 )
 PRODUCTS = re.compile("[ir]?mul|multiply")
 MAPS = re.compile(
@@ -25,7 +26,7 @@ _SPATIAL = re.compile("(?:adaptive_)?(?:avg|max|lp)_pool([123])d")
 CHANNELWISE = frozenset(("batch_norm", "instance_norm", "prelu"))
 REDUCTIONS = frozenset(("mean", "sum", "amax", "amin"))
 VALUES = re.compile("__(bool|float|int|index|complex|array|contains)__|item|tolist|numpy|equal|allclose|is_nonzero")
-CONVOLUTIONS = frozenset(("conv1d", "conv2d", "conv3d"))
+READERS = re.compile("linear|conv(_transpose)?[123]d")
 
 
 def operation_name(func: Any) -> str:

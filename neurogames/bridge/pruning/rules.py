@@ -1,22 +1,19 @@
 """What each kind of operation does to the labels and constants of the tensors it works on, one rule per kind.
 
 A rule is applied right after its operation: it notes labels and constants for what came out, and tells the flow which
-channels are read, coupled or blocked.
+channels are read, coupled or blocked. Where tensors meet entry by entry is in ``meeting``, attention in ``attention``.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurogames.bridge.pruning.channels import (
-    LAYERS,
-    Flow,
     along,
     compact,
     members,
@@ -26,7 +23,8 @@ from neurogames.bridge.pruning.channels import (
     uniform_along,
 )
 from neurogames.bridge.pruning.known_tensors import KnownTensors
-from neurogames.bridge.pruning.operations import CHANNELWISE, PRODUCTS, REDUCTIONS, spatial_axes
+from neurogames.bridge.pruning.layers import LAYERS, TRANSPOSED, channel_axis, is_depthwise
+from neurogames.bridge.pruning.operations import REDUCTIONS, spatial_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +42,9 @@ class Operation:
         """Carry it out with other tensors in the places of its own."""
         # New tensor objects, since an operation in place may change even the shape.
         given = (tensor.detach() for tensor in tensors)
-        return self.func(*swapped(self.args, lambda _: next(given)), **swapped(self.kwargs, lambda _: next(given)))
+        # Labels and constants are expanded, and a view of what is not one block of memory is refused.
+        func = torch.Tensor.reshape if self.name == "view" else self.func
+        return func(*swapped(self.args, lambda _: next(given)), **swapped(self.kwargs, lambda _: next(given)))
 
     def argument(self, position: int, name: str, default: Any) -> Any:
         """One of its arguments."""
@@ -52,51 +52,45 @@ class Operation:
 
 
 def plain_layer(known: KnownTensors, step: Operation) -> str | None:
-    """Name of the plain Linear or convolution that is called here."""
+    """Name of the plain Linear or convolution that is called here; only a call is seen by hooks, and so by gates."""
     weight = step.argument(1, "weight", None)
     owner, module = known.owner(weight)
-    if not isinstance(module, LAYERS) or weight is not module.weight:
+    if not isinstance(module, LAYERS) or weight is not module.weight or known.calls[-1:] != [module]:
         return None
     if step.argument(2, "bias", None) is not module.bias:
         return None
     return owner
 
 
-def is_grouped(known: KnownTensors, step: Operation) -> bool:
-    """Whether a convolution mixes channels in groups of more than one."""
-    module = known.owner(step.argument(1, "weight", None))[1]
-    groups = 1 if isinstance(module, nn.Linear) else step.argument(6, "groups", 1)
-    return groups != 1 and not groups == module.in_channels == module.out_channels
-
-
 def read(known: KnownTensors, owner: str, step: Operation, result: Tensor) -> None:
     """Read channels and start new ones; a depthwise convolution couples them."""
     flow, module = known.flow, known.owner(step.argument(1, "weight", None))[1]
-    axis = -1 if isinstance(module, nn.Linear) else 1 - module.weight.ndim
-    columns = along(known.labels(step.tensors[0]), axis)
-    if columns is None:
-        flow.block(known.labels(step.tensors[0]), f"{owner!r} reads it mixed with others")
-        columns = torch.zeros(step.tensors[0].shape[axis], dtype=torch.long)
+    axis = channel_axis(module)
+    columns = along(flow, known.labels(step.tensors[0]), axis, repr(owner))
     rows = flow.rows[owner]
     if owner not in flow.started:
         flow.started.append(owner)
-    if axis < -1 and step.argument(6, "groups", 1) > 1:
+    constants = never(result)
+    if is_depthwise(module):
         flow.couple(columns, rows, f"{owner!r} reads it depthwise")
-        flow.entries[owner] = rows
-        constants = step.again(step.constants)
+        if not known.training:
+            constants = step.again(step.constants)
     else:
-        constants = never(result)
-        _record(flow, owner, columns, step, axis)
+        _record(known, owner, columns, step, module)
     labels = rows.view([-1] + [1] * (-1 - axis)).expand(result.shape)
     known.note(result, labels, known.silenced(owner, constants, axis))
 
 
-def _record(flow: Flow, owner: str, columns: Tensor, step: Operation, axis: int) -> None:
+def _record(known: KnownTensors, owner: str, columns: Tensor, step: Operation, module: Any) -> None:
     """Record which channels a layer reads, at which constants."""
-    given = uniform_along(step.constants[0], axis).cpu()
-    padding = 0 if axis == -1 else step.argument(4, "padding", 0)
-    if padding == "same" or any(torch.as_tensor(0 if padding == "valid" else padding).reshape(-1)):
-        given = given.masked_fill(given != 0, torch.nan)  # the border is 0, whatever the channel holds
+    flow = known.flow
+    if known.training:
+        if owner in flow.reads:
+            flow.couple(flow.reads[owner][0], columns, f"{owner!r} reads it in turn with what belongs to no unit")
+        else:  # it runs in training only, where nothing is constant
+            flow.reads[owner] = (columns, torch.zeros(len(columns), dtype=step.constants[0].dtype))
+        return
+    given = _held(step, module)
     for label in members(columns[given.isnan()]):
         flow.living.setdefault(label, owner)
     if owner in flow.reads:
@@ -104,6 +98,18 @@ def _record(flow: Flow, owner: str, columns: Tensor, step: Operation, axis: int)
         flow.couple(before, columns, f"{owner!r} reads it in turn with what belongs to no unit")
         flow.block(columns[(constants - given).nan_to_num(0.0) != 0], f"{owner!r} reads it at two constants")
     flow.reads[owner] = (columns, given)
+
+
+def _held(step: Operation, module: Any) -> Tensor:
+    """Constants that the columns of a layer hold; NaN where one cannot go into the bias."""
+    axis = channel_axis(module)
+    given = uniform_along(step.constants[0], axis).cpu()
+    padding = 0 if axis == -1 else step.argument(4, "padding", 0)
+    padded = padding == "same" or any(torch.as_tensor(0 if padding == "valid" else padding).reshape(-1))
+    if padded or isinstance(module, TRANSPOSED):
+        # The border is 0, whatever the channel holds; a transposed convolution spreads a constant unevenly.
+        given = given.masked_fill(given != 0, torch.nan)
+    return given
 
 
 def move(known: KnownTensors, step: Operation, outputs: tuple[Tensor, ...]) -> None:
@@ -117,58 +123,16 @@ def move(known: KnownTensors, step: Operation, outputs: tuple[Tensor, ...]) -> N
         known.note(tensor, label, constant)
 
 
-def map_entries(known: KnownTensors, step: Operation, result: Tensor) -> None:
-    """Map constants entry by entry; couple the channels that meet."""
-    owner, operands = "", step.constants
-    if step.name in CHANNELWISE:
-        labels, operands = known.labels(step.tensors[0]), operands[:1]
-        owner = _scaled(known, step, labels)
-    else:
-        labels = _meet(known.flow, [known.labels(tensor) for tensor in step.tensors], result.shape, step.name)
-    mapped = step.again(constant.clone() for constant in step.constants)
-    # Not every function of NaN is NaN.
-    mapped = mapped.masked_fill(_any(operand.isnan() for operand in operands), torch.nan)
-    if PRODUCTS.fullmatch(step.name):
-        mapped = mapped.masked_fill(_any(operand == 0 for operand in operands), 0.0)
-    known.note(result, labels, known.silenced(owner, mapped, 1 - result.ndim))
-
-
-def _scaled(known: KnownTensors, step: Operation, labels: Tensor) -> str:
-    """Record the channels that a module scales one by one; give its name."""
-    owner = next(iter(known.owners(step.tensors)), "")
-    if not owner or (step.name == "prelu" and step.tensors[-1].numel() == 1):
-        return ""
-    entries = along(labels, 1)
-    if entries is None:
-        known.flow.block(labels, f"{owner!r} reads it mixed with others")
-    elif owner in known.flow.entries:
-        known.flow.couple(known.flow.entries[owner], entries, f"{owner!r} meets it and what belongs to no unit")
-    else:
-        known.flow.entries[owner] = entries
-    return owner
-
-
-def _meet(flow: Flow, labels: list[Tensor], shape: torch.Size, name: str) -> Tensor:
-    """Labels of the entrywise combination of several tensors.
-
-    What is broadcast along every axis in which the channels of the others differ meets all of them alike and
-    couples with none: it is read, if it belongs to a channel.
-    """
-    small = [compact(label.expand(shape)) for label in labels]
-    varied = [[axis for axis, size in enumerate(label.shape) if size > 1] for label in small]
-    widest = max(range(len(small)), key=lambda i: (len(varied[i]), small[i].any().item()))
-    result = small[widest]
-    for i, label in enumerate(small):
-        if i == widest or (label.shape == result.shape and label.equal(result)):
-            continue
-        origin = (1,) * (len(shape) - labels[i].ndim) + tuple(labels[i].shape)
-        if varied[widest] and all(origin[axis] == 1 for axis in varied[widest]):
-            flow.block(label, f"{name} spreads it over other channels")
-            continue
-        flow.couple(result, label, f"{name} joins it with what belongs to no unit")
-        # An entry keeps a label if either has one, so that later readers know whom they read.
-        result = torch.where(result == 0, label, result)
-    return result.expand(shape)
+def normalize_groups(known: KnownTensors, step: Operation, result: Tensor) -> None:
+    """GroupNorm: the channels of a group act on each other, so that they leave together, and change nothing else."""
+    flow, owner = known.flow, next(iter(known.owners(step.tensors)), "")
+    labels = known.labels(step.tensors[0])
+    entries = along(flow, labels, 1, f"{owner!r}")
+    known.entries(owner, entries)
+    of_groups = entries.reshape(int(step.argument(1, "num_groups", 1)), -1)
+    flow.couple(of_groups[:, :1], of_groups, f"{owner!r} norms it with what belongs to no unit")
+    constants = never(result) if known.training else step.again(step.constants)
+    known.note(result, labels, known.silenced(owner, constants, 1 - result.ndim))
 
 
 def pool(known: KnownTensors, step: Operation, result: Tensor) -> bool:
@@ -186,11 +150,13 @@ def pool(known: KnownTensors, step: Operation, result: Tensor) -> bool:
 
 def reduce(known: KnownTensors, step: Operation, result: Tensor) -> bool:
     """Reduce over axes along which the channels do not change; say whether this was so."""
+    if step.name not in REDUCTIONS:
+        return False
     axes = step.argument(1, "dim", ())
     axes = [axes] if isinstance(axes, int) else list(axes or ())
     labels = known.labels(step.tensors[0])
     small = compact(labels)
-    if step.name not in REDUCTIONS or not axes or any(small.shape[axis] > 1 for axis in axes):
+    if not axes or any(small.shape[axis] > 1 for axis in axes):
         return False
     labels = small.expand(labels.shape).amax(axes, keepdim=step.argument(2, "keepdim", False))
     known.note(result, labels, step.again(step.constants))
@@ -204,8 +170,3 @@ def stop(known: KnownTensors, step: Operation, outputs: tuple[Tensor, ...]) -> N
         known.flow.block(known.labels(tensor), f"it feeds {step.name}" + (f" of {owners[0]!r}" if owners else ""))
     for tensor in outputs:
         known.note(tensor, None, None)
-
-
-def _any(flags: Iterable[Tensor]) -> Tensor:
-    """Where any of the flags is up."""
-    return functools.reduce(torch.logical_or, flags)
