@@ -37,6 +37,7 @@ from .measures.robustness import REGRESSION_METRICS as REGRESSION_METRICS
 from .measures.robustness import area_from_clean as area_from_clean
 from .measures.robustness import curve_slope as curve_slope
 from .measures.robustness import noise_curve as noise_curve
+from .measures.shortcut import shortcut_composition as shortcut_composition
 
 # Participation: gates on units, the game that the units play, and training in which they may leave.
 from .curvature.gate_curvature import GateCurvature as GateCurvature

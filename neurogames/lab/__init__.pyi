@@ -5,6 +5,8 @@ from .data.images import load_images as load_images
 from .data.models import load_model as load_model
 from .data.models import save_model as save_model
 from .data.preparation import prepare as prepare
+from .data.shortcut import PlantedShortcut as PlantedShortcut
+from .data.shortcut import plant_shortcut as plant_shortcut
 from .data.tables import Dataset as Dataset
 from .data.tables import dataset_from_frame as dataset_from_frame
 from .inference.association import correlate as correlate

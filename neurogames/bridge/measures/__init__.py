@@ -3,4 +3,6 @@
 robustness   how predictions worsen as noise is added to the inputs
 composition  how many units of a network compose, where the primitives of its task are known
 ablation     the same where they are not, by the effects of ablating units
+shortcut     which units pay where a planted shortcut is broken
+held_out     all of these on held-out rows, for a prediction and for the training it predicts
 """

@@ -5,6 +5,9 @@ Measure (b) of ``composition``, which says what it can and cannot tell.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -72,7 +75,7 @@ def ablation_composition(
     floor = 16 * torch.finfo(base.dtype).eps * (1 + base.mean(dim=1, keepdim=True))
     scores = []
     for layer, values in enumerate(hidden):
-        size = _effects(ensemble, layer, values, base, targets, members).abs()
+        size = ablation_effects(ensemble, layer, values, base, targets, members, losses=_losses).abs()
         ratio = size.sum(-1).square() / (members.shape[1] * size.square().sum(-1)).clamp(min=1e-30)
         scores.append(torch.where(size.amax(-1) <= floor, 0.0, ratio))  # no comparison holds for NaN, which stays
     return join_layers(scores, level)
@@ -108,16 +111,40 @@ def quantile_groups(targets: Tensor, n_groups: int) -> Tensor:
     return groups
 
 
-def _effects(ensemble: Ensemble, layer: int, values: Tensor, base: Tensor, targets: Tensor, members: Tensor) -> Tensor:
-    """Change of every group's mean loss when a unit of ``layer`` is held at its mean; (networks, units, groups).
+def ablation_effects(
+    ensemble: Ensemble,
+    layer: int,
+    values: Tensor,
+    base: Tensor,
+    targets: Tensor,
+    members: Tensor,
+    *,
+    losses: Callable[[Tensor, Tensor], Tensor],
+    baseline: Literal["mean", "zero"] = "mean",
+) -> Tensor:
+    """Change of every group's mean loss when a unit of a hidden layer is held at a constant.
 
     Holding one unit is a rank-one change of what enters the next layer, so that only the layers after it are run.
+
+    Args:
+        ensemble: the networks.
+        layer: index of the hidden layer.
+        values: (networks, rows, units) activations of that layer.
+        base: (networks, rows) losses of the rows as they are.
+        targets: what ``losses`` takes.
+        members: (rows, groups) weights of the rows in the mean of every group.
+        losses: loss of every row from outputs (..., rows, outputs) and targets.
+        baseline: the constant, the unit's "mean" over the rows or "zero".
+
+    Returns:
+        (networks, units, groups) changes.
     """
     weight, bias = ensemble.weights[layer + 1], ensemble.biases[layer + 1]
     last = layer + 2 == len(ensemble.weights)
     networks, rows, units = values.shape
     entering = torch.baddbmm(bias, values, weight).unsqueeze(1)
-    change = (values.mean(dim=1, keepdim=True) - values).transpose(1, 2).unsqueeze(-1)
+    constant = values.mean(dim=1, keepdim=True) if baseline == "mean" else torch.zeros_like(values[:, :1])
+    change = (constant - values).transpose(1, 2).unsqueeze(-1)
     widest = max(ensemble.widths[layer + 2 :])
     step = max(1, _CHUNK_BYTES // (values.element_size() * networks * rows * widest))
     found = []
@@ -128,7 +155,7 @@ def _effects(ensemble: Ensemble, layer: int, values: Tensor, base: Tensor, targe
         if not last:
             held = outputs.relu_().flatten(1, 2)
             outputs = torch.unflatten(ensemble.forward_from(layer + 1, held), 1, (-1, rows))
-        found.append((_losses(outputs, targets) - base.unsqueeze(1)) @ members)
+        found.append((losses(outputs, targets) - base.unsqueeze(1)) @ members)
     return torch.cat(found, dim=1)
 
 

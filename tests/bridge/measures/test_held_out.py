@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from neurogames.bridge.ensembles.networks import initial_ensemble
-from neurogames.bridge.measures.composition import ablation_composition, quantile_groups
+from neurogames.bridge.measures.ablation import ablation_composition, quantile_groups
 from neurogames.bridge.measures.held_out import held_out_measures
 from neurogames.bridge.measures.robustness import area_from_clean
 
