@@ -143,7 +143,8 @@ def _planted(inputs: NDArray[np.float32], code: NDArray[np.float64], kind: Kind)
     classes = code.argmax(axis=1)
     if kind == "colour":
         shift = COLOUR_STEP * _colours(code.shape[1])[classes]
-        return (inputs + shift[:, :, None, None]).astype(np.float32)
+        coloured: NDArray[np.float32] = (inputs + shift[:, :, None, None]).astype(np.float32)
+        return coloured
     planted = inputs.copy()
     height, width = inputs.shape[2:]
     size = max(1, min(height, width) // MARK_SHARE)
