@@ -35,7 +35,7 @@ class Nucleolus:
     Attributes:
         allocation: (n,) the allocation; NaN where there is none.
         excesses: (k,) the excess fixed in each stage, falling.
-        objection: what Kohlberg's test finds, in units of the worths: how far witnesses are from balancing the levels, or
+        objection: what Kohlberg's test finds, in units of the worths: how far witnesses are from balancing levels, or
             the greatest total gain of the coalitions of one level that should have none, for shifts of at most 1 for
             each player. 0 up to rounding at the nucleolus.
         status: "ok", or that the objection is above 1e-7, or why there is no answer.
