@@ -90,7 +90,7 @@ def is_evolutionarily_stable(game: NormalFormGame, strategy: ArrayLike) -> bool:
         strategy: (a,) probabilities.
 
     Returns:
-        True iff it is; ties of payoffs as in ``best_replies``, eigenvalues up to 1e-9 of the best replies' payoffs as 0.
+        True iff it is; ties of payoffs as in ``best_replies``, eigenvalues up to 1e-9 of those replies' payoffs as 0.
 
     Raises:
         ValueError: if the game is not symmetric or the strategy no strategy of it.
