@@ -1,4 +1,5 @@
 from .base import TwoActionGame as TwoActionGame
+from .coalition import CoalitionFunction as CoalitionFunction
 from .coalition import CoalitionGame as CoalitionGame
 from .coalition import FunctionCoalitionGame as FunctionCoalitionGame
 from .coalition import MeanCoalitionGame as MeanCoalitionGame
