@@ -66,7 +66,6 @@ from .matrix_dynamics.matrix_velocities import imitation_velocity as imitation_v
 from .matrix_dynamics.matrix_velocities import logit_velocity as logit_velocity
 from .matrix_dynamics.matrix_velocities import projection_velocity as projection_velocity
 from .matrix_dynamics.matrix_velocities import replicator_velocity as replicator_velocity
-from .participation.complementarity import ParticipationSolution as ParticipationSolution
 from .participation.complementarity import solve_participation as solve_participation
 from .participation.efficiency import ParticipationEfficiency as ParticipationEfficiency
 from .participation.efficiency import price_of_anarchy as price_of_anarchy
@@ -101,5 +100,6 @@ from .schedules import linear as linear
 from .schedules import piecewise as piecewise
 from .solution import CountDistribution as CountDistribution
 from .solution import EscapeTime as EscapeTime
+from .solution import ParticipationSolution as ParticipationSolution
 from .solution import SimulatedEscape as SimulatedEscape
 from .solution import Trajectory as Trajectory

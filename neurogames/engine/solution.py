@@ -36,6 +36,27 @@ def certified(error: float, bound: float = ROUNDING, what: str = "a deviation ga
 
 
 @dataclass(frozen=True, eq=False)
+class ParticipationSolution:
+    """An equilibrium of a participation game.
+
+    Attributes:
+        profile: (..., n) the profile found.
+        regret: (...) the most a player could gain by deviating alone, computed from the game, in payoff units.
+        residual: (...) greatest best-response residual max_i |BR_i(s) - s_i|, computed from the game.
+        status: "ok", or that the residual is above the tolerance.
+        unique: True or False when known, None when not.
+        iterations: sweeps of the longest solve.
+    """
+
+    profile: NDArray[np.float64]
+    regret: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    status: str
+    unique: bool | None
+    iterations: int
+
+
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     """Paths of a simulation.
 

@@ -25,7 +25,7 @@ _MOST_DENOMINATOR = 1000
 _NEAR_ULPS = 2
 _CLOSE_ULPS = 2.0 * _NEAR_ULPS
 _VISIBLE = 1e-10
-_MOST_RATIONAL = 10_000
+_FEW, _MOST_RATIONAL = 100, 2_000
 
 
 def rational(value: Any) -> Fraction:
@@ -77,8 +77,9 @@ def common_integers(values: Iterable[Fraction]) -> tuple[list[int], int]:
 def comparable(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return an array of which differences can be taken: free of rounding that shows, up to one constant.
 
-    Where the rounding of a middle value is above 1e-10 of the least difference of two values, the numbers that the
-    values stand for are taken, less that middle value. Else the array itself is returned.
+    Where the rounding of a middle value is above 1e-10 of the least difference of two values, and there are few of them
+    or that value is great beside the differences of the middle half, the numbers that the values stand for are taken,
+    less that middle value. Else the array itself is returned, but for numbers that tie.
 
     >>> comparable(np.array([0.3, 0.1 + 0.2, 1.0])).tolist(), comparable(np.array([0.0, 1.0])).tolist()
     ([0.0, 0.0, 0.7], [0.0, 1.0])
@@ -88,11 +89,13 @@ def comparable(values: NDArray[np.float64]) -> NDArray[np.float64]:
     distinct = np.unique(values)
     if distinct.size == 1:
         return values
-    gaps, middle = np.diff(distinct), distinct[distinct.size // 2]
-    if np.spacing(abs(middle)) <= _VISIBLE * gaps.min() and not _close(distinct, gaps).any():
-        return values
+    gaps, k = np.diff(distinct), distinct.size
+    middle, half = distinct[k // 2], distinct[3 * k // 4] - distinct[k // 4]
+    rounded = np.spacing(abs(middle)) > _VISIBLE * gaps.min()
     close = _close(distinct, gaps)
-    if distinct.size <= _MOST_RATIONAL:
+    if not rounded and not close.any():
+        return values
+    if k <= _FEW or (k <= _MOST_RATIONAL and abs(middle) > half):
         meant = [rational(value) for value in distinct]
         level = meant[distinct.size // 2]
         exact = np.array([float(value - level) for value in meant])

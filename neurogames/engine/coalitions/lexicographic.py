@@ -8,10 +8,10 @@ Which coalitions then stay at that excess in EVERY optimum is read off the dual:
 complementary slackness; being tight in one optimum is not enough. Coalitions whose indicators lie in the linear span of
 fixed ones are fixed with them, so that each stage raises the rank and at most n - 1 stages determine x.
 
-Of the 2^n - 2 rows few matter. All stages are solved with some of them; the x that comes out is tried against all, and
-where a coalition has more excess than its stage allows, its row is added and the stages are solved again. If there
-is none, x attains the optimum of every stage of the whole problem too, and the dual weights remain right.
-Taking x from the last stage instead of the first keeps it in the middle of the optimal faces, so that few trials do.
+The stages are solved by pivots (``stage_program``). Where they fail, or the x that comes out leaves some coalition more
+excess than its stage allows, HiGHS solves them instead. Of the 2^n - 2 rows few matter then: all stages are solved with
+some of them, x is tried against all, and rows of coalitions that object are added. If there is none, x attains the
+optimum of every stage of the whole problem too, and the dual weights remain right.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from neurogames.engine.coalitions.stage_program import stage_optimum
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_sizes, subset_sums
 
 _FEASIBLE = 1e-10
@@ -114,6 +115,14 @@ def minimise_lexicographically(table: Vector, floor: Vector) -> Lexicographic:
     Returns:
         The one allocation that is optimal in every stage.
     """
+    fast = _pivot_stages(table, floor)
+    if fast is not None and _objections(table, fast).max(initial=-np.inf) <= _VIOLATION:
+        return fast
+    return minimise_by_rows(table, floor)
+
+
+def minimise_by_rows(table: Vector, floor: Vector) -> Lexicographic:
+    """Solve all stages with HiGHS, a few rows at a time; arguments and result as above."""
     n = table.size.bit_length() - 1
     single = 1 << np.arange(n)
     rows = np.unique(np.concatenate([single, table.size - 1 - single]))
@@ -121,10 +130,7 @@ def minimise_lexicographically(table: Vector, floor: Vector) -> Lexicographic:
     while True:
         trial = _solve_stages(table, rows, floor)
         programs += trial.programs
-        excess = table - subset_sums(trial.allocation)
-        over = np.full(table.size, -np.inf)
-        for stage in trial.stages:
-            np.maximum(over, excess - stage.excess, out=over, where=stage.open_before)
+        over = _objections(table, trial)
         over[rows] = -np.inf
         worst = np.flatnonzero(over > _VIOLATION)
         if trial.status != "ok" or worst.size == 0:
@@ -132,6 +138,47 @@ def minimise_lexicographically(table: Vector, floor: Vector) -> Lexicographic:
         if worst.size > rows.size:  # at most twice as many rows as before, the most violated
             worst = worst[np.argpartition(over[worst], -rows.size)[-rows.size :]]
         rows = np.concatenate([rows, worst])
+
+
+def _objections(table: Vector, solved: Lexicographic) -> Vector:
+    """By how much the excess of each coalition (2^n,) is above that of the stages in which it was open."""
+    excess = table - subset_sums(solved.allocation)
+    over = np.full(table.size, -np.inf)
+    for stage in solved.stages:
+        np.maximum(over, excess - stage.excess, out=over, where=stage.open_before)
+    return over
+
+
+def _pivot_stages(table: Vector, floor: Vector) -> Lexicographic | None:
+    """Solve all stages by pivots over all coalitions; None where one did not come to an end."""
+    n = table.size.bit_length() - 1
+    span = Span.of_everybody(n)
+    equal, right = [np.ones(n)], [float(table[-1])]
+    stages: list[Stage] = []
+    while span.rank < n:
+        open_before = ~span.covers
+        found = stage_optimum(table, open_before, np.array(equal), np.array(right), floor)
+        if found is None or len(stages) == n:
+            return None
+        held, floored = found.weights > _LEAST_WEIGHT, found.floored[found.floor_weights > _LEAST_WEIGHT]
+        weights, chosen = found.weights[held], found.coalitions[held]
+        stages.append(Stage(found.excess, open_before, chosen, weights / weights.sum(), floored))
+        span = _fixed(table, stages[-1], floor, span, equal, right)
+    return Lexicographic(_polish(table, stages, floor), tuple(stages), "ok", len(stages))
+
+
+def _fixed(table: Vector, stage: Stage, floor: Vector, span: Span, equal: list[Vector], right: list[float]) -> Span:
+    """The span with what a stage fixed; rows and amounts that widen it are appended."""
+    n = floor.size
+    fixed = coalition_rows(np.concatenate([stage.coalitions, 1 << stage.floored]), n).astype(np.float64)
+    amounts = np.concatenate([table[stage.coalitions] - stage.excess, floor[stage.floored]])
+    for member, amount in zip(fixed, amounts, strict=True):
+        wider = span.with_row(member)
+        if wider is not span:
+            span = wider
+            equal.append(member)
+            right.append(float(amount))
+    return span
 
 
 def _solve_stages(table: Vector, rows: NDArray[np.intp], floor: Vector) -> Lexicographic:
@@ -160,14 +207,7 @@ def _solve_stages(table: Vector, rows: NDArray[np.intp], floor: Vector) -> Lexic
         held = weights > _LEAST_WEIGHT
         floored = np.flatnonzero(answer.lower.marginals[:n] > _LEAST_WEIGHT)
         stages.append(Stage(excess, open_before, active[held], weights[held] / weights[held].sum(), floored))
-        fixed = coalition_rows(np.concatenate([active[held], 1 << floored]), n).astype(np.float64)
-        amounts = np.concatenate([table[active[held]] - excess, floor[floored]])
-        for member, amount in zip(fixed, amounts, strict=True):
-            wider = span.with_row(member)
-            if wider is not span:
-                span = wider
-                equal.append(member)
-                right.append(float(amount))
+        span = _fixed(table, stages[-1], floor, span, equal, right)
     return Lexicographic(_polish(table, stages, floor), tuple(stages), "ok", len(stages))
 
 

@@ -17,7 +17,7 @@ from neurogames.engine.coalitions.lexicographic import Lexicographic, minimise_l
 from neurogames.engine.coalitions.transforms import Vector, subset_sums
 from neurogames.games.exact import common_integers, rational
 
-_VISIBLE = 1e-10
+_VISIBLE = 1e-12
 _MOST_RATIONAL_PLAYERS = 16
 _DEEPER = 1e3
 
@@ -54,7 +54,7 @@ def without_additive_part(table: Vector) -> tuple[Vector, Vector]:
     part = np.median([table[single], beside, table[-1] - table[table.size - 1 - single]], axis=0)
     rest = table - subset_sums(part)
     rounding = float(np.finfo(float).eps) * float(np.abs(table).max() + np.abs(part).sum())
-    if rounding <= _VISIBLE * np.abs(rest[rest != 0]).min(initial=np.inf):
+    if rounding <= _VISIBLE * _unit(rest):
         return part, rest
     if n <= _MOST_RATIONAL_PLAYERS:
         whole, unit = common_integers(map(rational, [*table.tolist(), *part.tolist()]))
@@ -63,6 +63,11 @@ def without_additive_part(table: Vector) -> tuple[Vector, Vector]:
             sums[s] = sums[s & (s - 1)] + whole[table.size + (s & -s).bit_length() - 1]
         return part, np.array([(v - x) / unit for v, x in zip(whole, sums, strict=False)])
     return part, np.where(np.abs(rest) > 8.0 * rounding, rest, 0.0)
+
+
+def _unit(rest: Vector) -> float:
+    """The size of the worths that matter: not that of great losses of a few coalitions."""
+    return max(float(rest.max()), abs(float(rest[-1])), float(np.median(np.abs(rest))))
 
 
 def solve_normalised(part: Vector, rest: Vector, imputations: bool) -> Normalised:
@@ -78,7 +83,7 @@ def solve_normalised(part: Vector, rest: Vector, imputations: bool) -> Normalise
     """
     n, greatest = part.size, float(np.abs(rest).max())
     single = 1 << np.arange(n)
-    depth = 10.0 * n * max(float(rest.max()), abs(float(rest[-1])), float(np.median(np.abs(rest))))
+    depth = 10.0 * n * _unit(rest)
     while True:
         raised = rest < -depth if depth > 0 else np.zeros(rest.size, dtype=bool)
         raised[-1] = False

@@ -5,7 +5,10 @@ stages of ``lexicographic``.
 
 The certificate is Kohlberg's: x is the prenucleolus iff for every t no shift y, with sum of y over N = 0, gives
 y(S) >= 0 to all coalitions with e(S, x) >= t and more to one of them; for the nucleolus, y_i >= 0 is also asked for
-players who get no more than alone. It is checked from the game and x, whatever the stages said.
+players who get no more than alone. It is checked from the game and x. The weights of the stages may serve as witnesses:
+where they balance the coalitions of a level, sum of y_S 1_S lying in the span of what louder levels fixed, no shift
+gives any of those more, and all of the level in their span gains nothing either. Whether they do is a matter of sums;
+where they do not, linear programs look for a shift, whatever the stages said.
 """
 
 from __future__ import annotations
@@ -16,13 +19,13 @@ import numpy as np
 from scipy.optimize import linprog
 
 from neurogames.engine.coalitions.core import zero_normalized_table
-from neurogames.engine.coalitions.lexicographic import Span
+from neurogames.engine.coalitions.lexicographic import Lexicographic, Span
 from neurogames.engine.coalitions.normalised import solve_normalised, without_additive_part
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, subset_sums
 from neurogames.engine.solution import certified
 from neurogames.games.coalition import CoalitionGame
 
-_SAME_EXCESS, _OBJECTION, _ROUNDING = 1e-8, 1e-7, 1e-12
+_SAME_EXCESS, _OBJECTION, _ROUNDING, _BALANCED = 1e-8, 1e-7, 1e-12, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +35,9 @@ class Nucleolus:
     Attributes:
         allocation: (n,) the allocation; NaN where there is none.
         excesses: (k,) the excess fixed in each stage, falling.
-        objection: what Kohlberg's test finds: the greatest total gain of the coalitions of one level that should have
-            none, for shifts of at most 1 for each player. 0 up to rounding at the nucleolus.
+        objection: what Kohlberg's test finds, in units of the worths: how far witnesses are from balancing levels, or
+            the greatest total gain of the coalitions of one level that should have none, for shifts of at most 1 for
+            each player. 0 up to rounding at the nucleolus.
         status: "ok", or that the objection is above 1e-7, or why there is no answer.
         programs: linear programs solved, those of the certificate left out.
     """
@@ -99,9 +103,32 @@ def _nucleolus(game: CoalitionGame, imputations: bool) -> Nucleolus:
     excesses = found.scale * np.array([stage.excess for stage in answer.stages])
     if answer.status != "ok":
         return Nucleolus(answer.allocation, excesses, np.nan, answer.status, answer.programs)
-    objection = kohlberg_objection(found.table, answer.allocation, found.floor)
+    objection = _imbalance(found.table, answer, found.floor)
+    if not objection <= _BALANCED:
+        objection = kohlberg_objection(found.table, answer.allocation, found.floor)
     status = certified(objection, _OBJECTION, "an objection of")
     return Nucleolus(part + found.scale * answer.allocation, excesses, objection, status, answer.programs)
+
+
+def _imbalance(table: Vector, answer: Lexicographic, floor: Vector) -> float:
+    """How far the weights of the stages are from balancing the levels of x; inf where they leave a coalition out."""
+    n = floor.size
+    excess = table - subset_sums(answer.allocation)
+    span, worst = Span.of_everybody(n), 0.0
+    for stage in answer.stages:
+        if stage.floored.size:  # the weights of floors are not kept
+            return np.inf
+        open_now = ~span.covers
+        members = coalition_rows(stage.coalitions, n).astype(np.float64)
+        together = stage.weights @ members
+        off = together - (span.basis @ together) @ span.basis
+        level = excess[stage.coalitions].min()
+        worst = max(worst, float(np.abs(off).max()), float(excess[open_now].max() - level))
+        for member in members:
+            span = span.with_row(member)
+        if (open_now & ~span.covers & (excess >= level - _SAME_EXCESS)).any():
+            return np.inf
+    return worst if span.rank == n else np.inf
 
 
 def kohlberg_objection(table: Vector, allocation: Vector, floor: Vector | None = None) -> float:

@@ -137,8 +137,8 @@ def _highs(worth: NDArray[np.float64], rows: csr_array) -> list[tuple[NDArray[np
     """Distributions and prices of the rows by HiGHS, as they come and without their dust."""
     # The stubs of linprog do not know that it takes sparse matrices.
     solve: Any = linprog
-    size = np.maximum.reduceat(np.abs(rows.data), rows.indptr[:-1]) if rows.nnz else np.ones(rows.shape[0])
-    size = np.where((np.diff(rows.indptr) > 0) & (size > 0), size, 1.0)
+    size = np.asarray(abs(rows).max(axis=1).toarray(), dtype=np.float64).ravel()
+    size = np.where(size > 0, size, 1.0)
     unit = float(np.ptp(worth)) or 1.0
     answer = solve(
         -(worth.ravel() - worth.max()) / unit,

@@ -90,7 +90,7 @@ def is_evolutionarily_stable(game: NormalFormGame, strategy: ArrayLike) -> bool:
         strategy: (a,) probabilities.
 
     Returns:
-        True iff it is; ties of payoffs as in ``best_replies``, eigenvalues within 1e-9 of the greatest entry of C.
+        True iff it is; ties of payoffs as in ``best_replies``, eigenvalues up to 1e-9 of those replies' payoffs as 0.
 
     Raises:
         ValueError: if the game is not symmetric or the strategy no strategy of it.
@@ -127,7 +127,7 @@ def _stable(matrix: NDArray[np.float64], p: NDArray[np.float64]) -> bool:
     inside, outside = np.flatnonzero(support), np.flatnonzero(replies & (p <= _SAME))
     c = matrix[k][None, :] + matrix[:, k][:, None] - matrix - matrix[k, k]
     c = c + c.T
-    c = c / (np.abs(c[np.ix_(replies, replies)]).max() or 1.0)
+    c = c / (float(np.ptp(matrix[np.ix_(replies, replies)])) or 1.0)
     rest = c[np.ix_(outside, outside)]
     if inside.size:
         core = c[np.ix_(inside, inside)]

@@ -28,7 +28,7 @@ from neurogames.games.replies import Profile, pure_equilibria
 Method = Literal["auto", "vertices", "lemke_howson", "pure", "logit"]
 
 _MOST_BASES = 500_000
-_AUTO_CELLS = 10_000_000
+_AUTO_CELLS = 4_000_000
 _SAME = 1e-8
 
 
@@ -219,10 +219,9 @@ def _solutions(
 
     All equilibria of one player are known once the pure ones are: the mixtures of his best actions.
     """
-    profiles: list[Profile] = []
-    for candidate in candidates:
-        if not any(all(np.abs(a - b).max() <= _SAME for a, b in zip(candidate, p, strict=True)) for p in profiles):
-            profiles.append(candidate)
+    rows = np.array([np.concatenate(candidate) for candidate in candidates]).reshape(-1, sum(game.n_actions))
+    new = [k for k in range(len(rows)) if not (np.abs(rows[:k] - rows[k]).max(axis=1, initial=0.0) <= _SAME).any()]
+    profiles = [candidates[k] for k in new]
     worst, share = certify(game, profiles)
     if status == OK:
         status = certified(float(share.max(initial=0.0)))

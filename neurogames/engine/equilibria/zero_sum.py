@@ -26,12 +26,12 @@ from neurogames._arguments import invalid_argument
 from neurogames.engine.equilibria.certificates import both_gains
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, leaving_row, rename
 from neurogames.engine.equilibria.exact_program import maximise_exactly
-from neurogames.engine.solution import certified
+from neurogames.engine.solution import ROUNDING, certified
 from neurogames.games.exact import common_integers, rational
 from neurogames.games.normal_form import NormalFormGame, check_game
 
 _MOST_EXACT_CELLS, _MOST_EXACT_PIVOTS = 40_000, 2_000
-_GOAL = 1e-12
+_GOAL, _FEW_CELLS = 1e-12, 1_000
 _SUM_ROUNDING = 16.0 * float(np.finfo(float).eps)
 
 
@@ -82,7 +82,7 @@ def solve_zero_sum(game: NormalFormGame) -> ZeroSumSolution:
     spread = high - low
     found, share = _certified(game, _simplex(matrix, low, spread), "simplex")
     for method in ("highs", "exact"):
-        if share <= _GOAL:
+        if share <= (_GOAL if matrix.size <= _FEW_CELLS else ROUNDING):
             break
         other = _highs(matrix, low, spread) if method == "highs" else _exactly(matrix)
         if other is not None:

@@ -23,39 +23,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.linear_quadratic.quadratic import Array, ControlLaw, Quadratic
+from neurogames.engine.solution import OK, certified
 from neurogames.games.dynamic import LinearQuadraticGame, LinearQuadraticStage
 
-Array = NDArray[np.float64]
 Information = Literal["feedback", "open_loop", "cooperative"]
 _ROUNDING = 1e-10
-
-
-class Quadratic(NamedTuple):
-    """x'P x / 2 + p'x + r for each player: P (N, n, n), p (N, n), r (N,)."""
-
-    hessian: Array
-    gradient: Array
-    constant: Array
-
-    def __call__(self, x: ArrayLike) -> Array:
-        """Values (..., N) at x (..., n)."""
-        z = np.asarray(x, dtype=np.float64)
-        return np.asarray(
-            0.5 * np.einsum("...a,iab,...b->...i", z, self.hessian, z) + z @ self.gradient.T + self.constant
-        )
-
-
-class ControlLaw(NamedTuple):
-    """u = -(k + K x) at one stage, all players side by side: gain K (m, n), offset k (m,)."""
-
-    gain: Array
-    offset: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +46,7 @@ class LinearQuadraticSolution:
         values: T + 1 costs-to-go of all players under the laws, as functions of the state.
         regret: (N,) bound of what player i could save by deviating alone from any start with |x_0| <= 1, in units of
             cost; under cooperation (1,), what all together could save. NaN without a solution.
-        status: "ok", or why there is no equilibrium.
+        status: "ok", or why there is no equilibrium, or that a deviation may save more than 1e-9 of the costs.
         unique: True where all systems R were regular; False where a singular one had several solutions, the one of
             least norm being returned; None without a solution.
         information: the information structure.
@@ -123,18 +102,20 @@ def solve_linear_quadratic(game: LinearQuadraticGame, information: Information =
     open_loop = information == "open_loop"
     laws, _, unique, status = _sweep(played, costate=open_loop, names=range(played.n_players))
     regret = np.full(played.n_players, np.nan)
-    if status == "ok":
+    if status == OK:
         reached = _evaluated(played, laws)[0]
         for i in range(played.n_players):
             reply, fixed = _reply_game(played, laws, i, doubled=open_loop)
             _, best, _, status = _sweep(reply, costate=False, names=[i])
-            if status != "ok":
+            if status != OK:
                 break
             regret[i] = _saving(reached, i, best[0], fixed)
-    if status != "ok":
+    if status != OK:
         nothing = np.full(played.n_players, np.nan)
         return LinearQuadraticSolution((), (), nothing, status, None, information)
-    return LinearQuadraticSolution(tuple(laws), tuple(_evaluated(game, laws)), regret, "ok", unique, information)
+    costs = [_bound(*(part[i] for part in reached)) or 1.0 for i in range(played.n_players)]
+    status = certified(float((regret / costs).max()), what="a deviation may save a share of the costs of")
+    return LinearQuadraticSolution(tuple(laws), tuple(_evaluated(game, laws)), regret, status, unique, information)
 
 
 def _united(game: LinearQuadraticGame) -> LinearQuadraticGame:
@@ -248,14 +229,20 @@ def _evaluated(game: LinearQuadraticGame, laws: Sequence[ControlLaw]) -> list[Qu
     return values[::-1]
 
 
+def _bound(hessian: Array, gradient: Array, constant: Array) -> float:
+    """Bound over |x| <= 1 of a quadratic function, term by term."""
+    return float(0.5 * np.linalg.norm(hessian, 2) + np.linalg.norm(gradient) + abs(constant))
+
+
 def _saving(reached: Quadratic, i: int, best: Quadratic, fixed: float) -> float:
     """Bound over |x| <= 1 of what the best reply saves player i; a doubled state (x, path) starts as (x, x)."""
     n = reached.hessian.shape[-1]
     twice = np.tile(np.eye(n), (best.hessian.shape[-1] // n, 1))
-    hessian = reached.hessian[i] - twice.T @ best.hessian[0] @ twice
-    gradient = reached.gradient[i] - best.gradient[0] @ twice
-    constant = reached.constant[i] - best.constant[0] - fixed
-    return float(0.5 * np.linalg.norm(hessian, 2) + np.linalg.norm(gradient) + abs(constant))
+    return _bound(
+        reached.hessian[i] - twice.T @ best.hessian[0] @ twice,
+        reached.gradient[i] - best.gradient[0] @ twice,
+        reached.constant[i] - best.constant[0] - fixed,
+    )
 
 
 def _reply_game(

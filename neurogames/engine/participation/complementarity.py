@@ -16,7 +16,6 @@ The answer is checked from the game itself, by other code: residual and regret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -26,34 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import integer, number, numbers
 from neurogames.engine.participation.factors import add, dot, sums
 from neurogames.engine.participation.uniqueness import participation_uniqueness
-from neurogames.engine.solution import certified
+from neurogames.engine.solution import ParticipationSolution, certified
 from neurogames.games.participation import ParticipationGame
 
 _SLOW = 0.5
 _CONJUGATE_STEPS = 100
 _CONJUGATE_GOAL = 0.1
 _SMALL = 200
-
-
-@dataclass(frozen=True, eq=False)
-class ParticipationSolution:
-    """An equilibrium of a participation game.
-
-    Attributes:
-        profile: (..., n) the profile found.
-        regret: (...) the most a player could gain by deviating alone, computed from the game, in payoff units.
-        residual: (...) greatest best-response residual max_i |BR_i(s) - s_i|, computed from the game.
-        status: "ok", or that the residual is above the tolerance.
-        unique: True or False when known, None when not.
-        iterations: sweeps of the longest solve.
-    """
-
-    profile: NDArray[np.float64]
-    regret: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    status: str
-    unique: bool | None
-    iterations: int
 
 
 def solve_participation(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from neurogames.engine.coalitions import nucleolus as nucleolus_module
 from neurogames.engine.coalitions.core import core_violation, least_core
-from neurogames.engine.coalitions.lexicographic import Span
+from neurogames.engine.coalitions.lexicographic import Span, minimise_by_rows, minimise_lexicographically
 from neurogames.engine.coalitions.normalised import without_additive_part
 from neurogames.engine.coalitions.nucleolus import kohlberg_objection, nucleolus, prenucleolus
 from neurogames.engine.coalitions.transforms import coalition_rows, coalition_sizes, coalition_table, subset_sums
@@ -234,3 +237,33 @@ def test_wrong_games_and_allocations_are_refused():
         with pytest.raises(ValueError, match="^allocation: got"):
             core_violation(TabularCoalitionGame([0.0, 1.0, 1.0, 2.0]), wrong)
     assert coalition_table(GloveMarketGame(1, 1)).tolist() == [0, 0, 0, 1]
+
+
+@settings(max_examples=40)
+@given(tables())
+def test_stages_by_pivots_equal_those_of_whole_programs(table):
+    for imputations in (False, True):
+        part, rest = without_additive_part(table)
+        n = part.size
+        scale = np.abs(rest).max() or 1.0
+        rest = rest / scale
+        if imputations and rest[1 << np.arange(n)].sum() > rest[-1]:
+            continue
+        floor = rest[1 << np.arange(n)] if imputations else np.full(n, -np.inf)
+        fast, slow = minimise_lexicographically(rest, floor), minimise_by_rows(rest, floor)
+        np.testing.assert_allclose(fast.allocation, slow.allocation, atol=1e-8)
+        assert fast.stages[0].excess == pytest.approx(slow.stages[0].excess, abs=1e-8)
+
+
+@settings(max_examples=40)
+@given(tables(), st.integers(0, 1000))
+def test_witnesses_of_the_stages_balance_the_nucleolus_and_nothing_else(table, seed):
+    part, rest = without_additive_part(table)
+    rest = rest / (np.abs(rest).max() or 1.0)
+    floor = np.full(part.size, -np.inf)
+    answer = minimise_lexicographically(rest, floor)
+    right = nucleolus_module._imbalance(rest, answer, floor)
+    assert right <= 1e-9 or kohlberg_objection(rest, answer.allocation) < 1e-7
+    shift = np.random.default_rng(seed).normal(size=part.size)
+    wrong = replace(answer, allocation=answer.allocation + 0.01 * (shift - shift.mean()))
+    assert nucleolus_module._imbalance(rest, wrong, floor) > 1e-9
