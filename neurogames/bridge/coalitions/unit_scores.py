@@ -50,12 +50,12 @@ def activation_magnitude(
     known_module(model, layer)
     inputs = finite_rows(inputs)
     own = frozen_copy(model)
-    inputs = inputs.to(device_of(own))
-    axis = _axis(own, layer, inputs, unit_axis)
-    sums = [
-        _by_unit(record(own, layer, None, block)[0].abs(), axis).double().mean(dim=2).sum(dim=0)
-        for block in torch.split(inputs, _ROWS)
-    ]
+    sums: list[Tensor] = []
+    for block in torch.split(inputs.to(device_of(own)), _ROWS):
+        values, _ = record(own, layer, None, block)
+        if not sums:
+            axis = find_unit_axis(own, layer, given=unit_axis, ndim=values.ndim)
+        sums.append(_by_unit(values.abs(), axis).double().mean(dim=2).sum(dim=0))
     return _mean(sums, len(inputs))
 
 
@@ -96,8 +96,9 @@ def gradient_activation(
     inputs, targets = data_pair(data)
     own = frozen_copy(model)
     inputs, targets = inputs.to(device_of(own)), targets.to(device_of(own))
-    axis = _axis(own, layer, inputs, unit_axis)
-    check_metric(metric, record(own, layer, None, inputs[:1])[1], targets)
+    values, outputs = record(own, layer, None, inputs[:1])
+    axis = find_unit_axis(own, layer, given=unit_axis, ndim=values.ndim)
+    check_metric(metric, outputs, targets)
     sums: list[Tensor] = []
     for rows, expected in zip(torch.split(inputs, _ROWS), torch.split(targets, _ROWS), strict=True):
         kept: list[Tensor] = []
@@ -112,12 +113,6 @@ def gradient_activation(
         products = (gradient * kept[0].detach()).double()
         sums.append(_by_unit(products, axis).sum(dim=2).abs().sum(dim=0))
     return _mean(sums, len(inputs))
-
-
-def _axis(model: nn.Module, layer: str, inputs: Tensor, given: int | None) -> int:
-    """Axis of the units in the output of a layer."""
-    values, _ = record(model, layer, None, inputs[:1])
-    return find_unit_axis(model, layer, given=given, ndim=values.ndim)
 
 
 def _by_unit(values: Tensor, axis: int) -> Tensor:

@@ -20,7 +20,7 @@ Data = tuple[Tensor, Tensor]
 Part = Literal["inputs", "targets"]
 
 # What a model or a loss raises for rows that it does not take.
-REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError)
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 _FEW = 2
 
 
