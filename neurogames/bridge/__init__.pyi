@@ -55,10 +55,13 @@ from .participation.price_path import rising_price as rising_price
 from .participation.training_result import ParticipationTraining as ParticipationTraining
 
 # Pruning: networks without the units that left, and what that saves.
+from .pruning.coupling import CoupledGroups as CoupledGroups
+from .pruning.coupling import coupled_groups as coupled_groups
 from .pruning.importance import magnitude_importance as magnitude_importance
 from .pruning.importance import taylor_importance as taylor_importance
 from .pruning.prune import Pruned as Pruned
 from .pruning.prune import prune as prune
+from .pruning.rebuilding import rebuild as rebuild
 from .pruning.work import count_parameters as count_parameters
 from .pruning.work import measured_speed as measured_speed
 from .pruning.work import multiply_adds as multiply_adds

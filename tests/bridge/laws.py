@@ -20,10 +20,13 @@ from neurogames.bridge import (
     UnitBudget,
     activation_magnitude,
     attach_gradient_dropout,
+    attach_mean_feedback,
     banzhaf_pathways,
     coalition_game,
     count_parameters,
+    coupled_groups,
     deletion_curve,
+    feedback_factors,
     gate_curvature,
     grad_cam,
     gradient_activation,
@@ -35,6 +38,7 @@ from neurogames.bridge import (
     multiply_adds,
     participation_game,
     prune,
+    rebuild,
     removal_orders,
     smallest_curvature,
     stack_modules,
@@ -94,9 +98,20 @@ def masked(model: nn.Module, case: Case, data: Data) -> Any:
         return torch.autograd.grad(case.loss(model(data[0]), data[1]), list(model.parameters()))
 
 
+def mean_feedback(model: nn.Module, case: Case, data: Data) -> Any:
+    with evaluating(model), attach_mean_feedback(model, 0.5):
+        model.get_submodule(case.layer).training = True
+        return torch.autograd.grad(case.loss(model(data[0]), data[1]), list(model.parameters()))
+
+
 def cut(model: nn.Module, case: Case, data: Data) -> Any:
     profile = np.arange(sum(case.units.values())) % 2
     return prune(model, profile, data[0])
+
+
+def cut_again(model: nn.Module, case: Case, data: Data) -> Any:
+    pruned = cut(model, case, data)
+    return rebuild(model, pruned.model.state_dict(), pruned.sizes)
 
 
 def seen(model: nn.Module, case: Case, data: Data) -> Any:
@@ -150,16 +165,21 @@ FUNCTIONS: dict[str, Member] = {
     "magnitude importance": lambda model, *_: magnitude_importance(model),
     "taylor importance": lambda model, case, data: taylor_importance(model, case.loss, data),
     "prune": cut,
+    "rebuild": cut_again,
+    "coupled groups": lambda model, _, data: coupled_groups(model, data[0]),
     "count parameters": lambda model, *_: count_parameters(model),
     "multiply adds": lambda model, _, data: multiply_adds(model, data[0]),
     "measured speed": lambda model, _, data: measured_speed(model, model, data[0], repeats=1),
     "stack": lambda model, _, data: stack_modules([model, model])(data[0]),
     "gates that come off": gated,
     "gradient dropout that comes off": masked,
+    "mean feedback that comes off": mean_feedback,
+    "feedback factors": lambda model, *_: feedback_factors(model, 0.5, optimizer="sgd"),
 }
 
-# What two calls cannot have in common.
+# What two calls cannot have in common; what does not take every network, and says so.
 TIMED = {"measured speed"}
+CHOOSY = {"feedback factors"}
 
 # For maps of images only.
 OF_IMAGES: dict[str, Member] = {"grad cam": seen, "deletion curve": deleted, "insertion curve": inserted}
