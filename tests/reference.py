@@ -18,7 +18,7 @@ GAMES = {
     "Coalition games": "coalition coalition_families pairwise_energy",
     "Participation": "participation",
     "Dynamic games": "dynamic",
-    "Open games": "open",
+    "Open games": "open open_pieces",
 }
 ENGINE = {
     "Processes and schedules": "choice process schedules solution",

@@ -23,10 +23,10 @@ from .normal_form import NormalFormGame as NormalFormGame
 from .open import Agent as Agent
 from .open import ClosedGame as ClosedGame
 from .open import OpenGame as OpenGame
-from .open import function as function
-from .open import identity as identity
 from .open import parallel as parallel
-from .open import player as player
+from .open_pieces import function as function
+from .open_pieces import identity as identity
+from .open_pieces import player as player
 from .pairwise_energy import PairwiseEnergyGame as PairwiseEnergyGame
 from .pairwise_energy import spin_energy_game as spin_energy_game
 from .participation import ParticipationGame as ParticipationGame

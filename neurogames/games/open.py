@@ -23,7 +23,7 @@ two compositions, decisions); J. Hedges, The game semantics of game theory, arXi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
@@ -39,7 +39,7 @@ from neurogames.games.normal_form import Labels, NormalFormGame
 Profile = tuple[Any, ...]
 Context = Callable[[Any], Any]
 
-_MOST_PROFILES = 2**20
+MOST_PROFILES = 2**20
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Agent:
         name: of the agent.
         strategies: what it may choose, or None where the strategies are not listed.
 
+    >>> from neurogames import player
     >>> player("a", ["left", "right"]).agents
     (Agent(name='a', strategies=(('left',), ('right',))),)
     """
@@ -128,6 +129,7 @@ def parallel(*games: OpenGame) -> OpenGame:
     Returns:
         The game whose B holds iff each B_j holds in the context y_j -> k(y_1, ..., y_k)_j, the other moves fixed.
 
+    >>> from neurogames import player
     >>> both = parallel(player("a", [0, 1]), player("b", [0, 1]))
     >>> match = both.close(lambda moves: (float(moves[0] == moves[1]),) * 2, start=((), ()))
     >>> match.equilibria()
@@ -169,75 +171,6 @@ def _utility_of(j: int, moves: tuple[Any, ...], k: Context, move: Any) -> Any:
     return k((*moves[:j], move, *moves[j + 1 :]))[j]
 
 
-def player(name: str, actions: Sequence[Any], observations: Sequence[Any] = ((),)) -> OpenGame:
-    """One who observes, then acts, and wants the utility that comes back to be great.
-
-    Args:
-        name: of the player. A player who decides at two places is two agents here, one for each.
-        actions: what it can do.
-        observations: what it can observe; the one observation () when left out.
-
-    Returns:
-        The game (X, 1) -> (Y, real numbers). A strategy is a tuple with an action for each observation (they are not
-        listed where there are more than 2^20); it is a best response iff its action at the present observation is,
-        whatever it says elsewhere. So equilibria are Nash equilibria, threats that are never carried out included.
-
-    Raises:
-        ValueError: if there is no action or no observation.
-
-    >>> game = player("a", ["left", "right"]).close({"left": 1.0, "right": 2.0}.get)
-    >>> game.equilibria()
-    [(('right',),)]
-
-    Reference: Compositional game theory, arXiv 1603.04641 (decisions as atomic games).
-    """
-    if not actions or not observations:
-        got = f"{len(actions)} actions, {len(observations)} observations"
-        raise invalid_argument("actions, observations", got, "at least one of each")
-    places = {x: place for place, x in enumerate(observations)}
-    listed = len(actions) ** len(observations) <= _MOST_PROFILES
-    strategies = tuple(product(actions, repeat=len(observations))) if listed else None
-
-    def play(profile: Profile, x: Any) -> Any:
-        return profile[0][places[x]]
-
-    def best_response(x: Any, k: Context, profile: Profile, reply: Profile) -> bool:  # noqa: ARG001
-        best = max(k(action) for action in actions)
-        return bool(k(play(reply, x)) >= best)
-
-    def received(profile: Profile, x: Any, k: Context) -> Profile:
-        return (k(play(profile, x)),)
-
-    return OpenGame((Agent(name, strategies),), play, lambda *_: (), best_response, received)
-
-
-def function(forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any]) -> OpenGame:
-    """A piece in which nobody chooses.
-
-    Args:
-        forward: X -> Y.
-        backward: X x R -> S, what to hand back to the left after observing x and receiving r.
-
-    Returns:
-        The game of one strategy, the empty profile, to which every context agrees.
-
-    >>> double = function(lambda x: 2 * x, lambda _, r: r / 2)
-    >>> double.play((), 3), double.coplay((), 3, 5.0)
-    (6, 2.5)
-    """
-    return OpenGame(
-        (),
-        lambda profile, x: forward(x),  # noqa: ARG005
-        lambda profile, x, r: backward(x, r),  # noqa: ARG005
-        lambda *_: True,
-        lambda *_: (),
-    )
-
-
-# Hands the observation to the right and the utility to the left as they are: the unit of >>.
-identity = function(lambda x: x, lambda x, r: r)  # noqa: ARG005
-
-
 @dataclass(frozen=True, eq=False)
 class ClosedGame:
     """An open game with a context: a game of its agents, who can be asked what they would do.
@@ -247,6 +180,7 @@ class ClosedGame:
         context: k: Y -> R.
         start: the observation.
 
+    >>> from neurogames import player
     >>> closed = player("a", ["left", "right"]).close({"left": 1.0, "right": 2.0}.get)
     >>> closed.payoffs((("left",),)), closed.is_equilibrium((("left",),)), closed.equilibria()
     ((1.0,), False, [(('right',),)])
@@ -307,8 +241,8 @@ class ClosedGame:
             unlisted = [agent.name for agent in self.game.agents if agent.strategies is None]
             raise invalid_argument("game", f"strategies of {unlisted} that are not listed", "finite sets of strategies")
         size = prod(map(len, listed))
-        if size > _MOST_PROFILES:
-            raise invalid_argument("game", f"{size} profiles", f"at most {_MOST_PROFILES}")
+        if size > MOST_PROFILES:
+            raise invalid_argument("game", f"{size} profiles", f"at most {MOST_PROFILES}")
         return listed
 
 

@@ -157,7 +157,7 @@ def memory_report() -> None:
 
 @pytest.mark.benchmark
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
-def test_peak_memory_beside_parameters_memory_of_the_optimiser_and_one_batch():
+def test_peak_memory_beside_parameters_memory_of_the_optimizer_and_one_batch():
     code = "from tests.benchmarks.test_ensemble import memory_report; memory_report()"
     root = Path(__file__).parents[2]
     runs = [

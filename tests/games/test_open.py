@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurogames.engine.equilibria.nash import solve_nash
-from neurogames.games.open import Agent, OpenGame, function, identity, parallel, player
+from neurogames.games.open import Agent, OpenGame, parallel
+from neurogames.games.open_pieces import function, identity, player
 from neurogames.games.replies import pure_equilibria
 
 TWO = (0, 1)

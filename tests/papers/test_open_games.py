@@ -7,7 +7,8 @@ import pytest
 
 from neurogames.engine.equilibria.nash import solve_nash
 from neurogames.games import PublicGoodsGame
-from neurogames.games.open import function, identity, parallel, player
+from neurogames.games.open import parallel
+from neurogames.games.open_pieces import function, identity, player
 from neurogames.games.replies import pure_equilibria
 
 # Hands its observation on, and to whoever observes it as well; that one owes no utility in return.

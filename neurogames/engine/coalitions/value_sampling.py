@@ -72,9 +72,9 @@ def shapley_by_strata(game: CoalitionGame, budget: int, *, rng: np.random.Genera
 def _ring_estimates(game: CoalitionGame, size: int, count: int, rng: np.random.Generator) -> Vector:
     """Contributions (count, n) of one size and its complement to the values, one row for each ring."""
     n = game.n_players
-    seats = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
-    arcs = ((np.arange(n)[:, None] - np.arange(n)) % n < size)[None]  # arc by seat
-    members = np.take_along_axis(np.broadcast_to(arcs, (count, n, n)), np.argsort(seats, axis=1)[:, None, :], axis=2)
+    places = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
+    arcs = ((np.arange(n)[:, None] - np.arange(n)) % n < size)[None]  # arc by place
+    members = np.take_along_axis(np.broadcast_to(arcs, (count, n, n)), np.argsort(places, axis=1)[:, None, :], axis=2)
     if 2 * size != n:  # otherwise the complement of an arc is an arc
         members = np.concatenate([members, ~members], axis=1)
     worths = evaluate(game, members.reshape(-1, n).copy()).reshape(members.shape[:2])  # a game may write into its rows

@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.engine.choice import Logit
+from neurogames.engine.population.logit_folds import fold_costs, logit_club, turning_points
 from neurogames.engine.process import Process, check_played, limit_switching
 from neurogames.games.base import TwoActionGame
-from neurogames.games.public_goods import ClubGood, PublicGoodsGame
 
 _GRID = 4097
 _ROUNDING = 1e-13
@@ -86,7 +85,7 @@ class MeanField:
         Returns:
             The equilibria with their stability: v' < 0 one at a time, abs(1 + v') < 1 all at once.
         """
-        turning = _turning_points(self.game, self.process)
+        turning = turning_points(self.game, self.process)
         knots = self._scan() if turning is None else np.array([0.0, *turning, 1.0])
         sign = self._signs(knots)
         # Beyond the borders there is nothing; NaN equals no sign.
@@ -121,7 +120,7 @@ class MeanField:
             ValueError: for other rules and goods, whose folds in the cost have no closed form.
         """
         tau, kappa, _ = self._closed("folds")
-        return _fold_costs(tau, kappa, self._effective_keep())
+        return fold_costs(tau, kappa, self._effective_keep())
 
     def critical_keep_prob(self) -> float | None:
         """Keep probability at and below which the equilibrium with the fewest actors is gone.
@@ -139,13 +138,13 @@ class MeanField:
             return None
         # Whether an equilibrium exists does not depend on who revises; whether rounds overshoot it is another matter.
         full = replace(self.process, keep_prob=1.0, revision="one")
-        closed = _logit_club(self.game, self.process)
+        closed = logit_club(self.game, self.process)
         if closed is not None:
             tau, kappa, cost = closed
-            at_one = _fold_costs(tau, kappa, 1.0)
+            at_one = fold_costs(tau, kappa, 1.0)
             if not at_one or not at_one[0] < cost <= 0.5 * kappa:
                 return None
-            return _root(lambda keep: (_fold_costs(tau, kappa, keep) or (0.5 * kappa,))[0] - cost, 4 * tau / kappa, 1.0)
+            return _root(lambda keep: (fold_costs(tau, kappa, keep) or (0.5 * kappa,))[0] - cost, 4 * tau / kappa, 1.0)
         first = MeanField(self.game, full).equilibria()[:2]
         if len(first) < 2 or not first[0].stable or first[1].stable:
             return None
@@ -168,7 +167,7 @@ class MeanField:
 
     def _closed(self, what: str) -> tuple[float, float, float]:
         """Parameters of the closed form, or the reason why there is none."""
-        closed = _logit_club(self.game, self.process)
+        closed = logit_club(self.game, self.process)
         if closed is None:
             raise invalid_argument(
                 "process", f"{self.process.choice!r} in {self.game!r}", f"logit choice in a club game for {what}"
@@ -252,52 +251,6 @@ def mean_field(game: TwoActionGame, process: Process) -> MeanField:
     if not process.constant:
         raise invalid_argument("process", "a process with schedules", "constant parameters for a mean field")
     return MeanField(game, process)
-
-
-def _logit_club(game: TwoActionGame, process: Process) -> tuple[float, float, float] | None:
-    """(tau, kappa, c) when the closed forms hold."""
-    if isinstance(game, PublicGoodsGame) and isinstance(game.good, ClubGood) and isinstance(process.choice, Logit):
-        return float(process.choice.temperature), game.multiplier, game.cost  # type: ignore[arg-type]
-    return None
-
-
-def _bend(tau: float, kappa: float, keep: float) -> tuple[float, float] | None:
-    """The two adopt probabilities u at which v' = 0; None when v falls throughout."""
-    inside = 1.0 - 4.0 * tau / (keep * kappa)
-    if inside <= 0:
-        return None
-    # The smaller root by the product of the two, tau / (keep kappa), which cancels nothing.
-    larger = 0.5 * (1.0 + np.sqrt(inside))
-    return float(tau / (keep * kappa) / larger), float(larger)
-
-
-def _log_odds(bend: tuple[float, float]) -> NDArray[np.float64]:
-    """Values ln(u / (1 - u)) of both: since they add up to 1, the smaller one says both without cancelling."""
-    return np.asarray(np.log(max(bend[0], np.finfo(float).tiny) / bend[1]) * np.array([1.0, -1.0]))
-
-
-def _fold_costs(tau: float, kappa: float, keep: float) -> tuple[float, ...]:
-    """Costs at which a turning point of v touches 0, in increasing order."""
-    bend = _bend(tau, kappa, keep)
-    if bend is None:
-        return ()
-    odds = tau * _log_odds(bend)
-    return tuple(kappa * (keep * u + 0.5 * (1.0 - keep)) - shift for u, shift in zip(bend, odds, strict=True))
-
-
-def _turning_points(game: TwoActionGame, process: Process) -> list[float] | None:
-    """Shares in (0, 1) at which v turns, in closed form; None when there is none."""
-    closed = _logit_club(game, process)
-    if closed is None:
-        return None
-    tau, kappa, cost = closed
-    keep = float(process.keep_prob) if process.masked == "blind" else 1.0  # type: ignore[arg-type]
-    bend = _bend(tau, kappa, keep)
-    shares = [] if bend is None else ((cost + tau * _log_odds(bend)) / kappa).tolist()
-    if shares and shares[1] - shares[0] < 8.0 * np.finfo(float).eps:  # so cold that v jumps between neighbouring floats
-        middle, apart = 0.5 * (shares[0] + shares[1]), 4.0 * np.finfo(float).eps
-        shares = [middle - apart, middle + apart]
-    return [share for share in shares if 0.0 < share < 1.0]
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

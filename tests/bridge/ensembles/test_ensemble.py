@@ -96,7 +96,7 @@ SEEDS = [3, 1, 4, 1, 5, 9]
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize(("granularity", "rescale"), [("unit", False), ("sample", True), ("layer", False)])
-def test_training_together_equals_one_by_one_with_autograd_and_torchs_optimiser(optimizer, granularity, rescale):
+def test_training_together_equals_one_by_one_with_autograd_and_torchs_optimizer(optimizer, granularity, rescale):
     inputs, targets = table(outputs=2)
     settings = {**MIXTURE, "optimizer": optimizer, "granularity": granularity, "rescale": rescale, "loss": "mse"}
     trained = train_ensemble(inputs, targets, seeds=SEEDS, target_noise=NOISES, **settings)

@@ -77,8 +77,8 @@ def test_best_response_jumps_at_the_tipping_share():
     np.testing.assert_allclose([e.share for e in found], [0.0, 0.4, 1.0], atol=1e-12)
     assert [e.kind for e in found] == ["crossing", "jump", "crossing"]
     assert [e.stable for e in found] == [True, False, True]
-    crowding = SymmetricGame(np.linspace(1.0, -1.0, 101))
-    (middle,) = mean_field(crowding, Process(best_response())).equilibria()
+    congested = SymmetricGame(np.linspace(1.0, -1.0, 101))
+    (middle,) = mean_field(congested, Process(best_response())).equilibria()
     assert (middle.kind, middle.stable) == ("jump", True)
 
 
@@ -90,11 +90,11 @@ def test_where_nothing_moves_the_ends_of_the_interval_are_named():
 
 
 def test_all_at_once_an_equilibrium_can_be_lost_by_overshooting():
-    crowding = SymmetricGame(np.linspace(1.0, -1.0, 101))
-    one, all_ = (mean_field(crowding, Process(logit(0.1), revision)).equilibria() for revision in ("one", "all"))
+    congested = SymmetricGame(np.linspace(1.0, -1.0, 101))
+    one, all_ = (mean_field(congested, Process(logit(0.1), revision)).equilibria() for revision in ("one", "all"))
     assert one[0].stable
     assert not all_[0].stable
-    damped = mean_field(crowding, Process(logit(0.1), "all", 0.2)).equilibria()
+    damped = mean_field(congested, Process(logit(0.1), "all", 0.2)).equilibria()
     assert damped[0].stable
 
 
