@@ -65,7 +65,7 @@ def _torchvision(name: str, **settings: Any) -> Callable[[], nn.Module]:
 def _convnext() -> nn.Module:
     from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
-    return ConvNeXt([CNBlockConfig(16, 32, 2), CNBlockConfig(32, None, 2)], num_classes=10)
+    return ConvNeXt([CNBlockConfig(16, 32, 2), CNBlockConfig(32, None, 2)], layer_scale=1.0, num_classes=10)
 
 
 def _swin() -> nn.Module:

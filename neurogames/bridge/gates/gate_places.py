@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.modules.graph import ModelGraph, model_graph
+from neurogames.bridge.modules.graph import ModelGraph, model_graph, turned_linear
 from neurogames.bridge.modules.hooks import known_module
 from neurogames.bridge.modules.units import UNIT_KINDS, Unit, layers_of, output_layers, space_axes, unit_count
 
@@ -66,6 +66,7 @@ def gate_places(model: nn.Module, units: Unit | Sequence[Unit], modules: Sequenc
     if not kinds or any(kind not in UNIT_KINDS for kind in kinds):
         raise invalid_argument("units", units, "'neurons', 'filters', 'heads', or a sequence of these")
     wanted = tuple(kind for name in dict.fromkeys(kinds) for kind in UNIT_KINDS[name])
+    wanted += turned_linear() if "neurons" in kinds else ()
     possible = layers_of(model, wanted)
     graph = model_graph(model)
     if modules is None:
