@@ -116,7 +116,11 @@ def _norms(graph: ModelGraph) -> dict[str, str]:
         (user,) = node.users
         if user.op == "call_module" and calls[str(user.target)] == 1:
             module, norm = graph.module(node), graph.module(user)
+            if module is None:
+                continue
             units = getattr(module, "out_features", getattr(module, "out_channels", None))
-            if isinstance(norm, nn.modules.batchnorm._NormBase) and norm.num_features == units:
+            # InstanceNorm has axes of space behind its channels, and so other channels than a Linear.
+            kind = nn.modules.batchnorm._NormBase if space_axes(module) else nn.modules.batchnorm._BatchNorm
+            if isinstance(norm, kind) and norm.num_features == units:
                 found[str(node.target)] = str(user.target)
     return found
