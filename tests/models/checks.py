@@ -84,21 +84,20 @@ def feedback(case: Model, brought: Brought) -> str:
 def gates(case: Model, brought: Brought) -> str:
     """Gates: identical to the bit at 1, and each layer's matter at 0."""
     model = copy.deepcopy(brought.scored)
+    called = called_modules(model, brought.inputs)
     with torch.no_grad():
         plain = model(*brought.inputs)
-        placed = insert_gates(model)
+        placed = insert_gates(model, modules=called)
         assert torch.equal(model(*brought.inputs), plain)
         inert = []
-        idle = set(placed.modules) - set(called_modules(brought.scored, brought.inputs))  # heads of training mode
-        for number, gate in enumerate(placed.parameters()):
-            if placed.modules[number] in idle and case.idle in placed.modules[number]:
-                continue
+        for name, gate in zip(placed.modules, placed.parameters(), strict=True):
             gate.zero_()
             if torch.equal(model(*brought.inputs), plain):
-                inert.append(placed.modules[number])
+                inert.append(name)
             gate.fill_(1.0)
     assert not inert, f"gates without effect: {inert[:3]} of {len(inert)}"
-    return f"{placed.n_players} units"
+    uncalled = len(insert_gates(copy.deepcopy(brought.scored)).modules) - len(called)
+    return f"{placed.n_players} units" + (f"; {uncalled} layers are not called" if uncalled else "")
 
 
 def participation(case: Model, brought: Brought) -> str:

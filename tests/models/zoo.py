@@ -23,7 +23,6 @@ class Model:
         layer: a hidden Linear or convolution whose units are players.
         units: how many they are.
         maps: whether the outputs of ``layer`` are maps (rows, channels, height, width), as Grad-CAM needs them.
-        idle: part of the names of modules that run in training mode only.
         slow: whether it is left to the table.
     """
 
@@ -34,7 +33,6 @@ class Model:
     layer: str
     units: int
     maps: bool = True
-    idle: str = "no such name"
     slow: bool = False
 
 
@@ -65,7 +63,7 @@ def _torchvision(name: str, **settings: Any) -> Callable[[], nn.Module]:
 def _convnext() -> nn.Module:
     from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
-    return ConvNeXt([CNBlockConfig(16, 32, 2), CNBlockConfig(32, None, 2)], num_classes=10)
+    return ConvNeXt([CNBlockConfig(16, 32, 2), CNBlockConfig(32, None, 2)], layer_scale=1.0, num_classes=10)
 
 
 def _swin() -> nn.Module:
@@ -249,7 +247,6 @@ MODELS: dict[str, Model] = {
         first,
         "inception4a.branch3.0.conv",
         16,
-        idle="aux",
     ),
     "convnext": Model("torchvision", _convnext, images(32), itself, "features.1.0.block.0", 16),
     "swin": Model("torchvision", _swin, images(32), itself, "features.1.0.mlp.0", 64, maps=False),

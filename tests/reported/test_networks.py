@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge import insert_gates, magnitude_importance, prune
+from neurogames.bridge import insert_gates, magnitude_importance, participation_game, prune
 from neurogames.bridge.pruning.coupling import coupled_groups
 from neurogames.bridge.pruning.rebuilding import rebuild
 
@@ -412,3 +412,59 @@ def test_pruned_model_exports(tmp_path):
         warnings.simplefilter("ignore")
         torch.onnx.export(small, (x,), tmp_path / "small.onnx", dynamo=True, verbose=False)
     onnx.checker.check_model(tmp_path / "small.onnx")
+
+
+def test_games_refuse_gates_that_nothing_passes_through():
+    """Gave slopes of 0 for units whose weights are used past the call of their module."""
+    data = torch.randn(6, 4), torch.arange(6) % 2
+    with pytest.raises(ValueError, match="which the outputs do not pass through"):
+        participation_game(PastTheModule(), functional.cross_entropy, data)
+
+
+def test_gates_behind_a_norm_of_another_axis_are_refused_and_of_an_instance_norm_stand_at_the_linear():
+    """A gate multiplied the last axis of what BatchNorm1d had normed over axis 1."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    insert_gates(model)
+    model(torch.randn(3, 4))
+    with pytest.raises(ValueError, match="a norm over the axis of the units"):
+        model(torch.randn(3, 8, 4))
+    model = nn.Sequential(nn.Linear(4, 8), nn.InstanceNorm1d(5), nn.ReLU(), nn.Linear(8, 2))
+    assert insert_gates(model).places == ("0",)
+
+
+def test_half_precision_is_not_taken_for_rows_that_look_at_each_other():
+    """A bfloat16 perceptron was refused as one whose outputs depend on other rows."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, 50), nn.ReLU(), nn.Linear(50, 3)).bfloat16()
+    data = torch.randn(40, 20).bfloat16() * 3, torch.arange(40) % 3
+    game = participation_game(model, functional.cross_entropy, data, benefit="descent", ridge=0.1)
+    assert game.n_players == 100
+
+
+def test_units_of_a_turned_linear_are_players():
+    """The Conv1D of transformers was no layer: GPT-2 had no units."""
+    library = pytest.importorskip("transformers.pytorch_utils")
+
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = library.Conv1D(8, 4), library.Conv1D(6, 8), nn.Linear(6, 2)
+
+        def forward(self, x):
+            return self.c(torch.relu(self.b(torch.relu(self.a(x)))))
+
+    torch.manual_seed(0)
+    model = Turned()
+    for layer in (model.a, model.b):
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    result = pruned(model, {"a": np.array([0, 0.5] * 4), "b": np.array([0, 0, 1, 1, 0.5, 1])}, torch.randn(3, 5, 4))
+    assert result.removed == {"a": 4, "b": 2}
+    assert (result.model.b.nx, result.model.b.nf, result.model.b.weight.shape) == (4, 4, (4, 4))
+    again = rebuild(Turned(), result.model.state_dict(), result.sizes)
+    x = torch.randn(2, 3, 4)
+    assert torch.equal(again.eval()(x), result.model.eval()(x))
+    torch.testing.assert_close(
+        torch.from_numpy(magnitude_importance(model)[:8]).float(),
+        (model.a.weight.norm(dim=0) / model.a.weight.norm(dim=0).mean()).detach(),
+    )

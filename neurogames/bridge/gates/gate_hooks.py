@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurogames._arguments import invalid_argument
 from neurogames.bridge.gates.gate_places import Place
 from neurogames.bridge.gates.gate_weights import by_head, multiply, own_norms
 
@@ -44,6 +45,9 @@ class UnitGate:
 
     def __call__(self, place: nn.Module, _: object, output: Tensor) -> Tensor:
         """Return the gated output; shares exchanged for (rows, units) are one gate for each row of a batch."""
+        if place is not self.module and self.axes == 0 and output.ndim != 2:
+            got = f"{type(place).__name__} behind a {type(self.module).__name__}, on shape {tuple(output.shape)}"
+            raise invalid_argument("model", got, "a norm over the axis of the units, which is the last one")
         shares: Tensor = getattr(place, NAME)
         if shares.ndim == 1:
             return output * self.factor(place)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.modules.graph import ModelGraph, model_graph
+from neurogames.bridge.modules.graph import ModelGraph, model_graph, turned_linear
 from neurogames.bridge.modules.hooks import known_module
 from neurogames.bridge.modules.units import UNIT_KINDS, Unit, layers_of, output_layers, space_axes, unit_count
 
@@ -66,6 +66,7 @@ def gate_places(model: nn.Module, units: Unit | Sequence[Unit], modules: Sequenc
     if not kinds or any(kind not in UNIT_KINDS for kind in kinds):
         raise invalid_argument("units", units, "'neurons', 'filters', 'heads', or a sequence of these")
     wanted = tuple(kind for name in dict.fromkeys(kinds) for kind in UNIT_KINDS[name])
+    wanted += turned_linear() if "neurons" in kinds else ()
     possible = layers_of(model, wanted)
     graph = model_graph(model)
     if modules is None:
@@ -115,7 +116,11 @@ def _norms(graph: ModelGraph) -> dict[str, str]:
         (user,) = node.users
         if user.op == "call_module" and calls[str(user.target)] == 1:
             module, norm = graph.module(node), graph.module(user)
+            if module is None:
+                continue
             units = getattr(module, "out_features", getattr(module, "out_channels", None))
-            if isinstance(norm, nn.modules.batchnorm._NormBase) and norm.num_features == units:
+            # InstanceNorm has axes of space behind its channels, and so other channels than a Linear.
+            kind = nn.modules.batchnorm._NormBase if space_axes(module) else nn.modules.batchnorm._BatchNorm
+            if isinstance(norm, kind) and norm.num_features == units:
                 found[str(node.target)] = str(user.target)
     return found

@@ -136,7 +136,8 @@ def gated_loss(
 
     Raises:
         ValueError: if rows do not match or are not finite, the model refuses them, mixes them, or gives outputs without
-            an axis of rows, or the loss is no finite mean over rows.
+            an axis of rows, the loss is no finite mean over rows, or the outputs do not pass through a gate (weights
+            that are used past the call of their module).
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     >>> with gated_loss(model, nn.functional.mse_loss, (torch.randn(8, 2), torch.randn(8, 1))) as gated:
@@ -172,11 +173,14 @@ def _prepared(gates: Gates, loss: Loss, inputs: Tensor, targets: Tensor) -> Gate
             raise invalid_argument(
                 "model", f"one that torch.func.vmap refuses ({error})", "one that takes rows by vmap"
             ) from error
-        if by_row.shape != outputs.shape or not torch.allclose(by_row, outputs, rtol=1e-2, atol=1e-3):
+        rounding = 20 * torch.finfo(outputs.dtype).eps  # of half precision
+        close = torch.allclose(by_row, outputs, rtol=max(1e-2, rounding), atol=max(1e-3, rounding))
+        if by_row.shape != outputs.shape or not close:
             raise invalid_argument(
                 "model", "outputs of a row that depend on the other rows", "rows that do not look at each other"
             )
         _check_mean(gated, outputs, goals)
+    _check_reach(gated, some[:1])
     return replace(gated, row_bytes=row_bytes)
 
 
@@ -196,6 +200,19 @@ def _first_outputs(gated: GatedLoss, some: Tensor) -> tuple[Tensor, int]:
         raise invalid_argument("model", "outputs that are not finite numbers", "finite numbers")
     size = sum(value.nbytes for value in seen if isinstance(value, Tensor))
     return outputs, max(1, 2 * size // (len(some) + 1))  # twice, for what happens between modules
+
+
+def _check_reach(gated: GatedLoss, some: Tensor) -> None:
+    """Refuse gates that the outputs do not pass through: gates see calls of modules, not what is done with weights."""
+    shares = [share.clone().requires_grad_() for share in gated.shares]
+    with torch.enable_grad():
+        total = gated.outputs(shares, some).sum()
+        slopes = torch.autograd.grad(total, shares, allow_unused=True) if total.requires_grad else [None] * len(shares)
+    idle = [name for name, slope in zip(gated.gates.modules, slopes, strict=True) if slope is None]
+    if idle:
+        others = f" and {len(idle) - 3} more" if len(idle) > 3 else ""
+        got = f"{', '.join(map(repr, idle[:3]))}{others}, which the outputs do not pass through when they are called"
+        raise invalid_argument("modules", got, "modules that the model calls on the way to its outputs")
 
 
 def _check_mean(gated: GatedLoss, outputs: Tensor, targets: Tensor) -> None:

@@ -7,6 +7,7 @@ numbers, so that whatever is cut by it must be checked against the model itself.
 from __future__ import annotations
 
 import operator
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,21 @@ from neurogames.bridge.modules.evaluation import copy_module
 
 # Layers with a row of weights for each unit. They are single operations of a graph, and so are classes made from them.
 LAYERS: tuple[type[nn.Module], ...] = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+def layer_types() -> tuple[type[nn.Module], ...]:
+    """Linear, convolutions, and the ``Conv1D`` of transformers if that library is in use.
+
+    The latter is a Linear whose weight is (inputs, outputs).
+    """
+    return (*LAYERS, *turned_linear())
+
+
+def turned_linear() -> tuple[type[nn.Module], ...]:
+    """The ``Conv1D`` of transformers, as a tuple of one type or none."""
+    library = sys.modules.get("transformers.pytorch_utils")
+    return () if library is None else (library.Conv1D,)
+
 
 # What treats each unit by itself, and the number of axes that its input must have for that (None: any), with units on
 # axis 1. Without such a number, it treats every entry by itself, so that units may stand on any axis.
@@ -68,7 +84,9 @@ class LayerTracer(fx.Tracer):
             return True
         if any(name.startswith(module_qualified_name + ".") for name in self._names):
             return False
-        return isinstance(m, (*LAYERS, nn.MultiheadAttention)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (*layer_types(), nn.MultiheadAttention)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call."""

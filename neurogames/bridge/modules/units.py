@@ -25,12 +25,13 @@ from torch.nn import functional
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.bridge.modules.graph import (
-    LAYERS,
     MIXING_FUNCTIONS,
     UNITWISE_FUNCTIONS,
     UNITWISE_MODULES,
     ModelGraph,
+    layer_types,
     model_graph,
+    turned_linear,
 )
 from neurogames.bridge.modules.hooks import known_module
 
@@ -69,6 +70,8 @@ def unit_count(module: Any) -> int:
     """
     if isinstance(module, nn.MultiheadAttention):
         return int(module.num_heads)
+    if isinstance(module, turned_linear()):
+        return int(module.nf)
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)
 
 
@@ -81,12 +84,13 @@ def space_axes(module: nn.Module) -> int:
     return len(module.kernel_size) if isinstance(module, nn.modules.conv._ConvNd) else 0
 
 
-def layers_of(model: nn.Module, kinds: tuple[type[nn.Module], ...] = LAYERS) -> dict[str, nn.Module]:
+def layers_of(model: nn.Module, kinds: tuple[type[nn.Module], ...] | None = None) -> dict[str, nn.Module]:
     """Modules of these kinds by their first names ("" is the model), but for what attention uses without calling it.
 
     >>> list(layers_of(nn.TransformerEncoderLayer(4, 2, 8)))
     ['linear1', 'linear2']
     """
+    kinds = layer_types() if kinds is None else kinds
     attention = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
     inside = {part for module in attention for part in module.modules()} - set(attention)
     return {
@@ -120,7 +124,7 @@ def output_layers(model: nn.Module, graph: ModelGraph | None = None) -> set[str]
                 continue
             seen.add(node)
             module = graph.module(node)
-            if isinstance(module, LAYERS):
+            if isinstance(module, layer_types()):
                 found.add(str(node.target))
             elif module is not None and any(weight.ndim > 1 for weight in module.parameters()):
                 found |= {f"{node.target}.{name}" for name in list(layers_of(module))[-1:]}
@@ -151,7 +155,7 @@ def find_unit_axis(model: nn.Module, name: str, *, given: int | None = None, ndi
     module = model if name == "" else known_module(model, name)
     if given is not None:
         return _checked(given, ndim)
-    if isinstance(module, LAYERS):
+    if isinstance(module, layer_types()):
         return -1 - space_axes(module)
     if ndim == 2:
         return -1
@@ -200,7 +204,7 @@ def _axis(graph: ModelGraph, node: fx.Node, known: dict[fx.Node, int | None]) ->
 def _found_axis(graph: ModelGraph, node: fx.Node, known: dict[fx.Node, int | None]) -> int | None:
     """``_axis`` of an operation that is not known yet."""
     module = graph.module(node)
-    if module is not None and isinstance(module, (*LAYERS, *_FEATURES_LAST)):
+    if module is not None and isinstance(module, (*layer_types(), *_FEATURES_LAST)):
         return -1 - space_axes(module)
     if node.target in _FUNCTION_AXIS:
         return _FUNCTION_AXIS[node.target]

@@ -30,7 +30,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-from neurogames.bridge.pruning.layers import LAYERS, row_count
+from neurogames.bridge.modules.units import unit_count
+from neurogames.bridge.pruning.layers import is_layer
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def number_rows(model: nn.Module) -> dict[str, Tensor]:
     rows: dict[str, Tensor] = {}
     start = 1
     for name, module in model.named_modules():
-        if isinstance(module, LAYERS):
-            count = row_count(module)
+        if is_layer(module):
+            count = unit_count(module)
             rows[name] = torch.arange(start, start + count)
             start += count
     return rows

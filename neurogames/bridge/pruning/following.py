@@ -20,10 +20,20 @@ from neurogames.bridge.modules.evaluation import evaluating
 from neurogames.bridge.pruning.attention import attend, multiply_matrices, soften
 from neurogames.bridge.pruning.channels import Flow, Step, is_plain, swapped, tensors_in
 from neurogames.bridge.pruning.known_tensors import KnownTensors
-from neurogames.bridge.pruning.layers import LAYERS
+from neurogames.bridge.pruning.layers import is_layer
 from neurogames.bridge.pruning.meeting import map_entries
 from neurogames.bridge.pruning.operations import MAPS, MOVES, READERS, VALUES, operation_name
-from neurogames.bridge.pruning.rules import Operation, move, normalize_groups, plain_layer, pool, read, reduce, stop
+from neurogames.bridge.pruning.rules import (
+    Operation,
+    fed,
+    move,
+    normalize_groups,
+    plain_layer,
+    pool,
+    read,
+    reduce,
+    stop,
+)
 
 _FOLLOWED = {
     "matmul": multiply_matrices,
@@ -147,7 +157,7 @@ def _calls_known(model: nn.Module, known: KnownTensors) -> Iterator[None]:
     def leave(_module: nn.Module, _inputs: object, _output: object) -> None:
         known.calls.pop()
 
-    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
+    layers = [module for module in model.modules() if is_layer(module)]
     handles = [layer.register_forward_pre_hook(enter) for layer in layers]
     handles += [layer.register_forward_hook(leave) for layer in layers]
     try:
@@ -197,7 +207,7 @@ class _Follower(TorchFunctionMode):
                 "model", f"{name}() of values that depend on the input", "no branch on values"
             )
             raise self.refused
-        inputs = tuple(known.labels(tensor) for tensor in (tensors[:1] if reads else tracked))
+        inputs = tuple(known.labels(tensor) for tensor in (tensors[fed(name) : fed(name) + 1] if reads else tracked))
         # Looked up before an operation in place makes the tensors others.
         step = Operation(func, name, args, kwargs, tensors, tuple(map(known.constants, tensors)))
         result = func(*args, **kwargs)

@@ -11,18 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurogames.bridge.modules.graph import layer_types, turned_linear
+
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 
-def row_count(layer: Any) -> int:
-    """Number of outputs of a Linear, or of output channels of a convolution."""
-    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)
+def is_layer(module: Any) -> bool:
+    """Whether a module is a Linear or convolution, or of a class made from one."""
+    return isinstance(module, layer_types())
 
 
 def group_count(layer: Any) -> int:
     """Number of groups in which a convolution mixes channels; 1 for a Linear."""
-    return 1 if isinstance(layer, nn.Linear) else int(layer.groups)
+    return int(getattr(layer, "groups", 1))
 
 
 def is_depthwise(layer: Any) -> bool:
@@ -32,7 +33,7 @@ def is_depthwise(layer: Any) -> bool:
 
 def channel_axis(layer: Any) -> int:
     """Axis of channels in what a layer reads and gives, from the end."""
-    return -1 if isinstance(layer, nn.Linear) else 1 - layer.weight.ndim
+    return 1 - layer.weight.ndim if isinstance(layer, nn.modules.conv._ConvNd) else -1
 
 
 def by_groups(layer: Any) -> Tensor:
@@ -42,7 +43,7 @@ def by_groups(layer: Any) -> Tensor:
     (torch.Size([2, 3, 2, 3, 3]), torch.Size([2, 3, 2, 3]))
     """
     weight: Tensor = layer.weight.unflatten(0, (group_count(layer), -1))
-    return weight.transpose(1, 2) if isinstance(layer, TRANSPOSED) else weight
+    return weight.transpose(1, 2) if _inputs_lead(layer) else weight
 
 
 def shrink_layer(layer: Any, rows: Tensor, columns: Tensor, constants: Tensor) -> None:
@@ -76,14 +77,14 @@ def shrink_layer(layer: Any, rows: Tensor, columns: Tensor, constants: Tensor) -
         if bool(of_rows[k].any()) or bool(of_columns[k].any())
     ]
     kept = torch.stack(parts)
-    exchange(layer, "weight", (kept.transpose(1, 2) if isinstance(layer, TRANSPOSED) else kept).flatten(0, 1))
+    exchange(layer, "weight", (kept.transpose(1, 2) if _inputs_lead(layer) else kept).flatten(0, 1))
     if layer.bias is not None:
         exchange(layer, "bias", layer.bias[rows])
-    sizes = {"in_features": int(columns.sum()), "out_features": int(rows.sum())}
-    if not isinstance(layer, nn.Linear):
-        sizes = {"in_channels": sizes["in_features"], "out_channels": sizes["out_features"], "groups": len(parts)}
-    for key, value in sizes.items():
-        setattr(layer, key, value)
+    stay = dict.fromkeys(("in_features", "in_channels", "nx"), columns)
+    stay |= dict.fromkeys(("out_features", "out_channels", "nf"), rows)
+    sizes = {key: int(of_key.sum()) for key, of_key in stay.items()} | {"groups": len(parts)}
+    for key in sizes.keys() & vars(layer).keys():
+        setattr(layer, key, sizes[key])
 
 
 def exchange(module: Any, key: str, values: Tensor) -> None:
@@ -91,6 +92,11 @@ def exchange(module: Any, key: str, values: Tensor) -> None:
     old = getattr(module, key)
     new = values.detach().clone()
     setattr(module, key, nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new)
+
+
+def _inputs_lead(layer: Any) -> bool:
+    """Whether the first axis of the weight is that of the inputs."""
+    return isinstance(layer, (*TRANSPOSED, *turned_linear()))
 
 
 def _add_to_bias(layer: Any, values: Tensor) -> None:

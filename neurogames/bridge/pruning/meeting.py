@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neurogames.bridge.pruning.channels import along, compact
 from neurogames.bridge.pruning.known_tensors import KnownTensors
-from neurogames.bridge.pruning.layers import LAYERS
+from neurogames.bridge.pruning.layers import is_layer
 from neurogames.bridge.pruning.operations import CHANNELWISE, PRODUCTS
 from neurogames.bridge.pruning.rules import Operation
 
@@ -70,7 +70,7 @@ def _meet_no_channel(known: KnownTensors, step: Operation, other: Tensor, labels
     """Join channels with a tensor of none: a parameter loses entries with them, along other axes slices stay whole."""
     flow = known.flow
     name, module, key = known.place(other)
-    if len(meets) == 1 and module is not None and not isinstance(module, LAYERS) and name not in flow.entries:
+    if len(meets) == 1 and module is not None and not is_layer(module) and name not in flow.entries:
         entries = along(flow, labels, meets[0], f"{step.name} with {key!r} of {name!r}")
         axis = meets[0] - labels.ndim + other.ndim
         known.scales(name, key, axis, entries)

@@ -26,7 +26,7 @@ _SPATIAL = re.compile("(?:adaptive_)?(?:avg|max|lp)_pool([123])d")
 CHANNELWISE = frozenset(("batch_norm", "instance_norm", "prelu"))
 REDUCTIONS = frozenset(("mean", "sum", "amax", "amin"))
 VALUES = re.compile("__(bool|float|int|index|complex|array|contains)__|item|tolist|numpy|equal|allclose|is_nonzero")
-READERS = re.compile("linear|conv(_transpose)?[123]d")
+READERS = re.compile("linear|addmm|conv(_transpose)?[123]d")
 
 
 def operation_name(func: Any) -> str:

@@ -23,7 +23,7 @@ from neurogames.bridge.pruning.channels import (
     uniform_along,
 )
 from neurogames.bridge.pruning.known_tensors import KnownTensors
-from neurogames.bridge.pruning.layers import LAYERS, TRANSPOSED, channel_axis, is_depthwise
+from neurogames.bridge.pruning.layers import TRANSPOSED, channel_axis, is_depthwise, is_layer
 from neurogames.bridge.pruning.operations import REDUCTIONS, spatial_axes
 
 
@@ -53,20 +53,30 @@ class Operation:
 
 def plain_layer(known: KnownTensors, step: Operation) -> str | None:
     """Name of the plain Linear or convolution that is called here; only a call is seen by hooks, and so by gates."""
-    weight = step.argument(1, "weight", None)
+    weight, bias = _weights(step)
     owner, module = known.owner(weight)
-    if not isinstance(module, LAYERS) or weight is not module.weight or known.calls[-1:] != [module]:
+    if not is_layer(module) or weight is not module.weight or known.calls[-1:] != [module]:
         return None
-    if step.argument(2, "bias", None) is not module.bias:
-        return None
-    return owner
+    return owner if bias is module.bias else None
+
+
+def fed(name: str) -> int:
+    """Which tensor of a layer's operation is what the layer reads; the bias leads in ``addmm``."""
+    return int(name == "addmm")
+
+
+def _weights(step: Operation) -> tuple[Tensor | None, Tensor | None]:
+    """Weight and bias of a layer's operation."""
+    if step.name == "addmm":
+        return step.argument(2, "mat2", None), step.argument(0, "input", None)
+    return step.argument(1, "weight", None), step.argument(2, "bias", None)
 
 
 def read(known: KnownTensors, owner: str, step: Operation, result: Tensor) -> None:
     """Read channels and start new ones; a depthwise convolution couples them."""
-    flow, module = known.flow, known.owner(step.argument(1, "weight", None))[1]
+    flow, module = known.flow, known.owner(_weights(step)[0])[1]
     axis = channel_axis(module)
-    columns = along(flow, known.labels(step.tensors[0]), axis, repr(owner))
+    columns = along(flow, known.labels(step.tensors[fed(step.name)]), axis, repr(owner))
     rows = flow.rows[owner]
     if owner not in flow.started:
         flow.started.append(owner)
@@ -88,7 +98,7 @@ def _record(known: KnownTensors, owner: str, columns: Tensor, step: Operation, m
         if owner in flow.reads:
             flow.couple(flow.reads[owner][0], columns, f"{owner!r} reads it in turn with what belongs to no unit")
         else:  # it runs in training only, where nothing is constant
-            flow.reads[owner] = (columns, torch.zeros(len(columns), dtype=step.constants[0].dtype))
+            flow.reads[owner] = (columns, torch.zeros(len(columns), dtype=step.constants[fed(step.name)].dtype))
         return
     given = _held(step, module)
     for label in members(columns[given.isnan()]):
@@ -103,7 +113,7 @@ def _record(known: KnownTensors, owner: str, columns: Tensor, step: Operation, m
 def _held(step: Operation, module: Any) -> Tensor:
     """Constants that the columns of a layer hold; NaN where one cannot go into the bias."""
     axis = channel_axis(module)
-    given = uniform_along(step.constants[0], axis).cpu()
+    given = uniform_along(step.constants[fed(step.name)], axis).cpu()
     padding = 0 if axis == -1 else step.argument(4, "padding", 0)
     padded = padding == "same" or any(torch.as_tensor(0 if padding == "valid" else padding).reshape(-1))
     if padded or isinstance(module, TRANSPOSED):
