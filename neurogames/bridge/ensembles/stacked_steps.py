@@ -11,7 +11,7 @@ on a hidden layer's activation, so it silences the unit's incoming weights and w
 outgoing weights. The derivatives are written out because an ensemble step is short: building autograd's graph
 would cost more than the step. Masks are 1[u < keep] with u from the network's stream, a new draw for every step;
 a network may have their mean instead, or Gaussian factors (``coins``). With the mean, Adam's second memory is of
-gradients with coins of their own, one draw per step, whose mean square is that of masked gradients.
+gradients with coins of their own, a few draws per step, whose mean square is that of masked gradients.
 """
 
 from __future__ import annotations
