@@ -72,7 +72,7 @@ def take_steps(
         take_network_steps(
             (parameters, *memories),
             (settings.rates.numpy(), settings.feedback.numpy(), keys, moment_keys),
-            (recipe.batch_size, recipe.cross_entropy, recipe.adam, recipe.rescale),
+            (recipe.batch_size, recipe.cross_entropy, recipe.adam, recipe.rescale, recipe.moment_draws),
             (inputs.numpy(), targets.numpy()),
             tuple(tensor.numpy()[members] for tensor in own),
             epoch_slice.done,
@@ -101,7 +101,7 @@ def _scratch(state: State, recipe: Recipe, targets: Tensor, *, moments: bool) ->
         tuple(np.empty((rows, width), kind) for width in widths),
         tuple(np.empty((rows, width), kind) for width in widths[1:]),
         gradients,
-        tuple(np.empty_like(gradient) for gradient in gradients) if moments else gradients,
+        *((tuple(map(np.empty_like, gradients)), tuple(map(np.empty_like, gradients))) if moments else [gradients] * 2),
         np.empty((rows, targets.shape[1]), kind),
         np.empty((rows if recipe.granularity == "sample" else 1, len(positions)), kind),
         positions,

@@ -83,6 +83,7 @@ def train_ensemble(
     optimizer: Literal["adam", "sgd"] = "adam",
     granularity: Literal["unit", "sample", "layer"] = "unit",
     rescale: bool = False,
+    moment_draws: int = 2,
     record_at: Sequence[float] = (),
     on_record: Callable[[float, Ensemble], object] | None = None,
     on_progress: Callable[[float], object] | None = None,
@@ -107,7 +108,7 @@ def train_ensemble(
             S at progress s / S; one for all, or one per network. At 0 only the output layer learns.
         feedback: one for all, or one per network. "dropout": the mask m; "mean": its mean keep, which is the
             training that gradient dropout is on average (with Adam the second memory is that of masked gradients,
-            by a second backward pass with coins of its own); "gaussian": normal factors with the mask's mean and
+            by ``moment_draws`` backward passes more); "gaussian": normal factors with the mask's mean and
             variance, that is, gradient noise of the mask's covariance.
         target_noise: noise of the labels, drawn afresh for every label of every mini-batch; regression
             only; one for all, or one per network (None for no noise).
@@ -122,6 +123,9 @@ def train_ensemble(
             unit; "layer", one per layer.
         rescale: divide the kept gradients by keep, so that the mean over masks is the true gradient. With Adam
             that changes nothing, up to ``eps``.
+        moment_draws: with Adam and feedback "mean", gradients with coins per step for the second memory; each costs
+            about half a step. The area between robustness curves came out within .3 % of plain's of that of sixteen
+            draws with two, within 1.6 % with one (two tables, keep .1 to .4, 30 networks each).
         record_at: shares of training in [0, 1], increasing.
         on_record: called with a share and a copy of all networks, each after that share of its own training.
         on_progress: called with the fraction of all steps done, in [0, 1].
@@ -158,6 +162,7 @@ def train_ensemble(
     _one_of("granularity", granularity, ("unit", "sample", "layer"))
     targets, outputs = _checked_targets(targets, inputs, loss)
     kinds = feedback_kinds(feedback, count)
+    moment_draws = integer("moment_draws", moment_draws, minimum=1)
     rates = rates_of_layers(
         [_positive("learning_rate", rate) for rate in per_network("learning_rate", learning_rate, count)],
         layer_rates,
@@ -181,7 +186,7 @@ def train_ensemble(
         on_device = partial(torch.tensor, device=inputs.device)
         training = TrainingState(
             State(ensemble.weights, ensemble.biases, first, second),
-            Recipe(batch_size, loss == "cross_entropy", optimizer == "adam", granularity, bool(rescale)),
+            Recipe(batch_size, loss == "cross_entropy", optimizer == "adam", granularity, bool(rescale), moment_draws),
             Settings(on_device(seeds), on_device(rates), on_device(kinds)),
             inputs,
             targets,

@@ -126,7 +126,7 @@ def predict_training(
 ) -> TrainingPrediction:
     """Predict what training by gradient dropout will give, before any network with masks is trained.
 
-    The costs are those of two ensembles (of about 2.5 with Adam; see ``train_ensemble``).
+    The costs are those of two ensembles (of about three with Adam; see ``train_ensemble``).
 
     Args:
         inputs: (rows, features), as for ``train_ensemble``.

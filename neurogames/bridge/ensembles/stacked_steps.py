@@ -11,7 +11,7 @@ on a hidden layer's activation, so it silences the unit's incoming weights and w
 outgoing weights. The derivatives are written out because an ensemble step is short: building autograd's graph
 would cost more than the step. Masks are 1[u < keep] with u from the network's stream, a new draw for every step;
 a network may have their mean instead, or Gaussian factors (``coins``). With the mean, Adam's second memory is of
-gradients with coins of their own, one draw per step, whose mean square is that of masked gradients.
+gradients with coins of their own, a few draws per step, whose mean square is that of masked gradients.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Recipe:
         granularity: "unit" (one mask entry per unit for the whole mini-batch), "sample" (one per row and unit), or
             "layer" (one per layer).
         rescale: divide kept gradients by keep.
+        moment_draws: gradients with coins per step, whose mean square Adam remembers where feedback is the mean.
     """
 
     batch_size: int
@@ -45,6 +46,7 @@ class Recipe:
     adam: bool
     granularity: str
     rescale: bool
+    moment_draws: int = 2
 
     def mask_positions(self, widths: tuple[int, ...]) -> Tensor:
         """Position in a step's draw of each hidden unit's entry for the first row: (hidden units,) int64."""
@@ -143,15 +145,21 @@ def take_steps(
             step, keep = epoch_slice.done + batch, keeps[:, min(batch, keeps.shape[1] - 1)]
             activations, loss, delta = _forward(part, recipe, inputs[rows], wanted)
             factors = _factors(recipe, part, kinds, seeds, keep, MASKS, step) if masked else ()
-            gradients = squared = _backward(part, activations, delta, factors)
+            gradients = _backward(part, activations, delta, factors)
+            squares = None
             if moments:
-                factors = _factors(recipe, part, torch.full_like(kinds, SIGNS), seeds, keep, MOMENTS, step)
-                drawn = _backward(part, activations, delta, factors)
-                squared = [
-                    torch.where(twins[:, None, None], own, other) for own, other in zip(drawn, gradients, strict=True)
+                mean = [torch.zeros_like(gradient) for gradient in gradients]
+                for draw in range(recipe.moment_draws):
+                    counter = step * recipe.moment_draws + draw
+                    factors = _factors(recipe, part, torch.full_like(kinds, SIGNS), seeds, keep, MOMENTS, counter)
+                    drawn = _backward(part, activations, delta, factors)
+                    torch._foreach_addcmul_(mean, drawn, drawn, 1 / recipe.moment_draws)
+                squares = [
+                    torch.where(twins[:, None, None], own, gradient.square())
+                    for own, gradient in zip(mean, gradients, strict=True)
                 ]
             losses[members] += loss * rows.shape[1]
-            _descend(part, recipe, rates, gradients, squared, step + 1)
+            _descend(part, recipe, rates, gradients, squares, step + 1)
         _scatter(part, state, networks)
     return losses
 
@@ -221,7 +229,7 @@ def _backward(state: State, activations: list[Tensor], delta: Tensor, factors: t
 
 
 def _descend(
-    state: State, recipe: Recipe, rates: Tensor, gradients: list[Tensor], squared: list[Tensor], step: int
+    state: State, recipe: Recipe, rates: Tensor, gradients: list[Tensor], squares: list[Tensor] | None, step: int
 ) -> None:
     """One step of the optimizer, each layer with its own learning rate; ``step`` counts from 1.
 
@@ -230,7 +238,7 @@ def _descend(
         recipe: which optimizer.
         rates: (networks, layers).
         gradients: of all weights, then all biases.
-        squared: the gradients whose squares Adam remembers.
+        squares: what Adam's second memory takes in; None for the squares of the gradients.
         step: which step of the networks this is.
     """
     parameters = [*state.weights, *state.biases]
@@ -239,8 +247,11 @@ def _descend(
         return
     first, second = list(state.first), list(state.second)
     torch._foreach_lerp_(first, gradients, 1 - FIRST_DECAY)
-    torch._foreach_mul_(second, SECOND_DECAY)
-    torch._foreach_addcmul_(second, squared, squared, 1 - SECOND_DECAY)
+    if squares is None:
+        torch._foreach_mul_(second, SECOND_DECAY)
+        torch._foreach_addcmul_(second, gradients, gradients, 1 - SECOND_DECAY)
+    else:
+        torch._foreach_lerp_(second, squares, 1 - SECOND_DECAY)
     scale = torch._foreach_sqrt(second)
     torch._foreach_div_(scale, (1 - SECOND_DECAY**step) ** 0.5)
     torch._foreach_add_(scale, EPSILON)

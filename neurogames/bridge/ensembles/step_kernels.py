@@ -176,18 +176,27 @@ def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, r
 
 
 @_compiled
+def _add_squares(gradient: _Array, share: float, squares: _Array) -> None:
+    """Add a share of the squares of a gradient."""
+    part = squares.dtype.type(share)
+    for i in range(squares.shape[0]):
+        for j in range(squares.shape[1]):
+            squares[i, j] += part * gradient[i, j] * gradient[i, j]
+
+
+@_compiled
 def _twin_adam(
-    parameters: _Array, gradient: _Array, drawn: _Array, first: _Array, second: _Array, rate: float, step: int
+    parameters: _Array, gradient: _Array, squares: _Array, first: _Array, second: _Array, rate: float, step: int
 ) -> None:
-    """As ``_adam``, with another gradient for the second memory: a kernel of its own, for a fifth array costs time."""
+    """As ``_adam``, with other squares for the second memory: a kernel of its own, for a fifth array costs time."""
     kind = parameters.dtype.type
     size = kind(rate / (1.0 - FIRST_DECAY**step))
     root = kind(1.0 / np.sqrt(1.0 - SECOND_DECAY**step))
-    fresh, squares, eps = kind(1.0 - FIRST_DECAY), kind(1.0 - SECOND_DECAY), kind(EPSILON)
+    fresh, renewed, eps = kind(1.0 - FIRST_DECAY), kind(1.0 - SECOND_DECAY), kind(EPSILON)
     for i in range(parameters.shape[0]):
         for j in range(parameters.shape[1]):
             first[i, j] += fresh * (gradient[i, j] - first[i, j])
-            second[i, j] += squares * (drawn[i, j] * drawn[i, j] - second[i, j])
+            second[i, j] += renewed * (squares[i, j] - second[i, j])
             parameters[i, j] -= size * first[i, j] / (np.sqrt(second[i, j]) * root + eps)
 
 
@@ -204,7 +213,7 @@ def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
 def take_network_steps(
     state: tuple[_Arrays, _Arrays, _Arrays],
     settings: _Arrays,
-    recipe: tuple[int, bool, bool, bool],
+    recipe: tuple[int, bool, bool, bool, int],
     data: tuple[_Array, _Array],
     own: _Arrays,
     done: int,
@@ -214,10 +223,10 @@ def take_network_steps(
     """All steps of a slice of an epoch, the networks in the outermost loop."""
     parameters, first, second = state
     rates, feedback, keys, moment_keys = settings
-    batch_size, cross_entropy, adam, rescale = recipe
+    batch_size, cross_entropy, adam, rescale, draws = recipe
     inputs, targets = data
     networks, begin, end, keeps, order, noise = own
-    values, deltas, gradients, moments, wanted, coins, positions = scratch
+    values, deltas, gradients, drawn, squares, wanted, coins, positions = scratch
     layers = len(deltas)
     for k in range(len(networks)):
         network = networks[k]
@@ -242,14 +251,19 @@ def take_network_steps(
             _backward(parameters, network, values, deltas, rows, masked, coins, gradients)
             twin = masked and adam and kind == MEAN
             if twin:
-                key = _mix(moment_keys[network] + np.uint64(done + batch))
-                _fill_coins(SIGNS, key, keep, rescale, positions, coins)
-                _backward(parameters, network, values, deltas, rows, True, coins, moments)
+                for p in range(2 * layers):
+                    squares[p][:] = 0.0
+                for draw in range(draws):
+                    key = _mix(moment_keys[network] + np.uint64((done + batch) * draws + draw))
+                    _fill_coins(SIGNS, key, keep, rescale, positions, coins)
+                    _backward(parameters, network, values, deltas, rows, True, coins, drawn)
+                    for p in range(2 * layers):
+                        _add_squares(drawn[p], 1.0 / draws, squares[p])
             step = done + batch + 1
             for p in range(2 * layers):
                 rate, parameter, gradient = rates[network, p % layers], parameters[p][network], gradients[p]
                 if twin:
-                    _twin_adam(parameter, gradient, moments[p], first[p][network], second[p][network], rate, step)
+                    _twin_adam(parameter, gradient, squares[p], first[p][network], second[p][network], rate, step)
                 elif adam:
                     _adam(parameter, gradient, first[p][network], second[p][network], rate, step)
                 else:

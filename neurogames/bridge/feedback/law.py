@@ -15,12 +15,12 @@ network, and Adam's second moment.
 
 from __future__ import annotations
 
-import copy
 from typing import Literal, get_args
 
-from torch import fx, nn
+from torch import nn
 
 from neurogames._arguments import integer, invalid_argument, number
+from neurogames.bridge.modules.graph import LAYERS, model_graph
 
 LawOptimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 
@@ -84,13 +84,10 @@ def checked_keep(keep_prob: float, *, rescale: bool) -> float:
 
 def _hidden_layers(model: nn.Module) -> int:
     """How many hidden layers a chain has."""
-    try:
-        graph = fx.Tracer().trace(copy.deepcopy(model))
-    except Exception as error:  # whatever the model's own code raises when it meets a symbol instead of a tensor
-        raise invalid_argument("model", type(model).__name__, f"a chain whose graph can be traced ({error})") from None
-    named = dict(model.named_modules())
-    calls = [str(node.target) for node in graph.nodes if node.op == "call_module"]
-    layers = [name for name in calls if isinstance(named[name], (nn.Linear, nn.modules.conv._ConvNd))]
+    graph = model_graph(model)
+    if graph is None:
+        raise invalid_argument("model", type(model).__name__, "a chain whose operations torch.fx can record")
+    layers = [str(node.target) for node in graph.nodes if isinstance(graph.module(node), LAYERS)]
     if len(layers) < 2:
         got = f"{type(model).__name__} that calls {len(layers)} Linear or convolution modules"
         raise invalid_argument("model", got, "at least one hidden layer and an output layer")

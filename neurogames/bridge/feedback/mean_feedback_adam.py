@@ -27,12 +27,15 @@ class MeanFeedbackAdam(torch.optim.Optimizer):
 
     Where nothing is attached, c_i = g: it is Adam. A step runs the closure 1 + n_draws times, so that it costs that
     many plain steps; what the closure changes besides gradients (running statistics of BatchNorm, draws of
-    ordinary dropout) happens as often. One draw is the default since v is itself a mean over about 1 / (1 - b2) steps.
+    ordinary dropout) happens as often. Two draws are enough since v is itself a mean over about 1 / (1 - b2) steps: see
+    ``moment_draws`` of ``train_ensemble`` for what more of them change.
+    The coins of a step follow from one seed and the number of the step, both in the ``state_dict``: a training that is
+    resumed from it goes on as it would have.
 
     Args:
         params: parameters, or groups of them, as for torch's optimizers.
         lr: learning rate > 0.
-        rng: generator of the coins.
+        rng: generator from which the seed of the coins is taken.
         betas: b1 and b2 in [0, 1).
         eps: > 0.
         weight_decay: >= 0, decoupled as in AdamW: x <- x - lr * weight_decay * x at the full rate.
@@ -68,7 +71,7 @@ class MeanFeedbackAdam(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        n_draws: int = 1,
+        n_draws: int = 2,
     ) -> None:
         if not isinstance(rng, torch.Generator):
             raise invalid_argument("rng", rng, "a torch.Generator")
@@ -77,9 +80,10 @@ class MeanFeedbackAdam(torch.optim.Optimizer):
             "betas": tuple(number("betas", beta, "numbers in [0, 1)", lambda value: 0 <= value < 1) for beta in betas),
             "eps": number("eps", eps, "a number > 0", lambda value: value > 0),
             "weight_decay": number("weight_decay", weight_decay, "a number >= 0", lambda value: value >= 0),
+            "n_draws": integer("n_draws", n_draws, minimum=1),
+            "seed": int(torch.randint(2**62, (), generator=rng, device=rng.device)),
+            "steps": 0,
         }
-        self.n_draws = integer("n_draws", n_draws, minimum=1)
-        self._rng = rng
         super().__init__(params, settings)
 
     @torch.no_grad()
@@ -103,11 +107,14 @@ class MeanFeedbackAdam(torch.optim.Optimizer):
         means = [(group, parameter, parameter.grad) for group in self.param_groups for parameter in group["params"]]
         means = [(group, parameter, gradient.clone()) for group, parameter, gradient in means if gradient is not None]
         squares = [torch.zeros_like(gradient) for _, _, gradient in means]
-        for _ in range(self.n_draws):
-            with torch.enable_grad(), second_moment_coins(self._rng):
+        first = self.param_groups[0]
+        draws = torch.Generator().manual_seed(first["seed"] + first["steps"])
+        for _ in range(first["n_draws"]):
+            with torch.enable_grad(), second_moment_coins(draws):
                 closure()
             for square, (_, parameter, _) in zip(squares, means, strict=True):
-                square.addcmul_(parameter.grad, parameter.grad, value=1 / self.n_draws)
+                square.addcmul_(parameter.grad, parameter.grad, value=1 / first["n_draws"])
+        first["steps"] += 1
         for square, (group, parameter, gradient) in zip(squares, means, strict=True):
             parameter.grad = gradient
             self._update(parameter, gradient, square, group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -56,7 +57,8 @@ def factors(kind: str | int, seed: int, keep: float, purpose: int, step: int, gr
 
 
 def train_alone(
-    inputs, targets, seed, *, keep_prob, feedback, epochs, learning_rate, optimizer, granularity, rescale, layer_rates
+    inputs, targets, seed, *, keep_prob, feedback, epochs, learning_rate, optimizer, granularity, rescale, layer_rates,
+    moment_draws,
 ):  # fmt: skip
     """The slow twin: one torch model, autograd, and the bridge's own mean feedback and its Adam where it is asked."""
     model = initial_ensemble((3, *HIDDEN, 2), [seed], dtype=inputs.dtype).network(0)
@@ -68,7 +70,9 @@ def train_alone(
     if optimizer == "sgd":
         descent = torch.optim.SGD(groups, lr=1.0)
     else:
-        descent = MeanFeedbackAdam(groups, rng=torch.Generator()) if mean else torch.optim.Adam(groups)
+        descent = (
+            MeanFeedbackAdam(groups, rng=torch.Generator(), n_draws=moment_draws) if mean else torch.optim.Adam(groups)
+        )
     total = max(1, round(epochs * PER_EPOCH))
     for step in range(total):
         epoch, batch = divmod(step, PER_EPOCH)
@@ -96,9 +100,10 @@ def train_alone(
             attach_mean_feedback(model, keep, granularity=granularity, rescale=rescale),
             pytest.MonkeyPatch.context() as patch,
         ):
+            counters = itertools.count(step * moment_draws)
 
-            def from_stream(_, keep=keep, step=step, chosen=chosen):
-                drawn = iter(factors(SIGNS, seed, keep, MOMENTS, step, granularity, rescale=False))
+            def from_stream(_, keep=keep, counters=counters, chosen=chosen):
+                drawn = iter(factors(SIGNS, seed, keep, MOMENTS, next(counters), granularity, rescale=False))
                 return _Drawing(lambda *_: next(drawn)[: len(chosen)])
 
             patch.setattr("neurogames.bridge.feedback.mean_feedback_adam.second_moment_coins", from_stream)
@@ -128,11 +133,12 @@ def test_every_kind_of_feedback_equals_a_torch_model_trained_alone(monkeypatch, 
     inputs, targets = table()
     layer_rates = [0.5, 2.0, 1.0]
     common = {"optimizer": optimizer, "granularity": granularity, "rescale": rescale}
+    own_rates = {"layer_rates": layer_rates, "moment_draws": 2 if granularity == "unit" else 1}
     mixture = {**MIXTURE, "keep_prob": [keep or 0.2 for keep in MIXTURE["keep_prob"]]} if rescale else MIXTURE
-    trained = train_ensemble(inputs, targets, seeds=SEEDS, layer_rates=layer_rates, **mixture, **common)
+    trained = train_ensemble(inputs, targets, seeds=SEEDS, **own_rates, **mixture, **common)
     for k, seed in enumerate(SEEDS):
         own = {name: mixture[name][k] for name in ("keep_prob", "feedback", "epochs")}
-        twin = train_alone(inputs, targets, seed, **own, learning_rate=0.01, layer_rates=layer_rates, **common)
+        twin = train_alone(inputs, targets, seed, learning_rate=0.01, **own, **own_rates, **common)
         for a, b in zip(trained.ensemble.network(k).parameters(), twin.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
@@ -259,6 +265,7 @@ def test_schedules_and_kinds_change_neither_with_company_nor_with_threads():
         ({"layer_rates": [1.0, -0.5, 1.0]}, "layer_rates: got .*-0.5"),
         ({"layer_rates": [1.0, np.nan, 1.0]}, "layer_rates: got .*nan"),
         ({"layer_rates": "law"}, "layer_rates: got 'law'"),
+        ({"moment_draws": 0}, "moment_draws: got 0"),
     ],
 )
 def test_wrong_settings_are_refused_before_any_work(change, message):

@@ -103,7 +103,7 @@ def test_a_model_that_is_no_chain_is_refused(model):
             {"model": Functional()},
             "model: got 'Functional that calls 1 .*', expected at least one hidden layer",
         ),
-        ({"model": Branching()}, "model: got 'Branching', expected a chain whose graph can be traced"),
+        ({"model": Branching()}, "model: got 'Branching', expected a chain whose operations"),
         ({"model": "mlp"}, "model: got 'mlp', expected an integer >= 1"),
     ],
 )
