@@ -79,7 +79,7 @@ from .coalitions.unit_scores import gradient_activation as gradient_activation
 # Coalition filter: coalitions of neighbouring activations inside a network, and maps of what it looks at.
 from .coalition_filter.attribution import AttributionCurve as AttributionCurve
 from .coalition_filter.attribution import deletion_curve as deletion_curve
-from .coalition_filter.attribution import grad_cam as grad_cam
+from .coalition_filter.grad_cam import grad_cam as grad_cam
 from .coalition_filter.attribution import insertion_curve as insertion_curve
 from .coalition_filter.attribution import rank_agreement as rank_agreement
 from .coalition_filter.attribution import shapley_map as shapley_map

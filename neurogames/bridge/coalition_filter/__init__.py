@@ -6,5 +6,6 @@ strong_coalitions: which units are strong, as an operator of torch.
 compiled_coalitions: that operator on the CPU.
 coalition_layers: the layer ``CoalitionFilter``.
 neurogame_net: the published network, its gates for comparison, and a perceptron of as many parameters.
+grad_cam: the map of one class by the gradient of its score.
 attribution: maps of where a network looks, and how well they tell.
 """

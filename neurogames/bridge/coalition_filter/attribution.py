@@ -20,59 +20,8 @@ from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
+from neurogames.bridge.coalition_filter.grad_cam import check_classes, resized
 from neurogames.bridge.modules.evaluation import evaluating
-
-
-def grad_cam(model: nn.Module, layer: nn.Module, inputs: Tensor, classes: Tensor) -> Tensor:
-    """Grad-CAM of one class for each image.
-
-    L = ReLU(sum_k w_k A_k),  w_k the mean over space of d score / d A_k
-
-    brought to the size of the images by bilinear interpolation.
-
-    Args:
-        model: maps images to scores (batch, classes); it is run in evaluation mode and left as it was.
-        layer: module inside the model whose output is maps (batch, channels, h, w).
-        inputs: images (batch, channels, height, width).
-        classes: (batch,) class of each image to be explained.
-
-    Returns:
-        Maps (batch, height, width) >= 0, without gradient.
-
-    Raises:
-        ValueError: the shapes do not fit, or ``layer`` is not in the model, not used, or gives no maps.
-
-    >>> model = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(4, 2, bias=False))
-    >>> _ = nn.init.ones_(model[2].weight)
-    >>> grad_cam(model, model[0], torch.arange(4.0).reshape(1, 1, 2, 2), torch.tensor([1]))
-    tensor([[[0., 1.],
-             [2., 3.]]])
-
-    Reference: R. Selvaraju et al., Grad-CAM, arXiv 1610.02391, equations 1 and 2.
-    """
-    _check_classes(inputs, classes)
-    if all(layer is not module for module in model.modules()):
-        raise invalid_argument("layer", type(layer).__name__, "a module of the model")
-    seen: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        # Frozen networks have no graph of their own; a later layer that works in place must not change what is kept.
-        seen.append(output if output.requires_grad else output.detach().requires_grad_())
-        return seen[-1].clone()
-
-    handle = layer.register_forward_hook(keep)
-    try:
-        with evaluating(model), torch.enable_grad():
-            scores = model(inputs)
-            if len(seen) != 1 or seen[0].ndim != 4:
-                got = f"{len(seen)} outputs" if len(seen) != 1 else f"shape {tuple(seen[0].shape)}"
-                raise invalid_argument("output of layer", got, "one output (batch, channels, h, w)")
-            chosen = scores.gather(1, classes[:, None]).sum()
-            (slope,) = torch.autograd.grad(chosen, seen)
-    finally:
-        handle.remove()
-    maps = (slope.mean((-2, -1), keepdim=True) * seen[0].detach()).sum(1).relu()
-    return _resized(maps, tuple(inputs.shape[-2:]))
 
 
 def shapley_map(
@@ -103,7 +52,7 @@ def shapley_map(
         raise invalid_argument("units", units, "'strong' or 'all'")
     report = layer.explain(activations)
     values = report.shapley * report.mask if units == "strong" else report.shapley
-    return _resized(values.sum(1).to(activations.dtype), size)
+    return resized(values.sum(1).to(activations.dtype), size)
 
 
 def rank_agreement(first: Tensor, second: Tensor) -> Tensor:
@@ -234,7 +183,7 @@ def _curve(
     *,
     inserting: bool,
 ) -> AttributionCurve:
-    _check_classes(inputs, classes)
+    check_classes(inputs, classes)
     if maps.shape != (len(inputs), *inputs.shape[-2:]):
         raise invalid_argument(
             "maps", f"shape {tuple(maps.shape)}", f"shape {(len(inputs), *inputs.shape[-2:])}, as inputs have"
@@ -264,22 +213,3 @@ def _ranks(rows: Tensor) -> Tensor:
     ordered = rows.sort(dim=-1).values
     below = torch.searchsorted(ordered, rows, side="left")
     return 0.5 * (below + torch.searchsorted(ordered, rows, side="right") - 1).double()
-
-
-def _resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Maps (batch, h, w) at another size, bilinearly."""
-    if maps.shape[-2:] == tuple(size):
-        return maps
-    return nn.functional.interpolate(maps[:, None], size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
-
-
-def _check_classes(inputs: Tensor, classes: Tensor) -> None:
-    """Refuse inputs that are no images, or classes that do not belong to them."""
-    if inputs.ndim != 4 or len(inputs) == 0:
-        raise invalid_argument(
-            "inputs", f"shape {tuple(inputs.shape)}", "at least one image (batch, channels, height, width)"
-        )
-    if classes.shape != (len(inputs),) or classes.dtype != torch.int64:
-        raise invalid_argument(
-            "classes", f"{classes.dtype} of shape {tuple(classes.shape)}", f"{len(inputs)} int64 class ids"
-        )

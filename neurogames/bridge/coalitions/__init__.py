@@ -3,6 +3,7 @@
 network_graph     a network cut in two behind one of its layers
 masked_runs       three ways of running a network with replaced units
 masked_network    the choice among them, and means over rows for many sets of units
+row_worths        what the outputs are worth, row by row
 right_answers     which answers of many networks at once are right
 coalition_values  the coalition game of a layer's units
 unit_scores       cheap scores without coalitions: magnitude, gradient times activation

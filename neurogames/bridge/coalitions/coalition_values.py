@@ -8,6 +8,8 @@ the layer's units, it is not subtracted, and values of players add up to v(all) 
     "loss"      minus the mean loss: cross-entropy for class ids, squared error for floating targets
     "logit"     mean output of the right class
 
+(``row_worths`` says what these are of a single output, and of a target for each token.)
+
 As a mean, v is made of one game for each row, and an estimate need not ask all rows for the same coalitions
 (``neurogames.engine.coalitions.values_by_components``): a budget is then counted for each row.
 
@@ -17,9 +19,8 @@ to rounding (how many coalitions are asked for together decides how products are
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +30,9 @@ from torch import Tensor, nn
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalitions.masked_network import Baseline, along_orders, masked_network, mean_over_rows
 from neurogames.bridge.coalitions.masked_runs import MaskedNetwork, Whole
-from neurogames.bridge.coalitions.right_answers import right_answers
-from neurogames.bridge.modules.data import data_pair
+from neurogames.bridge.coalitions.row_worths import Metric, check_metric, counted_rows, row_score
+from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
 from neurogames.games.coalition import FunctionCoalitionGame, coalition_array, permutations_array
-
-Metric = Literal["accuracy", "loss", "logit"] | Callable[[Tensor, Tensor], Tensor]
-Score = Callable[[Tensor, Tensor], Tensor]  # outputs (rows, m, ...), targets (rows, ...) -> (m, rows) worths
 
 MEMORY = 512 * 2**20
 
@@ -76,7 +74,7 @@ class NetworkCoalitionGame:
         rows = np.ascontiguousarray(members.reshape(-1, self.n_players))
         if len(rows) == 0:
             return np.zeros(members.shape[:-1])
-        score = _score(self.metric, self.targets)
+        score = row_score(self.metric, self.targets)
         worths = mean_over_rows(
             self.network,
             rows,
@@ -99,7 +97,7 @@ class NetworkCoalitionGame:
         given = permutations_array(orders, self.n_components, self.n_players)
         if isinstance(self.network, Whole):
             return self.value(np.argsort(given[0]) < np.arange(self.n_players + 1)[:, None])[None]
-        score = _score(self.metric, self.targets)
+        score = row_score(self.metric, self.targets)
         return _finite(
             along_orders(
                 self.network, given, lambda outputs, part: score(outputs, self.targets[part]).double(), self.memory
@@ -115,22 +113,25 @@ class NetworkCoalitionGame:
 def coalition_game(
     model: nn.Module,
     layer: str,
-    data: tuple[Tensor, Tensor],
+    data: Any,
     *,
     metric: Metric = "accuracy",
     baseline: Baseline = "zero",
     unit_axis: int | None = None,
+    forward: Forward | None = None,
     memory: int = MEMORY,
     rng: np.random.Generator | None = None,
 ) -> NetworkCoalitionGame:
     """Make the units of a layer players of a coalition game.
 
     Args:
-        model: any network with one tensor of inputs and one of outputs, rows first. It is run in evaluation mode as it
-            is now; later training does not change the game. Device and precision are the network's.
+        model: any network with one tensor of inputs and one of outputs, rows first, or any at all with ``forward``. It
+            is run in evaluation mode as it is now; later training does not change the game. Device and precision are
+            the network's.
         layer: name of the module whose output units are the players: features or channels. Name an activation function
             to mask what it gives, and the module before it to mask what it gets.
-        data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers.
+        data: inputs (rows, ...) and targets: integer class ids (rows,) or (rows, tokens), or floating numbers; tensors,
+            numpy arrays or a DataLoader. Rows without a class id but -100 are left out.
         metric: "accuracy", "loss", "logit" or a function of outputs (m, ...) and targets (m, ...) that gives one worth
             for each of the m rows; see the module.
         baseline: what a unit outside the coalition is replaced by: "zero", its "mean" over the rows, or a "sample", its
@@ -138,6 +139,8 @@ def coalition_game(
         unit_axis: axis of the layer's output on which its units stand. Default: the channels of a convolution, the last
             axis of a Linear and of what has two axes, and for another module that of the layer which feeds it; it must
             be given where the model's graph does not tell it.
+        forward: calls the model with the inputs of some rows (a tensor, or a tuple or dictionary of tensors) and
+            returns one tensor of outputs, rows first. Default: ``model(inputs)``.
         memory: most bytes to be held at once by what comes and goes with a part of the rows or coalitions. What stays,
             the values of the layer for all rows and whatever else the rest of the network reads, comes on top.
         rng: numpy Generator that draws the other rows; needed for "sample".
@@ -158,7 +161,8 @@ def coalition_game(
 
     Reference: A. Ghorbani and J. Zou, Neuron Shapley: discovering the responsible neurons (2020), section 2.
     """
-    inputs, targets = data_pair(data)
+    model, inputs, targets = adapted_pair(model, data, forward)
+    inputs, targets = counted_rows(metric, inputs, targets)
     network = masked_network(model, layer, inputs, baseline=baseline, unit_axis=unit_axis, memory=memory, rng=rng)
     targets = targets.to(network.device)
     everybody = torch.ones(1, network.n_units, dtype=torch.bool, device=network.device)
@@ -168,78 +172,8 @@ def coalition_game(
     return game
 
 
-def check_metric(metric: Metric, outputs: Tensor, targets: Tensor) -> None:
-    """Refuse a worth that does not fit the outputs (some, ...) and targets (rows, ...)."""
-    if callable(metric):
-        worths = metric(outputs, targets[: len(outputs)])
-        if not isinstance(worths, Tensor) or worths.shape != outputs.shape[:1]:
-            got = f"shape {tuple(worths.shape)}" if isinstance(worths, Tensor) else type(worths).__name__
-            raise invalid_argument(
-                "metric", f"a function that gave {got}", f"one worth for each of {len(outputs)} rows"
-            )
-        return
-    if metric not in ("accuracy", "loss", "logit"):
-        raise invalid_argument("metric", metric, "'accuracy', 'loss', 'logit', or a function of outputs and targets")
-    if targets.is_floating_point():
-        if metric != "loss":
-            raise invalid_argument("targets", f"{targets.dtype}", f"integer class ids for {metric!r}")
-        if targets.shape[1:] != outputs.shape[1:] and (targets.ndim, *outputs.shape[1:]) != (1, 1):
-            raise invalid_argument("targets", f"shape {tuple(targets.shape)}", f"numbers (rows, {outputs.shape[1:]})")
-        return
-    classes = outputs.shape[-1]
-    if outputs.ndim != 2 or classes < 2:
-        raise invalid_argument(
-            "model", f"outputs of shape {tuple(outputs.shape)}", "at least two outputs, one for each class"
-        )
-    if targets.ndim != 1 or targets.is_complex() or targets.dtype == torch.bool:
-        raise invalid_argument(
-            "targets", f"{targets.dtype} of shape {tuple(targets.shape)}", "(rows,) integer class ids"
-        )
-    if int(targets.min()) < 0 or int(targets.max()) >= classes:
-        raise invalid_argument(
-            "targets", f"ids {int(targets.min())} to {int(targets.max())}", f"ids in [0, {classes - 1}]"
-        )
-
-
 def _finite(worths: NDArray[np.float64]) -> NDArray[np.float64]:
     """The worths, or an error."""
     if not np.isfinite(worths).all():
         raise invalid_argument("metric", f"{np.count_nonzero(~np.isfinite(worths))} worths not finite", "finite worths")
     return worths
-
-
-def _score(metric: Metric, targets: Tensor) -> Score:
-    """A worth, row by row."""
-    if callable(metric):
-        return lambda outputs, part: _by_function(metric, outputs, part)
-    if metric == "accuracy":
-        return right_answers
-    if targets.is_floating_point():
-        return _minus_squares
-    return _minus_cross_entropy if metric == "loss" else _right_logits
-
-
-def _by_function(metric: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
-    sets = outputs.shape[1]
-    worths = metric(outputs.flatten(0, 1), targets.repeat_interleave(sets, dim=0))
-    return worths.reshape(-1, sets).T
-
-
-def _right_logits(outputs: Tensor, targets: Tensor) -> Tensor:
-    return _of_right_class(outputs.permute(1, 2, 0), targets)
-
-
-def _minus_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    scores = outputs.permute(1, 2, 0).contiguous()  # reducing over a short last axis is several times slower
-    return _of_right_class(scores, targets) - scores.logsumexp(dim=1)
-
-
-def _of_right_class(scores: Tensor, targets: Tensor) -> Tensor:
-    """Scores (m, rows) of the right class among (m, classes, rows)."""
-    return scores.gather(1, targets.long().expand(len(scores), 1, -1)).squeeze(1)
-
-
-def _minus_squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    expected = targets.reshape(len(targets), 1, *outputs.shape[2:]).to(outputs.dtype)
-    squares = (outputs - expected).square().reshape(*outputs.shape[:2], -1)
-    return -squares.mean(dim=2).T

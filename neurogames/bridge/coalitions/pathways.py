@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalitions.coalition_values import MEMORY
 from neurogames.bridge.coalitions.masked_network import Baseline, masked_network, mean_over_rows
+from neurogames.bridge.modules.adapted_model import Forward, adapted
 from neurogames.bridge.modules.units import find_unit_axis
 from neurogames.engine.coalitions.transforms import coalition_rows
 
@@ -34,7 +35,7 @@ from neurogames.engine.coalitions.transforms import coalition_rows
 def banzhaf_pathways(
     model: nn.Module,
     layers: tuple[str, str],
-    inputs: Tensor,
+    inputs: Any,
     *,
     budget: int,
     rng: np.random.Generator,
@@ -43,6 +44,7 @@ def banzhaf_pathways(
     targets: Sequence[Sequence[int]] | None = None,
     baseline: Baseline = "zero",
     unit_axes: tuple[int | None, int | None] = (None, None),
+    forward: Forward | None = None,
     memory: int = MEMORY,
 ) -> nx.DiGraph:
     """Find which units of a layer feed which units of a later one.
@@ -59,6 +61,7 @@ def banzhaf_pathways(
         targets: coalitions of units of b. Single units when left out.
         baseline: what replaces an absent unit: "zero", "mean" or "sample".
         unit_axes: axes of the outputs of a and b on which units stand, as in ``coalition_game``.
+        forward: calls the model with its inputs, as in ``coalition_game``.
         memory: most bytes for what comes and goes with a part of the coalitions.
 
     Returns:
@@ -82,6 +85,7 @@ def banzhaf_pathways(
     if len(layers) != 2:
         raise invalid_argument("layers", layers, "the names of two layers")
     number("share", share, "a share in [0, 1]", lambda value: 0 <= value <= 1)
+    model, inputs = adapted(model, inputs, forward)
     network = masked_network(
         model, layers[0], inputs, until=layers[1], baseline=baseline, unit_axis=unit_axes[0], memory=memory, rng=rng
     )

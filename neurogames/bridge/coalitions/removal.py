@@ -11,15 +11,16 @@ Orders here begin with the most valuable unit; reversed, they say in which order
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame
 from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
+from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
 from neurogames.engine.coalitions.transforms import evaluate
 from neurogames.engine.coalitions.values import banzhaf, shapley
 from neurogames.games.coalition import CoalitionGame
@@ -77,10 +78,11 @@ def removal_curve(game: CoalitionGame, order: ArrayLike) -> RemovalCurve:
 def removal_orders(
     game: NetworkCoalitionGame,
     model: nn.Module,
-    data: tuple[Tensor, Tensor],
+    data: Any,
     *,
     budget: int,
     rng: np.random.Generator,
+    forward: Forward | None = None,
 ) -> dict[str, NDArray[np.intp]]:
     """Orders of the units of a layer by several measures of their value, the most valuable first.
 
@@ -91,6 +93,7 @@ def removal_orders(
             drawn, in ``game`` as well, or the values will have seen what they are tested on.
         budget: coalitions for each of the two values of players.
         rng: numpy Generator that draws coalitions and the random order.
+        forward: calls the model with its inputs, as in ``coalition_game``.
 
     Returns:
         "Shapley", "Banzhaf", "magnitude", "gradient x activation", "random" -> (n,) order. Gradients are those of the
@@ -108,12 +111,15 @@ def removal_orders(
     >>> [sorted(order.tolist()) == [0, 1, 2, 3, 4] for order in orders.values()]
     [True, True, True, True, True]
     """
-    metric: Literal["logit", "loss"] = "loss" if data[1].is_floating_point() else "logit"
+    model, inputs, targets = adapted_pair(model, data, forward)
+    metric: Literal["logit", "loss"] = "loss" if targets.is_floating_point() else "logit"
     scores = {
         "Shapley": shapley(game, budget, rng=rng).values,
         "Banzhaf": banzhaf(game, budget, rng=rng).values,
-        "magnitude": activation_magnitude(model, game.layer, data[0], unit_axis=game.unit_axis),
-        "gradient x activation": gradient_activation(model, game.layer, data, metric=metric, unit_axis=game.unit_axis),
+        "magnitude": activation_magnitude(model, game.layer, inputs, unit_axis=game.unit_axis),
+        "gradient x activation": gradient_activation(
+            model, game.layer, (inputs, targets), metric=metric, unit_axis=game.unit_axis
+        ),
         "random": rng.random(game.n_players),
     }
     return {name: np.argsort(-score, kind="stable") for name, score in scores.items()}

@@ -10,17 +10,17 @@ where w_r is the worth of row r. The sum inside is, to first order, what the row
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.coalitions.coalition_values import check_metric
-from neurogames.bridge.modules.data import data_pair, finite_rows
+from neurogames.bridge.coalitions.row_worths import check_metric, counted_rows, row_score
+from neurogames.bridge.modules.adapted_model import Forward, adapted, adapted_pair
+from neurogames.bridge.modules.data import finite_rows
 from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
 from neurogames.bridge.modules.units import find_unit_axis
 
@@ -28,7 +28,7 @@ _ROWS = 256  # rows do not act on each other, so that they can come in parts
 
 
 def activation_magnitude(
-    model: nn.Module, layer: str, inputs: Tensor, *, unit_axis: int | None = None
+    model: nn.Module, layer: str, inputs: Any, *, unit_axis: int | None = None, forward: Forward | None = None
 ) -> NDArray[np.float64]:
     """Mean absolute value of every unit of a layer.
 
@@ -37,6 +37,7 @@ def activation_magnitude(
         layer: name of a module that is called once and gives a tensor with rows and units.
         inputs: (rows, ...), at least one row.
         unit_axis: axis of the layer's output on which units stand, as in ``coalition_game``.
+        forward: calls the model with its inputs, as in ``coalition_game``.
 
     Returns:
         (units,) scores.
@@ -47,6 +48,7 @@ def activation_magnitude(
     >>> activation_magnitude(nn.Sequential(nn.Identity()), "0", torch.tensor([[1.0, 0.0], [-3.0, 0.0]]))
     array([2., 0.])
     """
+    model, inputs = adapted(model, inputs, forward)
     known_module(model, layer)
     inputs = finite_rows(inputs)
     own = frozen_copy(model)
@@ -62,19 +64,21 @@ def activation_magnitude(
 def gradient_activation(
     model: nn.Module,
     layer: str,
-    data: tuple[Tensor, Tensor],
+    data: Any,
     *,
     metric: Literal["logit", "loss"] = "logit",
     unit_axis: int | None = None,
+    forward: Forward | None = None,
 ) -> NDArray[np.float64]:
     """Absolute gradient times activation of every unit of a layer.
 
     Args:
         model: any network with one tensor of inputs and one of outputs, rows first; it is left as it was.
         layer: name of a module that is called once and gives a tensor with rows and units.
-        data: inputs (rows, ...) and targets (rows, ...): integer class ids, or floating numbers with "loss".
+        data: inputs (rows, ...) and targets (rows, ...): as in ``coalition_game``, floating numbers with "loss" only.
         metric: of a row: its "logit" of the right class, or minus its "loss", as in ``coalition_game``.
         unit_axis: axis of the layer's output on which units stand, as in ``coalition_game``.
+        forward: calls the model with its inputs, as in ``coalition_game``.
 
     Returns:
         (units,) scores.
@@ -90,15 +94,17 @@ def gradient_activation(
     Reference: P. Molchanov, S. Tyree, T. Karras, T. Aila and J. Kautz, Pruning convolutional neural networks for
     resource efficient inference (2017), equation 7.
     """
-    known_module(model, layer)
     if metric not in ("logit", "loss"):
         raise invalid_argument("metric", metric, "'logit' or 'loss'")
-    inputs, targets = data_pair(data)
+    model, inputs, targets = adapted_pair(model, data, forward)
+    known_module(model, layer)
+    inputs, targets = counted_rows(metric, inputs, targets)
     own = frozen_copy(model)
     inputs, targets = inputs.to(device_of(own)), targets.to(device_of(own))
     values, outputs = record(own, layer, None, inputs[:1])
     axis = find_unit_axis(own, layer, given=unit_axis, ndim=values.ndim)
     check_metric(metric, outputs, targets)
+    score = row_score(metric, targets)
     sums: list[Tensor] = []
     for rows, expected in zip(torch.split(inputs, _ROWS), torch.split(targets, _ROWS), strict=True):
         kept: list[Tensor] = []
@@ -109,7 +115,7 @@ def gradient_activation(
 
         with on_output(own, layer, cut), torch.enable_grad():
             outputs = own(rows.clone())
-            (gradient,) = torch.autograd.grad(_total_metric(metric, outputs, expected), kept)
+            (gradient,) = torch.autograd.grad(score(outputs.unsqueeze(1), expected).sum(), kept)
         products = (gradient * kept[0].detach()).double()
         sums.append(_by_unit(products, axis).sum(dim=2).abs().sum(dim=0))
     return _mean(sums, len(inputs))
@@ -124,13 +130,3 @@ def _by_unit(values: Tensor, axis: int) -> Tensor:
 def _mean(sums: list[Tensor], rows: int) -> NDArray[np.float64]:
     """Mean over rows of sums over some of them."""
     return (torch.stack(sums).sum(dim=0) / rows).cpu().numpy()
-
-
-def _total_metric(metric: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Sum of the worth of all rows."""
-    if targets.is_floating_point():
-        squares = (outputs - targets.reshape(outputs.shape).to(outputs.dtype)).square()
-        return -squares.reshape(len(squares), -1).mean(dim=1).sum()
-    if metric == "loss":
-        return -functional.cross_entropy(outputs, targets.long(), reduction="sum")
-    return outputs.gather(1, targets.long()[:, None]).sum()

@@ -22,7 +22,8 @@ from torch.func import vjp, vmap
 from neurogames.bridge.curvature.gate_operators import gate_hessian, output_roots
 from neurogames.bridge.curvature.lanczos import eigenvalue_ends
 from neurogames.bridge.gates.gated_loss import GatedLoss, gated_loss
-from neurogames.bridge.modules.data import Data, Loss
+from neurogames.bridge.modules.adapted_model import Forward
+from neurogames.bridge.modules.data import Loss
 from neurogames.bridge.modules.units import Unit
 
 _ROUNDING = 1e-6
@@ -69,10 +70,11 @@ class SmallestCurvature:
 def gate_curvature(
     model: nn.Module,
     loss: Loss,
-    data: Data,
+    data: Any,
     *,
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
     modules: Sequence[str] | None = None,
+    forward: Forward | None = None,
 ) -> GateCurvature:
     """Slope and Gauss-Newton curvature of the loss in the gates.
 
@@ -85,6 +87,7 @@ def gate_curvature(
         data: inputs and targets, one row each.
         units: what to gate where the model has no gates, as in ``insert_gates``.
         modules: what to gate where the model has no gates, as in ``insert_gates``.
+        forward: calls the model with its inputs, as in ``participation_game``.
 
     Returns:
         The second-order model.
@@ -102,7 +105,7 @@ def gate_curvature(
     Reference: N. Schraudolph, Fast curvature matrix-vector products for second-order gradient descent, Neural
     Computation 14 (2002).
     """
-    with gated_loss(model, loss, data, units=units, modules=modules) as gated:
+    with gated_loss(model, loss, data, units=units, modules=modules, forward=forward) as gated:
         return curvature_of(gated)
 
 
@@ -138,10 +141,11 @@ def curvature_of(gated: GatedLoss) -> GateCurvature:
 def smallest_curvature(
     model: nn.Module,
     loss: Loss,
-    data: Data,
+    data: Any,
     *,
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
     modules: Sequence[str] | None = None,
+    forward: Forward | None = None,
 ) -> SmallestCurvature:
     """Smallest eigenvalues of the exact Hessian of the loss in the gates, from products with it.
 
@@ -154,6 +158,7 @@ def smallest_curvature(
         data: inputs and targets, one row each.
         units: what to gate where the model has no gates, as in ``insert_gates``.
         modules: what to gate where the model has no gates, as in ``insert_gates``.
+        forward: calls the model with its inputs, as in ``participation_game``.
 
     Returns:
         The eigenvalues; below 0, the second-order model leaves out curvature that is negative.
@@ -167,7 +172,7 @@ def smallest_curvature(
     >>> round(found.whole, 6), found.by_module  # L = (s_1 s_2 - 5)^2
     (-4.0, {'0': 2.0, '1': 2.0})
     """
-    with gated_loss(model, loss, data, units=units, modules=modules) as gated:
+    with gated_loss(model, loss, data, units=units, modules=modules, forward=forward) as gated:
         hessian, starts = gate_hessian(gated), np.cumsum((0, *gated.gates.sizes)).tolist()
         smallest, largest = eigenvalue_ends(hessian)
         by_module = {

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ from neurogames._arguments import finite_array, integer, invalid_argument
 from neurogames.bridge.curvature.gate_curvature import GateCurvature, curvature_of
 from neurogames.bridge.gates.gate_weights import unit_factors
 from neurogames.bridge.gates.gated_loss import GatedLoss, gated_loss
-from neurogames.bridge.modules.data import Data, Loss
+from neurogames.bridge.modules.adapted_model import Forward
+from neurogames.bridge.modules.data import Loss
 from neurogames.bridge.modules.units import Unit
 from neurogames.engine.coalitions.values import shapley
 from neurogames.games.coalition import FunctionCoalitionGame
@@ -52,7 +53,7 @@ Benefit = Literal["paper", "descent", "taylor", "ablation", "shapley"]
 def participation_game(
     model: nn.Module,
     loss: Loss,
-    data: Data,
+    data: Any,
     *,
     benefit: Benefit = "taylor",
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
@@ -62,6 +63,7 @@ def participation_game(
     competition: float | None = None,
     budget: int | None = None,
     rng: np.random.Generator | None = None,
+    forward: Forward | None = None,
 ) -> ParticipationGame:
     """Extract the game of a network's units on given rows.
 
@@ -70,11 +72,12 @@ def participation_game(
     "ablation" one for each unit, "shapley" one for each coalition asked for.
 
     Args:
-        model: any module that takes one tensor; it stays as it is, and is run in ``eval`` mode. Gates that it has are
-            used, at their present shares.
+        model: any module that takes one tensor, or any at all with ``forward``; it stays as it is, and is run in
+            ``eval`` mode. Gates that it has are used, at their present shares.
         loss: maps (outputs, targets) to the mean loss over rows, as ``torch.nn.functional.cross_entropy``; twice
-            differentiable for the last three benefits.
-        data: inputs and targets, one row each.
+            differentiable for the last three benefits. Weights of classes and ignored targets are known where it is a
+            ``CrossEntropyLoss``, an ``NLLLoss``, or their function.
+        data: inputs and targets, one row each: tensors, numpy arrays or a DataLoader.
         benefit: where a_i comes from: "paper", "descent", "taylor", "ablation" or "shapley".
         units: what to gate where the model has no gates, as in ``insert_gates``.
         modules: what to gate where the model has no gates, as in ``insert_gates``.
@@ -83,6 +86,8 @@ def participation_game(
         competition: eta of the first two benefits, 0 if left out.
         budget: "shapley": most coalitions to ask for in each module.
         rng: "shapley": source of the draws, where the budget is below 2^units.
+        forward: calls the model with the inputs of some rows (a tensor, or a tuple or dictionary of tensors) and
+            returns one tensor of outputs, rows first. Default: ``model(inputs)``.
 
     Returns:
         The game, with one block for each module.
@@ -112,10 +117,10 @@ def participation_game(
         raise invalid_argument(
             "budget and rng", (budget, rng), "a budget for the benefit 'shapley', and none for the others"
         )
-    with gated_loss(model, loss, data, units=units, modules=modules) as gated:
+    with gated_loss(model, loss, data, units=units, modules=modules, forward=forward) as gated:
         if ridge is not None:
             slope = torch.cat(gated.slope()[1]).numpy()
-            factors = _stacked([unit_factors(model.get_submodule(name)) for name in gated.gates.modules])
+            factors = _stacked([unit_factors(gated.gates.model.get_submodule(name)) for name in gated.gates.modules])
             signed = slope if benefit == "paper" else -slope
             return ParticipationGame(signed, factors, ridge, price, competition or 0.0, gated.gates.blocks)
         curvature = curvature_of(gated)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +22,17 @@ from torch.func import functional_call, vmap
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.gates.gates import Gates, insert_gates, present_gates
-from neurogames.bridge.modules.data import Data, Loss, data_pair, trial_loss, trial_outputs
+from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
+from neurogames.bridge.modules.data import Data, Loss, trial_loss, trial_outputs
 from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
+from neurogames.bridge.modules.mean_loss import mean_over_rows
 from neurogames.bridge.modules.units import Unit
 
 _MEMORY = 2**28  # bytes of activations at once
 _MOST_ROWS = 512
 _PROFILES = 16
 _PROBE_ROWS = 32
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +59,13 @@ class GatedLoss:
     row_bytes: int
 
     def outputs(self, shares: Sequence[Tensor], inputs: Tensor) -> Tensor:
-        """Outputs of some rows at other shares, one tensor (units,) for each module."""
+        """Outputs of some rows at other shares, one tensor (units,) for each module; at least in single precision.
+
+        Means and differences of losses would drown in the rounding of half precision.
+        """
         gates = dict(zip(self.gates.parameter_names, shares, strict=True))
         outputs: Tensor = functional_call(self.gates.model, {**self.state, **gates}, (inputs,))
-        return outputs
+        return outputs.float() if isinstance(outputs, Tensor) and outputs.dtype in _HALF else outputs
 
     def row_outputs(self, shares: Sequence[Tensor], row: Tensor) -> Tensor:
         """Outputs of one row (...), for ``vmap`` over rows."""
@@ -117,19 +124,24 @@ class GatedLoss:
 def gated_loss(
     model: nn.Module,
     loss: Loss,
-    data: Data,
+    data: Any,
     *,
     units: Unit | Sequence[Unit] = ("neurons", "filters"),
     modules: Sequence[str] | None = None,
+    forward: Forward | None = None,
 ) -> Iterator[GatedLoss]:
     """Ask questions about L(s); the model is as before when the ``with`` block ends.
 
     Args:
-        model: any module that takes one tensor. Gates that it has are used, at their present shares.
-        loss: maps (outputs, targets) to the mean loss, as ``torch.nn.functional.cross_entropy``.
-        data: inputs and targets, one row each.
+        model: any module that takes one tensor, or any at all with ``forward``. Gates that it has are used, at their
+            present shares.
+        loss: maps (outputs, targets) to the mean loss, as ``torch.nn.functional.cross_entropy``. Weights of classes and
+            ignored targets are known where the loss is a ``CrossEntropyLoss``, an ``NLLLoss``, or their function.
+        data: inputs and targets, one row each: tensors, numpy arrays or a DataLoader.
         units: what to gate where the model has no gates, as in ``insert_gates``.
         modules: what to gate where the model has no gates, as in ``insert_gates``.
+        forward: calls the model with the inputs of some rows (a tensor, or a tuple or dictionary of tensors) and
+            returns one tensor of outputs, rows first. Default: ``model(inputs)``.
 
     Yields:
         The loss as a function of the gates.
@@ -144,7 +156,8 @@ def gated_loss(
     ...     gated.losses(0, np.ones((2, 3))).shape
     (2,)
     """
-    inputs, targets = data_pair(data)
+    model, inputs, targets = adapted_pair(model, data, forward)
+    loss = mean_over_rows(loss, targets, name="data")
     gates = present_gates(model)
     own = gates is None
     if gates is None:
@@ -170,12 +183,14 @@ def _prepared(gates: Gates, loss: Loss, inputs: Tensor, targets: Tensor) -> Gate
         try:
             by_row = vmap(gated.row_outputs, in_dims=(None, 0))(shares, some)
         except RuntimeError as error:
+            why = str(error).splitlines()[0]
             raise invalid_argument(
-                "model", f"one that torch.func.vmap refuses ({error})", "one that takes rows by vmap"
+                "model", f"one that torch.func.vmap refuses ({why})", "one that takes rows by vmap"
             ) from error
-        rounding = 20 * torch.finfo(outputs.dtype).eps  # of half precision
-        close = torch.allclose(by_row, outputs, rtol=max(1e-2, rounding), atol=max(1e-3, rounding))
-        if by_row.shape != outputs.shape or not close:
+        # Half precision rounds by more than rows that look at each other would show in single precision.
+        rounding = 8 * torch.finfo(shares[0].dtype).eps
+        room = max(1e-3, rounding * float(outputs.abs().max()))
+        if by_row.shape != outputs.shape or not torch.allclose(by_row, outputs, rtol=max(1e-2, rounding), atol=room):
             raise invalid_argument(
                 "model", "outputs of a row that depend on the other rows", "rows that do not look at each other"
             )
@@ -223,5 +238,7 @@ def _check_mean(gated: GatedLoss, outputs: Tensor, targets: Tensor) -> None:
     rows = trial_loss(lambda *given: vmap(gated.row_loss)(*given).mean(), outputs, targets, name="data")
     if not torch.allclose(total, rows, rtol=1e-3, atol=1e-6):
         raise invalid_argument(
-            "loss", f"{total:.6g} on rows whose own losses have mean {rows:.6g}", "the mean over rows"
+            "loss",
+            f"{total:.6g} on rows whose own losses have mean {rows:.6g}",
+            "the mean over rows; with weights or ignored targets torch.nn.CrossEntropyLoss or NLLLoss itself",
         )

@@ -52,6 +52,8 @@ def copy_module(model: Module, *, share: Iterable[Tensor] = ()) -> Module:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Hold a model in evaluation mode; then each module has its own mode and plain tensors again, also after an error.
 
+    A module that was compiled in place runs as it was written: what is compiled knows nothing of later hooks and gates.
+
     >>> model = nn.Dropout()
     >>> with evaluating(model):
     ...     model.training
@@ -61,12 +63,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     """
     modes = {module: module.training for module in model.modules()}
     plain = _plain_tensors(model)
+    compiled = {module: call for module in modes if (call := vars(module).get("_compiled_call_impl")) is not None}
     model.eval()
+    for module in compiled:
+        module._compiled_call_impl = None
     try:
         yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+        for module, call in compiled.items():
+            module._compiled_call_impl = call
         for module, name, _ in _plain_tensors(model):
             del vars(module)[name]
         for module, name, value in plain:

@@ -17,6 +17,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from neurogames.bridge.modules.adapted_model import AdaptedModel
 from neurogames.bridge.modules.evaluation import copy_module
 
 # Layers with a row of weights for each unit. They are single operations of a graph, and so are classes made from them.
@@ -90,6 +91,8 @@ class LayerTracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call."""
+        if isinstance(self.root, AdaptedModel) and m is self.root.inner:
+            return forward(*args, **kwargs)
         result = super().call_module(m, forward, args, kwargs)
         if isinstance(result, fx.Proxy):
             self.returned[self.path_of_module(m)].append(result.node)

@@ -90,7 +90,7 @@ def record(model: nn.Module, layer: str, until: str | None, inputs: Tensor) -> t
             hooks.enter_context(on_output(model, name, keep))
         try:
             final = model(inputs.clone())
-        except (RuntimeError, TypeError, IndexError) as error:
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
             got = f"{inputs.dtype} of shape {tuple(inputs.shape)}"
             raise invalid_argument("inputs", got, f"inputs that the model takes ({error})") from error
     for name in names:

@@ -12,12 +12,12 @@ from torch import nn
 
 from neurogames.bridge.coalition_filter.attribution import (
     deletion_curve,
-    grad_cam,
     insertion_curve,
     rank_agreement,
     shapley_map,
 )
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
+from neurogames.bridge.coalition_filter.grad_cam import grad_cam
 from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet
 
 

@@ -409,7 +409,7 @@ BAD = {
     "whole model": ({"layer": ""}, "layer"),
     "no rows": ({"data": (torch.zeros(0, 5), torch.zeros(0, dtype=torch.long))}, "data"),
     "other lengths": ({"data": (torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))}, "data"),
-    "not tensors": ({"data": (np.zeros((4, 5)), np.zeros(4))}, "data"),
+    "not tensors": ({"data": ([[0.0] * 5] * 4, [0] * 4)}, "data"),
     "NaN inputs": ({"data": (torch.full((4, 5), torch.nan), torch.zeros(4, dtype=torch.long))}, "data: got .inputs"),
     "NaN targets": ({"data": (torch.zeros(4, 5), torch.full((4,), torch.nan)), "metric": "loss"}, "data: got .targets"),
     "wrong width": ({"data": (torch.zeros(4, 6), torch.zeros(4, dtype=torch.long))}, "inputs"),

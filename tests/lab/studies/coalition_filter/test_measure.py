@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from neurogames.bridge.coalition_filter.attribution import grad_cam
+from neurogames.bridge.coalition_filter.grad_cam import grad_cam
 from neurogames.lab.studies.coalition_filter.maps import measure_examples, measure_maps
 from neurogames.lab.studies.coalition_filter.measure import (
     build_arm,
