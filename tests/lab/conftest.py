@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from neurogames.lab.studies.comparison.page import COMPARISON
-from neurogames.lab.studies.comparison.settings import TRAININGS, ComparisonSettings
+from neurogames.lab.studies.comparison.settings import PREDICTIONS, TRAININGS, ComparisonSettings
 from neurogames.lab.studies.study import FinishedStudy, run_study
 
 TINY = ComparisonSettings(
@@ -39,7 +39,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
 def planted() -> xr.Dataset:
     """Results in which a control explains everything: area and clean error depend on the work done, and nothing else.
 
-    Work is keep for each way of training, so the curves of all three coincide but for a little noise of each run.
+    Work is keep for each way of training, so the curves of all three coincide but for a little noise of each run; so do
+    those of the law.
     """
     rng = np.random.default_rng(0)
     keeps, seeds = np.linspace(0.1, 1.0, 10), 8
@@ -52,6 +53,13 @@ def planted() -> xr.Dataset:
     curve = clean[..., None, None] + area[..., None, None] * levels
     grid = ("dataset", "seed", "target_noise", "training", "keep_prob")
     masks = ["hold, one at a time", "hold, all at once", "blind, one at a time"]
+    # Draws of their own, so that those above stay what they were.
+    off = 0.003 * np.random.default_rng(1).standard_normal((2, 1, seeds, 1, 2, 10))
+    off[..., -1] = 0.0
+    predicted_base, predicted_area = base[..., :1, :] * 0 + keeps + off[0], area[..., :1, :] * 0 + keeps + off[1]
+    predicted_base[..., -1], predicted_area[..., -1] = base[..., :1, -1], area[..., :1, -1]
+    predicted_curve = 2.0 - predicted_base[..., None, None] + predicted_area[..., None, None] * levels
+    forecast = ("dataset", "seed", "target_noise", "prediction", "keep_prob")
     exact = np.stack([keeps, keeps[::-1], (keeps * 7) % 1])[..., None]
     return xr.Dataset(
         {
@@ -63,6 +71,12 @@ def planted() -> xr.Dataset:
             "diverged": (grid, np.zeros(base.shape, dtype=bool)),
             "baseline_curve": (("dataset", "seed", "baseline", "metric", "level"), np.ones((1, seeds, 2, 1, 3))),
             "baseline_area": (("dataset", "seed", "baseline", "metric"), np.zeros((1, seeds, 2, 1))),
+            "predicted_curve": ((*forecast, "metric", "level"), predicted_curve),
+            "predicted_area": ((*forecast, "metric"), predicted_area[..., None]),
+            "predicted_slope": ((*forecast, "metric"), predicted_area[..., None]),
+            "predicted_composition": ((*forecast, "share"), predicted_base[..., None]),
+            "predicted_steps": (forecast, np.full(predicted_base.shape, 10.0)),
+            "predicted_diverged": (forecast, np.zeros(predicted_base.shape, dtype=bool)),
             "exact": (("mask", "keep_prob", "sweep"), exact),
         },
         coords={
@@ -70,6 +84,7 @@ def planted() -> xr.Dataset:
             "seed": np.arange(seeds),
             "target_noise": ["none"],
             "training": list(TRAININGS),
+            "prediction": list(PREDICTIONS),
             "keep_prob": keeps,
             "metric": ["mse"],
             "level": levels,

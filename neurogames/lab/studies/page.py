@@ -1,5 +1,8 @@
 """One page that can be read offline: terms and sentences, then figures, then tables, then how to run it again.
 
+A page that has one answer leads with a figure and a sentence; findings follow, each beside a figure of its own, and
+all else is folded.
+
 The figures are written beside the page (PNG and SVG), the tables too (CSV).
 """
 
@@ -28,6 +31,16 @@ class DrawnFigure:
 
 
 @dataclass(frozen=True, eq=False)
+class Finding:
+    """A question of a page, the number that decides it, how to read it, and the figure beside it."""
+
+    question: str
+    number: str
+    text: str
+    figure: DrawnFigure
+
+
+@dataclass(frozen=True, eq=False)
 class ShownTable:
     """A table of a page: its file name without ending, title, what its columns mean, and whether it is unfolded."""
 
@@ -51,6 +64,9 @@ class Page:
         notes: anything a reader must know before trusting a number.
         figures: in order.
         tables: in order.
+        lead: the figure to begin with; with it, all of the above but title and subtitle is folded.
+        answer: the sentence below that figure.
+        findings: what follows it, in order.
     """
 
     title: str
@@ -61,6 +77,9 @@ class Page:
     notes: Sequence[str]
     figures: Sequence[DrawnFigure]
     tables: Sequence[ShownTable]
+    lead: DrawnFigure | None = None
+    answer: str = ""
+    findings: Sequence[Finding] = ()
 
 
 def write_page(
@@ -87,6 +106,9 @@ def write_page(
         verdicts=page.verdicts,
         reading=page.reading,
         notes=page.notes,
+        lead=None if page.lead is None else _embedded(page.lead, folder),
+        answer=page.answer,
+        findings=[(finding, _embedded(finding.figure, folder)) for finding in page.findings],
         figures=[_embedded(figure, folder) for figure in page.figures],
         tables=[_rendered(table) for table in page.tables],
         rerun=rerun,

@@ -2,8 +2,9 @@
 
 All questions are put to stored results. The *area* of a robustness curve is the mean distance from its clean
 value over the noise levels: the smaller, the flatter. A flat curve is no merit by itself, since a constant
-predictor has the flattest; hence each difference is taken three ways: against plain backpropagation, against the
-two equal-work controls at the same keep probability, and at equal clean error along the controls' own paths.
+predictor has the flattest; hence each difference is taken four ways: against plain backpropagation, against the law
+that was predicted, against the two equal-work controls at the same keep probability, and at equal clean error along
+the controls' own paths.
 
 The unit of a difference is the repetition (dataset, seed), that of a correlation the setting (dataset, keep).
 Repetitions split the rows of the same tables anew, so their intervals speak of these tables, not of others.
@@ -18,9 +19,9 @@ import pandas as pd
 import xarray as xr
 
 from neurogames.lab.inference.association import claimed_sign, correlate, verdict
-from neurogames.lab.inference.statistics import Interval, paired_difference
+from neurogames.lab.studies.comparison.differences import mean_difference, with_law
 from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC, equal_clean_error, plain_area
-from neurogames.lab.studies.comparison.settings import DROPOUT, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
+from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
 from neurogames.lab.studies.comparison.verdicts import EQUAL_ERROR, PLAIN, difference_sentence
 
 
@@ -35,14 +36,15 @@ def settings_table(results: xr.Dataset) -> pd.DataFrame:
         of training, optimizer steps, and how many repetitions diverged.
     """
     main = MAIN_METRIC[results.attrs["task"]]
-    medians = results[["curve", "area", "slope", "composition"]].median("seed")
+    trained = with_law(results)
+    medians = trained[["curve", "area", "slope", "composition"]].median("seed")
     clean = medians["curve"].isel(level=0)
     columns = {f"clean {metric}": clean.sel(metric=metric) for metric in results["metric"].values}
     columns["area"] = medians["area"].sel(metric=main)
     columns["slope"] = medians["slope"].sel(metric=main)
     columns["composition"] = medians["composition"].isel(share=-1)
-    columns["steps"] = results["steps"].max("seed")
-    columns["diverged"] = results["diverged"].sum("seed")
+    columns["steps"] = trained["steps"].max("seed")
+    columns["diverged"] = trained["diverged"].sum("seed")
     table = xr.Dataset(
         {name: column.drop_vars(["metric", "level", "share"], errors="ignore") for name, column in columns.items()}
     )
@@ -61,7 +63,7 @@ def baseline_table(results: xr.Dataset) -> pd.DataFrame:
     return table.to_dataframe(dim_order=["dataset", "baseline"]).reset_index()
 
 
-def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFrame:
+def against_controls(results: xr.Dataset) -> pd.DataFrame:
     """Return how much flatter gradient dropout is than each opponent, with an interval over repetitions.
 
     The difference of areas (gradient dropout minus opponent), in units of the area of plain backpropagation on the
@@ -71,20 +73,19 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
 
     Args:
         results: a comparison's results.
-        rng: numpy generator for the bootstrap.
 
     Returns:
-        One row per target noise and opponent: ``difference``, ``low``, ``high``, ``p``, ``n`` repetitions,
+        One row per target noise and opponent: ``difference``, ``low`` and ``high`` (95 %, t), ``p`` (t test), ``n``
+        repetitions,
         ``matched`` (the share of comparisons for which an opponent exists) and ``says``, a sentence.
     """
     main = MAIN_METRIC[results.attrs["task"]]
-    area = results["area"].sel(metric=main)
+    area = with_law(results)["area"].sel(metric=main)
     below_one = area.isel(keep_prob=slice(None, -1))
     masked = below_one.sel(training=DROPOUT)
     opponents = {
         PLAIN: area.sel(training=DROPOUT).isel(keep_prob=-1),
-        REDUCED_EPOCHS: below_one.sel(training=REDUCED_EPOCHS),
-        REDUCED_RATE: below_one.sel(training=REDUCED_RATE),
+        **{name: below_one.sel(training=name) for name in (LAW, REDUCED_EPOCHS, REDUCED_RATE)},
         EQUAL_ERROR: equal_clean_error(results),
     }
     rows = []
@@ -92,7 +93,7 @@ def against_controls(results: xr.Dataset, *, rng: np.random.Generator) -> pd.Dat
         ours, theirs = xr.broadcast(masked.sel(target_noise=noise), opponent.sel(target_noise=noise))
         gaps = (ours - theirs) / plain_area(results).sel(target_noise=noise)
         repetitions = gaps.mean("keep_prob", skipna=True).stack(run=("dataset", "seed")).dropna("run").values
-        difference = _mean_gap(repetitions, rng)
+        difference = mean_difference(repetitions)
         rows.append(
             {
                 "target noise": noise,
@@ -127,13 +128,15 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
         ``claim`` (positive, negative or none) and ``says``, a sentence.
     """
     main = MAIN_METRIC[results.attrs["task"]]
-    medians = results.median("seed")
+    medians = with_law(results)[["area", "composition"]].median("seed")
     measured = {
         "robustness": -medians["area"].sel(metric=main) / plain_area(results),
         "measured composition": medians["composition"].isel(share=-1),
     }
     rows = []
-    grid = product(results["target_noise"].values, results["mask"].values, measured.items(), TRAININGS)
+    cases = list(product(results["target_noise"].values, results["mask"].values, measured.items()))
+    # The law comes last, so that the draws behind the other intervals do not depend on it.
+    grid = [(*case, training) for ways in (TRAININGS, (LAW,)) for case in cases for training in ways]
     for noise, mask, (name, values), training in grid:
         simulated = results["exact"].sel(mask=mask).isel(sweep=-1)
         chosen = values.sel(target_noise=noise, training=training)
@@ -166,10 +169,3 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
             }
         )
     return pd.DataFrame(rows)
-
-
-def _mean_gap(gaps: np.ndarray, rng: np.random.Generator) -> Interval:
-    """Mean gap over repetitions, of which there may be none: all curves flat, or no control at that clean error."""
-    if not len(gaps):
-        return Interval(np.nan, np.nan, np.nan, 0, 0.95, "none", reason="no repetition can be compared")
-    return paired_difference(gaps, np.zeros_like(gaps), rng=rng)

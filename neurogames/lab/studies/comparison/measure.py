@@ -1,64 +1,38 @@
-"""What a comparison measures: the simulated game once, and all networks of one repetition trained as one ensemble.
+"""What a comparison measures: the simulated game, the prediction of the law, and then the trainings.
 
-The networks of a cell share the split, the initial weights, the order of rows and the uniform draws behind masks and
-target noise (common random numbers), so that what differs between them is the keep probability, the target noise and
-the way of training.
+The prediction is a stage of its own, stored before any network with masks is trained.
 """
 
 from __future__ import annotations
 
 import hashlib
-import zlib
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge import (
-    CLASSIFICATION_METRICS,
-    REGRESSION_METRICS,
-    Ensemble,
-    GaussianNoise,
-    NoNoise,
-    StableNoise,
-    TargetNoise,
-    UniformNoise,
-    ablation_composition,
-    area_from_clean,
-    curve_slope,
-    noise_curve,
-    quantile_groups,
-    train_ensemble,
-)
+from neurogames.bridge import area_from_clean
 from neurogames.games import PublicGoodsGame
 from neurogames.lab.data.datasets import load_dataset
 from neurogames.lab.data.preparation import Prepared, prepare
-from neurogames.lab.studies.comparison.settings import (
-    DROPOUT,
-    REDUCED_EPOCHS,
-    REDUCED_RATE,
-    TRAININGS,
-    ComparisonSettings,
+from neurogames.lab.studies.comparison.repetition import (
+    Repetition,
+    metrics_of,
+    open_repetition,
+    robustness_curves,
+    train_and_measure,
 )
+from neurogames.lab.studies.comparison.settings import PREDICTIONS, TRAININGS, ComparisonSettings
 from neurogames.lab.studies.comparison.simulation import simulate_composition
 
-GROUPS = 5
-COMPOSITION_ROWS = 256
 BASELINES = ("constant", "linear")
-
-
-class Network(NamedTuple):
-    """What tells one network of a cell from the others."""
-
-    target_noise: str
-    training: str
-    keep_prob: float
+TABLE_FACTS = ("rows", "training_rows", "features", "text_columns", "inputs", "missing")
 
 
 def check_data(settings: ComparisonSettings) -> dict[str, str]:
@@ -95,6 +69,36 @@ def measure_simulation(seed: int, *, settings: ComparisonSettings) -> xr.Dataset
     )
 
 
+def measure_prediction(dataset: str, seed: int, *, settings: ComparisonSettings) -> xr.Dataset:
+    """Predict one repetition from the law, without any mask.
+
+    The predicted networks start from the same weights and see the same rows in the same order as those that are
+    trained with masks later, see :func:`neurogames.bridge.predict_training`.
+
+    Args:
+        dataset: name or path of the table.
+        seed: number of the repetition.
+        settings: those of the comparison.
+
+    Returns:
+        Over target_noise, prediction (the law, and the law with normal noise of the mask's covariance) and
+        keep_prob: what :func:`measure_repetition` measures, each name with the prefix ``predicted_``; and facts about
+        the table, see ``TABLE_FACTS``. The attribute ``predicted_at`` says when it was made.
+    """
+    repetition = open_repetition(dataset, seed, settings)
+    found = train_and_measure(repetition, PREDICTIONS, settings)
+    renamed: dict[str, Any] = {
+        f"predicted_{name}": (tuple("prediction" if dim == "training" else dim for dim in dims), values)
+        for name, (dims, values) in found.items()
+    }
+    renamed |= {f"table_{name}": ((), value) for name, value in zip(TABLE_FACTS, _facts(repetition), strict=True)}
+    labels = _labels(repetition, settings)
+    stored = xr.Dataset(
+        renamed, coords={**labels, "prediction": list(PREDICTIONS)}, attrs={"task": repetition.data.task}
+    )
+    return stored.assign_attrs(predicted_at=datetime.now(UTC).isoformat())
+
+
 def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings) -> xr.Dataset:
     """Train and measure every network of one repetition.
 
@@ -108,137 +112,37 @@ def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings)
         ``composition`` (share), ``steps`` and ``diverged``; over baseline: ``baseline_curve`` and ``baseline_area``.
         Mean squared error is in variances of the training target, SMAPE in the target's own unit.
     """
-    source = np.random.SeedSequence([zlib.crc32(dataset.encode()), seed])
-    split_seed, network_seed, noise_seed = (int(word) for word in source.generate_state(3))
-    table = load_dataset(dataset, target=settings.target, task=settings.task)
-    data = prepare(table, rng=np.random.default_rng(split_seed))
-    noises = target_noises(settings, data.task)
-    networks = [
-        Network(noise, training, keep)
-        for noise in noises
-        for training in TRAININGS
-        for keep in settings.keep_probs
-        # At keep 1 the three ways of training are one network.
-        if training == DROPOUT or keep < 1.0
-    ]
-    inputs = torch.from_numpy(data.train_inputs)
-    targets = torch.from_numpy(data.train_targets)
-    compose = _composition_of(data)
-    compositions: list[NDArray[np.float64]] = []
-    trained = train_ensemble(
-        inputs,
-        targets,
-        seeds=[network_seed] * len(networks),
-        hidden=settings.hidden,
-        loss="mse" if data.task == "regression" else "cross_entropy",
-        keep_prob=[one.keep_prob if one.training == DROPOUT else 1.0 for one in networks],
-        target_noise=[noises[one.target_noise] for one in networks] if data.task == "regression" else None,
-        learning_rate=[
-            settings.learning_rate * (one.keep_prob if one.training == REDUCED_RATE else 1.0) for one in networks
-        ],
-        epochs=[settings.epochs * (one.keep_prob if one.training == REDUCED_EPOCHS else 1.0) for one in networks],
-        batch_size=settings.batch_size,
-        record_at=settings.snapshots,
-        on_record=lambda _, ensemble: compositions.append(compose(ensemble)),
-    )
-    curves = _curves(trained.ensemble, data, settings, noise_seed)
-    levels = list(settings.levels)
-    values = {
-        "curve": (("metric", "level"), curves),
-        "area": (("metric",), area_from_clean(levels, curves)),
-        "slope": (("metric",), curve_slope(levels, curves)),
-        "composition": (("share",), np.stack(compositions, axis=-1)),
-        "steps": ((), trained.steps.astype(float)),
-        "diverged": ((), ~trained.finished),
-    }
-    places = _places(networks, settings, list(noises))
-    grid = ("target_noise", "training", "keep_prob")
-    variables = {name: ((*grid, *dims), array[places]) for name, (dims, array) in values.items()}
-    baseline = np.stack([_curves(predict, data, settings, noise_seed) for predict in _baselines(data)])
+    repetition = open_repetition(dataset, seed, settings)
+    variables = dict(train_and_measure(repetition, TRAININGS, settings))
+    baseline = np.stack([robustness_curves(one, repetition, settings) for one in _baselines(repetition.data)])
     variables["baseline_curve"] = (("baseline", "metric", "level"), baseline)
-    variables["baseline_area"] = (("baseline", "metric"), area_from_clean(levels, baseline))
+    variables["baseline_area"] = (("baseline", "metric"), area_from_clean(list(settings.levels), baseline))
+    labels = _labels(repetition, settings)
     return xr.Dataset(
         variables,
-        coords={
-            "target_noise": list(noises),
-            "training": list(TRAININGS),
-            "keep_prob": list(settings.keep_probs),
-            "metric": list(_metrics(data)),
-            "level": levels,
-            "share": list(settings.snapshots),
-            "baseline": list(BASELINES),
-        },
-        attrs={"task": data.task},
+        coords={**labels, "training": list(TRAININGS), "baseline": list(BASELINES)},
+        attrs={"task": repetition.data.task},
     )
 
 
-def target_noises(settings: ComparisonSettings, task: str) -> dict[str, TargetNoise]:
-    """Return the target noises of a comparison by name; classification has none.
+def _facts(repetition: Repetition) -> tuple[int, ...]:
+    """Numbers about a table, in the order of ``TABLE_FACTS``."""
+    table, data = repetition.table, repetition.data
+    texts = int((table.features.dtypes != np.float64).sum())
+    missing = int(table.features.isna().sum().sum())
+    shape = len(table.target), len(data.train_inputs), table.features.shape[1]
+    return (*shape, texts, data.train_inputs.shape[1], missing)
 
-    >>> list(target_noises(ComparisonSettings(), "classification"))
-    ['none']
-    """
-    known: dict[str, TargetNoise] = {
-        "none": NoNoise(),
-        "uniform": UniformNoise(settings.noise_factor),
-        "gaussian": GaussianNoise(settings.noise_factor),
-        "stable": StableNoise(settings.stable_alpha, factor=settings.noise_factor),
+
+def _labels(repetition: Repetition, settings: ComparisonSettings) -> dict[str, list[str] | list[float]]:
+    """What both stages are labelled with."""
+    return {
+        "target_noise": list(repetition.noises),
+        "keep_prob": list(settings.keep_probs),
+        "metric": list(metrics_of(repetition.data)),
+        "level": list(settings.levels),
+        "share": list(settings.snapshots),
     }
-    names = settings.target_noises if task == "regression" else ("none",)
-    return {name: known[name] for name in names}
-
-
-def _places(networks: list[Network], settings: ComparisonSettings, noises: list[str]) -> NDArray[np.intp]:
-    """Index of the network at each point of the grid (target noise, training, keep)."""
-    index = {network: place for place, network in enumerate(networks)}
-    places = [
-        index[Network(noise, training if keep < 1.0 else DROPOUT, keep)]
-        for noise in noises
-        for training in TRAININGS
-        for keep in settings.keep_probs
-    ]
-    return np.array(places).reshape(len(noises), len(TRAININGS), len(settings.keep_probs))
-
-
-def _metrics(data: Prepared) -> Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
-    return REGRESSION_METRICS if data.task == "regression" else CLASSIFICATION_METRICS
-
-
-def _curves(
-    predict: Callable[[torch.Tensor], torch.Tensor], data: Prepared, settings: ComparisonSettings, seed: int
-) -> NDArray[np.float64]:
-    """Metrics (networks, metric, level), or (metric, level) of one model, on test rows with noisy inputs."""
-    targets = torch.from_numpy(data.test_targets)
-    to_units = None
-    if data.task == "regression":
-        targets = targets * data.target_std + data.target_mean
-
-        def to_units(outputs: torch.Tensor) -> torch.Tensor:
-            return outputs * data.target_std + data.target_mean
-
-    curves = noise_curve(
-        predict,
-        torch.from_numpy(data.test_inputs),
-        targets,
-        levels=settings.levels,
-        metrics=_metrics(data),
-        repeats=settings.noise_repeats,
-        # Features are standardised on the training split, so one unit is one of its standard deviations.
-        scale=1.0,
-        to_units=to_units,
-        rng=torch.Generator().manual_seed(seed),
-    )
-    if data.task == "regression":
-        curves["mse"] = curves["mse"] / data.target_std**2
-    return np.stack(list(curves.values()), axis=-2)
-
-
-def _composition_of(data: Prepared) -> Callable[[Ensemble], NDArray[np.float64]]:
-    """Return the measurement of composition levels (networks,) on a fixed sample of training rows."""
-    rows = np.linspace(0, len(data.train_inputs) - 1, min(COMPOSITION_ROWS, len(data.train_inputs))).astype(int)
-    inputs, targets = torch.from_numpy(data.train_inputs[rows]), torch.from_numpy(data.train_targets[rows])
-    groups = quantile_groups(targets, GROUPS) if data.task == "regression" else targets
-    return lambda ensemble: ablation_composition(ensemble, inputs, targets, groups).level.numpy()
 
 
 def _baselines(data: Prepared) -> list[Callable[[torch.Tensor], torch.Tensor]]:

@@ -6,64 +6,136 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neurogames.lab.studies.comparison import analysis, plots
+from neurogames.lab.data.tables import short_name
+from neurogames.lab.studies.comparison import analysis, leading_plots, plots
+from neurogames.lab.studies.comparison.differences import (
+    BEYOND,
+    BY_LAW,
+    WHOLE,
+    effects,
+    first_noise,
+    predicted_and_measured,
+)
 from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC
-from neurogames.lab.studies.comparison.measure import check_data, measure_repetition, measure_simulation
+from neurogames.lab.studies.comparison.measure import (
+    TABLE_FACTS,
+    check_data,
+    measure_prediction,
+    measure_repetition,
+    measure_simulation,
+)
 from neurogames.lab.studies.comparison.settings import ComparisonSettings
-from neurogames.lab.studies.comparison.verdicts import comparison_verdicts
-from neurogames.lab.studies.page import DrawnFigure, Page, ShownTable
+from neurogames.lab.studies.comparison.verdicts import answer, comparison_verdicts, composition_text, p_text, percent
+from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
 from neurogames.lab.studies.study import Study
+from neurogames.lab.studies.tables import rows_by
 
 TERMS = (
-    "Gradient dropout lets each unit learn from a sample only with the keep probability; at keep 1 it is plain "
-    "backpropagation. A curve is the error against input noise, and its area the mean distance from the clean error, "
-    "which is the error without noise: the smaller, the flatter. A unit composes if it serves many groups of "
-    "samples, a player of the simulated game if it joins what others do; composition is the share of those that do. "
-    "A masked player, one without feedback, keeps its action (hold) or tosses a coin (blind); players revise one at "
-    "a time or all at once. A 95 % interval that includes 0 supports no claim."
+    "A curve is the error against input noise, and its area the mean distance from the clean error, which is the error "
+    "without noise: the smaller, the flatter. A unit composes if it serves many groups of samples, a player of the "
+    "simulated game if it joins what others do; composition is the share of those that do. A masked player, one "
+    "without feedback, keeps its action (hold) or tosses a coin (blind); players revise one at a time or all at once."
 )
 READING = (
-    "How to read this: a claim about gradient dropout stands only if plain training with the same amount of work "
-    "(epochs or learning rate reduced to the keep probability) does not show the same, and at equal clean error. "
-    "Intervals of differences are over "
-    "repetitions on the same tables, and say nothing about other tables. Correlations are over settings (dataset, "
-    "keep probability), never over runs; settings with neighbouring keep probabilities are less independent than "
-    "intervals and p-values assume, and an association is no mechanism."
+    "Intervals and p-values of differences are both Student's t, over repetitions (split, initial weights and draws) "
+    "of the same tables, so that the 95 % interval excludes 0 exactly where p < .05; they say nothing about other "
+    "tables, and are not corrected for their number. Older controls train plainly with as little work as gradient "
+    "dropout leaves: reduced epochs (epochs × keep) and reduced learning rate (learning rate × keep). They slow the "
+    "output layer too, which gradient dropout does not, and under Adam they slow down too much. Correlations are over "
+    "settings (dataset, keep probability), never over runs, with bootstrap intervals and permutation p-values; "
+    "settings with neighbouring keep probabilities are less independent than these assume, and an association is no "
+    "mechanism."
 )
 
 
 def comparison_page(results: xr.Dataset, settings: ComparisonSettings) -> Page:
     """Return what a comparison says, with its figures and tables."""
     rng = np.random.default_rng([settings.first_seed, 1])
-    controls = analysis.against_controls(results, rng=rng)
+    parts, compared = effects(results), predicted_and_measured(results)
+    controls = analysis.against_controls(results)
     correlated = analysis.correlations(results, rng=rng)
     return Page(
-        title=f"Gradient dropout on {', '.join(settings.data)}: simulation against training",
+        title=f"What does gradient dropout do to a network trained on {', '.join(map(short_name, settings.data))}?",
         subtitle=_subtitle(results, settings),
+        lead=_lead(results, compared),
+        answer=answer(parts),
+        findings=_findings(results, parts, compared),
         terms=TERMS,
-        verdicts=comparison_verdicts(controls, correlated),
+        verdicts=comparison_verdicts(parts, controls, correlated),
         reading=READING,
         notes=_notes(results),
         figures=_figures(results, correlated),
-        tables=_tables(results, controls, correlated),
+        tables=_tables(results, parts, compared, controls, correlated),
     )
 
 
 def _subtitle(results: xr.Dataset, settings: ComparisonSettings) -> str:
-    networks = int(np.prod([results.sizes[d] for d in ("dataset", "seed", "target_noise")]))
-    networks *= 3 * results.sizes["keep_prob"] - 2
-    layers = "-".join(str(units) for units in settings.hidden)
+    layers = " and ".join(str(units) for units in settings.hidden)
     return (
-        f"{results.attrs['task']}; {networks:,} networks with hidden layers {layers}: "
-        f"{results.sizes['keep_prob']} keep probabilities, {results.sizes['target_noise']} target noises, "
-        f"{results.sizes['seed']} seeds, two equal-work controls; beside them a public goods game of "
-        f"{settings.n_players} players."
+        f"{' '.join(_about(results, str(name)) for name in results['dataset'].values)} Networks have {layers} hidden "
+        f"units, {results.sizes['seed']} repetitions. Gradient dropout lets each hidden unit learn in a step only "
+        "with the keep probability; at 1 it is plain training."
     )
+
+
+def _about(results: xr.Dataset, dataset: str) -> str:
+    """One sentence about a table: rows, features, split, missing values and encoded columns."""
+    name, facts = short_name(dataset), results.sel(dataset=dataset).isel(seed=0)
+    rows, train, features, texts, inputs, missing = (int(facts[f"table_{fact}"]) for fact in TABLE_FACTS)
+    gaps = f"{missing} missing values filled in" if missing else "no missing values"
+    coded = f"{texts} text columns encoded ({inputs} inputs)" if texts else "no encoded columns"
+    return f"{name}: {rows:,} rows, {train:,} for training, {features} features, {gaps}, {coded}."
+
+
+def _lead(results: xr.Dataset, compared: pd.DataFrame) -> DrawnFigure:
+    inside, count = int(first_noise(compared)["inside"].sum()), len(first_noise(compared))
+    return DrawnFigure(
+        "prediction",
+        leading_plots.plot_prediction(results, compared),
+        "Prediction and training on one axis. Input noise raises the error; the mean rise over the noise levels is the "
+        "area of the robustness curve; the smaller it is, the flatter the curve. Blue: the law, plain training in "
+        "which each hidden layer gets the mean of what the mask would let through. It was trained and stored before "
+        f"any network with a mask; its 90 % band is for the noise of the mask, and holds {inside} of {count} points. "
+        "Orange: gradient dropout, with 95 % t intervals over repetitions. Grey: older controls (epochs × keep, "
+        "learning rate × keep).",
+    )
+
+
+def _findings(results: xr.Dataset, parts: pd.DataFrame, compared: pd.DataFrame) -> list[Finding]:
+    rows = rows_by(first_noise(parts), "part")
+    whole, law, beyond = (rows[name] for name in (WHOLE, BY_LAW, BEYOND))
+    return [
+        Finding(
+            "How much is the law, how much the mask's noise?",
+            f"law {percent(law)}; beyond the law {percent(beyond)}",
+            f"The whole effect on the area is {percent(whole)}, in percent of plain training's, mean over keep "
+            f"probabilities below 1 and {int(whole['n'])} repetitions. The law is the mean of the mask: it slows "
+            f"hidden layers down. What is beyond it is the noise of the mask ({p_text(beyond)}, t test). The paper says that "
+            "noisy feedback anneals; its claim needs the second number below 0.",
+            DrawnFigure(
+                "beyond",
+                leading_plots.plot_beyond(compared),
+                "Measured minus predicted, by keep probability, with 95 % t intervals; 0 is the law.",
+            ),
+        ),
+        Finding(
+            "Do more units compose?",
+            composition_text(results),
+            "A unit composes if taking it out raises the error of many groups of rows rather than of few. The number "
+            "is the share of composing units at the end of training, gradient dropout minus law (95 % t interval, "
+            "mean over keep probabilities below 1). The paper's claim needs it above 0.",
+            DrawnFigure(
+                "predicted-composition",
+                leading_plots.plot_predicted_composition(results),
+                "Share of composing units, predicted by the law and measured, by keep probability.",
+            ),
+        ),
+    ]
 
 
 def _notes(results: xr.Dataset) -> list[str]:
     notes = []
-    # At keep 1 the three ways of training are one network.
+    # At keep 1 the ways of training are one network.
     networks = np.append(results["diverged"].isel(keep_prob=slice(None, -1)), results["diverged"][..., 0, -1])
     if networks.any():
         notes.append(
@@ -99,7 +171,7 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]
             "area",
             plots.plot_area(results, main),
             "Area between curve and clean value; smaller is flatter. Lines are medians, bands the range over seeds. "
-            "Where the lines lie together, less work explains the flatness.",
+            "Where gradient dropout lies on the law, slower hidden layers explain the flatness.",
         ),
         (
             "equal-error",
@@ -126,14 +198,36 @@ def _figures(results: xr.Dataset, correlated: pd.DataFrame) -> list[DrawnFigure]
     return [DrawnFigure(*parts) for parts in drawn]
 
 
-def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFrame) -> list[ShownTable]:
+def _tables(
+    results: xr.Dataset,
+    parts: pd.DataFrame,
+    compared: pd.DataFrame,
+    controls: pd.DataFrame,
+    correlated: pd.DataFrame,
+) -> list[ShownTable]:
     return [
+        ShownTable(
+            name="effects",
+            title="The effect on robustness: law and noise of the mask",
+            caption="Differences of areas in units of plain training's, mean over keep probabilities below 1; whole = "
+            "by the law + beyond the law. Low and high: 95 % t interval over repetitions; p: t test. Negative is "
+            "flatter; the paper's claim needs 'beyond the law' below 0.",
+            frame=parts,
+        ),
+        ShownTable(
+            name="prediction",
+            title="Prediction and training at every keep probability",
+            caption="Change of area against plain training, in units of plain's area. The band is the 90 % band of the "
+            "prediction for the mean over repetitions; low and high are 95 % t intervals, p the t test.",
+            frame=compared,
+            unfolded=False,
+        ),
         ShownTable(
             name="controls",
             title="Gradient dropout against its controls",
             caption="Difference of areas, gradient dropout minus opponent, in units of plain backpropagation's "
-            "area, averaged over keep probabilities below 1; negative is flatter. 'matched' is the share of "
-            "comparisons for which an opponent exists.",
+            "area, averaged over keep probabilities below 1; negative is flatter, as the paper says it is. Low "
+            "and high: 95 % t interval; p: t test; 'matched': the share of comparisons for which an opponent exists.",
             frame=controls,
         ),
         ShownTable(
@@ -164,7 +258,8 @@ def _tables(results: xr.Dataset, controls: pd.DataFrame, correlated: pd.DataFram
 COMPARISON = Study(
     name="comparison",
     settings=ComparisonSettings,
-    parts={"training": measure_repetition},
+    # In this order: the prediction is stored before any network with a mask is trained.
+    parts={"prediction": measure_prediction, "training": measure_repetition},
     once={"simulation": measure_simulation},
     page=comparison_page,
     check=check_data,

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from neurogames.lab.data.tables import short_name
 from neurogames.lab.figures import Look, annotate_point, drawn_in_style, legend_below, light_to_dark, panels
-from neurogames.lab.studies.comparison.settings import DROPOUT, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
+from neurogames.lab.studies.comparison.differences import with_law
+from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE, SHOWN
 
 LOOKS: dict[str, Look] = {
-    DROPOUT: {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    REDUCED_EPOCHS: {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    REDUCED_RATE: {"color": "#009E73", "marker": "^", "linestyle": "-."},
+    DROPOUT: {"color": "#D55E00", "marker": "o", "linestyle": "-"},
+    LAW: {"color": "#0072B2", "marker": "D", "linestyle": "--"},
+    REDUCED_EPOCHS: {"color": "#8A8A8A", "marker": "s", "linestyle": ":"},
+    REDUCED_RATE: {"color": "#8A8A8A", "marker": "^", "linestyle": "-."},
     "hold, one at a time": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "hold, all at once": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "blind, one at a time": {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -71,11 +73,12 @@ def plot_simulation(simulation: xr.Dataset) -> Figure:
 @drawn_in_style
 def plot_curves(results: xr.Dataset, metric: str) -> Figure:
     """Draw a metric against input noise, one panel per way of training, one line per keep probability."""
+    results = with_law(results).merge(results["baseline_curve"])
     datasets = results["dataset"].values
-    figure, axes = panels(9.4, 3.1 * len(datasets), rows=len(datasets), columns=len(TRAININGS), sharey="row")
+    figure, axes = panels(9.4, 3.1 * len(datasets), rows=len(datasets), columns=len(SHOWN), sharey="row")
     keeps = _spread(results["keep_prob"].values, 6)
     shades = light_to_dark(len(keeps))
-    for (row, dataset), (column, training) in product(enumerate(datasets), enumerate(TRAININGS)):
+    for (row, dataset), (column, training) in product(enumerate(datasets), enumerate(SHOWN)):
         axis = axes[row, column]
         one = results.sel(dataset=dataset, metric=metric).isel(target_noise=0)
         for keep, shade in zip(keeps, shades, strict=True):
@@ -93,13 +96,14 @@ def plot_curves(results: xr.Dataset, metric: str) -> Figure:
 @drawn_in_style
 def plot_area(results: xr.Dataset, metric: str) -> Figure:
     """Draw the area between curve and clean value against keep, one panel per target noise and dataset."""
+    results = with_law(results)
     datasets, noises = results["dataset"].values, results["target_noise"].values
     size = max(2.4 * len(noises), 4.6), 2.9 * len(datasets)
     figure, axes = panels(*size, rows=len(datasets), columns=len(noises), sharey="row")
     for (row, dataset), (column, noise) in product(enumerate(datasets), enumerate(noises)):
         axis = axes[row, column]
         one = results.sel(dataset=dataset, target_noise=noise, metric=metric)
-        for training in TRAININGS:
+        for training in SHOWN:
             _band(axis, one.keep_prob.values, one["area"].sel(training=training), training)
         axis.set(title=f"target noise: {noise}", xlabel="keep probability", xlim=(0, 1.03))
         axes[row, 0].set_ylabel(f"{short_name(dataset)}\narea from clean value")
@@ -113,6 +117,7 @@ def plot_area(results: xr.Dataset, metric: str) -> Figure:
 @drawn_in_style
 def plot_equal_error(results: xr.Dataset, metric: str) -> Figure:
     """Draw the area against the clean value: where the paths coincide, only the clean value matters."""
+    results = with_law(results)
     datasets = results["dataset"].values
     columns = min(len(datasets), 3)
     rows = -(-len(datasets) // columns)
@@ -122,7 +127,7 @@ def plot_equal_error(results: xr.Dataset, metric: str) -> Figure:
         axis.set_axis_off()
     for axis, dataset in zip(places, datasets, strict=False):
         one = results.sel(dataset=dataset, metric=metric).isel(target_noise=0).median("seed")
-        for training in TRAININGS:
+        for training in SHOWN:
             path = one.sel(training=training)
             clean, area = path["curve"].isel(level=0).values, path["area"].values
             axis.plot(clean, area, label=training, **LOOKS[training])
@@ -140,6 +145,7 @@ def plot_equal_error(results: xr.Dataset, metric: str) -> Figure:
 @drawn_in_style
 def plot_composition(results: xr.Dataset) -> Figure:
     """Draw measured composition over training and against keep, with the simulated law beside it."""
+    results = with_law(results).merge(results["exact"])
     datasets = results["dataset"].values
     figure, axes = panels(9.4, 3.4 * len(datasets), rows=len(datasets), columns=2)
     keeps = _spread(results["keep_prob"].values, 5)
@@ -149,7 +155,7 @@ def plot_composition(results: xr.Dataset) -> Figure:
         for keep, shade in zip(keeps, light_to_dark(len(keeps)), strict=True):
             values = one["composition"].sel(training=DROPOUT, keep_prob=keep).median("seed")
             time.plot(one["share"], values, color=shade, marker="o", label=f"keep {keep:g}")
-        for training in TRAININGS:
+        for training in SHOWN:
             _band(final, one.keep_prob.values, one["composition"].sel(training=training).isel(share=-1), training)
         for mask in one["mask"].values:
             values = one["exact"].sel(mask=mask).isel(sweep=-1)
@@ -169,7 +175,7 @@ def plot_correlations(correlations: pd.DataFrame) -> Figure:
     rows = correlations[["measured", "simulated"]].drop_duplicates().sort_values(["measured", "simulated"])
     figure, ((axis,),) = panels(7.6, 1.3 + 0.5 * len(rows))
     axis.axvline(0.0, color="black", linewidth=0.8)
-    for offset, training in zip((-0.22, 0.0, 0.22), TRAININGS, strict=True):
+    for offset, training in zip((-0.27, -0.09, 0.09, 0.27), SHOWN, strict=True):
         one = correlations[correlations["training"] == training].set_index(["measured", "simulated"])
         one = one.loc[list(rows.itertuples(index=False, name=None))]
         place = np.arange(len(rows)) + offset

@@ -1,14 +1,15 @@
 """Everything a comparison depends on, checked before any work is done.
 
-A *setting* in the statistical sense is a pair (dataset, keep probability). For each of them three ways of
+A *setting* in the statistical sense is a pair (dataset, keep probability). For each of them four ways of
 training are set side by side:
 
+- ``law``: plain backpropagation with the mean of the mask, which is what gradient dropout is on average; trained and
+  stored before the others, as their prediction;
 - ``dropout``: gradient dropout at the keep probability, full epochs and learning rate;
 - ``reduced epochs``: plain backpropagation for epochs * keep, the same amount of feedback per unit;
 - ``reduced learning rate``: plain backpropagation with learning rate * keep.
 
-The last two are the equal-work controls: what they show as well is not the doing of gradient dropout. At
-keep = 1 the three are one and the same network, trained once.
+The last two are older controls of equal work. At keep = 1 all are one and the same network.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from neurogames.lab.studies.settings import StudySettings
 
 DROPOUT, REDUCED_EPOCHS, REDUCED_RATE = "dropout", "reduced epochs", "reduced learning rate"
 TRAININGS = (DROPOUT, REDUCED_EPOCHS, REDUCED_RATE)
+LAW, LAW_AND_NOISE = "law", "law with noise"
+PREDICTIONS = (LAW, LAW_AND_NOISE)
+"""What is trained before the others: the mean of the mask, and the mean with normal noise of the mask's covariance."""
+SHOWN = (DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE)
+"""What is set side by side in figures and tables."""
 TARGET_NOISES = ("none", "uniform", "gaussian", "stable")
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from neurogames.lab.studies.comparison.settings import DROPOUT, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
+from neurogames.lab.studies.comparison.differences import BEYOND, BY_LAW, WHOLE, mean_difference
+from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
 from neurogames.lab.studies.tables import Row, rows_by
 
 PLAIN, EQUAL_ERROR = "plain backpropagation", "equal clean error"
 _AGAINST = {
     PLAIN: "plain backpropagation at equal settings",
+    LAW: "the law, which only slows hidden layers down",
     REDUCED_EPOCHS: "plain training for epochs × keep",
     REDUCED_RATE: "plain training with learning rate × keep",
     EQUAL_ERROR: "the controls at equal clean error",
@@ -19,21 +22,47 @@ OPPONENTS = tuple(_AGAINST)
 """What gradient dropout is held against."""
 
 
-def comparison_verdicts(controls: pd.DataFrame, correlated: pd.DataFrame) -> list[str]:
-    """Return the sentences that open the report, each no more confident than the interval behind it.
+def answer(parts: pd.DataFrame) -> str:
+    """Return the sentence that answers: what gradient dropout does, and how much of it the law predicted.
 
     Args:
+        parts: the table of :func:`.differences.effects`.
+
+    Returns:
+        One sentence or two, for the first target noise.
+    """
+    rows = rows_by(parts[parts["target noise"] == parts["target noise"].iloc[0]], "part")
+    whole, law, beyond = rows[WHOLE], rows[BY_LAW], rows[BEYOND]
+    if not np.isfinite([whole["low"], beyond["low"]]).all():
+        return "Nothing can be said from these runs: all curves are flat, or too few repetitions came to an end."
+    predicted = f"{100 * law['difference']:+.1f} %"
+    if whole["low"] <= 0 <= whole["high"]:
+        start = f"No effect on robustness can be claimed ({percent(whole)}; predicted {predicted})"
+    else:
+        way = "flatter" if whole["high"] < 0 else "steeper"
+        start = f"It makes robustness curves {way}, by {percent(whole)}; the law predicted {predicted} beforehand"
+    if beyond["low"] <= 0 <= beyond["high"]:
+        return f"{start}. It slows hidden layers down, and nothing beyond that can be claimed ({percent(beyond)})."
+    sign = (
+        "flatter still, as the paper's annealing would" if beyond["high"] < 0 else "steeper, against the paper's claim"
+    )
+    return f"{start}. Slower hidden layers do not explain all: the mask's noise makes them {sign} ({percent(beyond)})."
+
+
+def comparison_verdicts(parts: pd.DataFrame, controls: pd.DataFrame, correlated: pd.DataFrame) -> list[str]:
+    """Return the sentences of the report, each no more confident than the interval behind it.
+
+    Args:
+        parts: the table of :func:`.differences.effects`.
         controls: the table of :func:`.analysis.against_controls`.
         correlated: the table of :func:`.analysis.correlations`.
 
     Returns:
-        One sentence or two per question, for the first target noise.
+        The answer, then one sentence per question, for the first target noise.
     """
     noise = controls["target noise"].iloc[0]
     rows = rows_by(controls[controls["target noise"] == noise], "opponent")
-    sentences = [f"{rows[name]['says']} ({_numbers(rows[name])})." for name in OPPONENTS]
-    if rows[PLAIN]["high"] < 0:
-        sentences.insert(0, _less_work_sentence(rows))
+    sentences = [answer(parts), *(f"{rows[name]['says']} ({_numbers(rows[name])})." for name in OPPONENTS)]
     for measured in correlated["measured"].unique():
         ours = correlated[(correlated["target noise"] == noise) & (correlated["measured"] == measured)]
         for mask in ours["simulated"].unique():
@@ -44,18 +73,6 @@ def comparison_verdicts(controls: pd.DataFrame, correlated: pd.DataFrame) -> lis
                 sentence += f" The same is found for {' and '.join(same)}, which the game does not model."
             sentences.append(sentence)
     return sentences
-
-
-def _less_work_sentence(rows: dict[str, Row]) -> str:
-    """What the controls leave of a flatter curve."""
-    flatter_still = [name for name in OPPONENTS[1:] if rows[name]["low"] > 0]
-    # A comparison with a missing end is False.
-    undecided = [name for name in OPPONENTS[1:] if not rows[name]["low"] > 0 and not rows[name]["high"] < 0]
-    if flatter_still:
-        return f"Gradient dropout flattens the curve, but less than its controls do ({', '.join(flatter_still)})."
-    if undecided:
-        return f"Gradient dropout flattens the curve, but not beyond what its controls do ({', '.join(undecided)})."
-    return "Gradient dropout flattens the curve beyond each of its controls."
 
 
 def difference_sentence(opponent: str, low: float, high: float) -> str:
@@ -81,3 +98,31 @@ def _numbers(row: Row) -> str:
         f"difference of areas {difference:+.1f} % of plain backpropagation's, 95 % interval {low:+.1f} to "
         f"{high:+.1f} %, {count}"
     )
+
+
+def percent(row: Row) -> str:
+    """Return a difference with its interval, in percent of plain's area."""
+    difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+    return f"{difference:+.1f} %, 95 % interval {low:+.1f} to {high:+.1f}"
+
+
+def p_text(row: Row) -> str:
+    """Return a p-value in words.
+
+    >>> p_text({"p": 0.0004}), p_text({"p": 0.031})
+    ('p < .001', 'p = .031')
+    """
+    p = row["p"]
+    if not np.isfinite(p):
+        return "no test"
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def composition_text(results: xr.Dataset) -> str:
+    """Return the share of composing units, gradient dropout minus law, with its t interval."""
+    ends = results["composition"].sel(training=DROPOUT) - results["predicted_composition"].sel(prediction=LAW)
+    below = ends.isel(share=-1, target_noise=0, keep_prob=slice(None, -1)).mean("keep_prob", skipna=True)
+    found = mean_difference(below.stack(run=("dataset", "seed")).dropna("run").values)
+    if not np.isfinite(found.low):
+        return "nothing can be said"
+    return f"{found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f})"

@@ -6,17 +6,24 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
+from neurogames.bridge import predict_training
 from neurogames.lab.runs.store import read_dataset
 from neurogames.lab.studies.comparison.page import COMPARISON
+from neurogames.lab.studies.comparison.repetition import open_repetition, robustness_curves
 from neurogames.lab.studies.comparison.settings import (
     DROPOUT,
+    LAW,
+    LAW_AND_NOISE,
+    PREDICTIONS,
     REDUCED_EPOCHS,
     REDUCED_RATE,
     TRAININGS,
@@ -27,7 +34,17 @@ from neurogames.lab.studies.study import FinishedStudy, default_folder, run_stud
 
 def test_the_folder_holds_everything_that_is_promised(comparison: FinishedStudy, tiny: ComparisonSettings) -> None:
     names = {path.name for path in comparison.folder.iterdir()}
-    figures = ("simulation", "curves", "area", "equal-error", "composition", "correlations")
+    figures = (
+        "prediction",
+        "beyond",
+        "predicted-composition",
+        "simulation",
+        "curves",
+        "area",
+        "equal-error",
+        "composition",
+        "correlations",
+    )
     assert {f"{name}.{ending}" for name in figures for ending in ("png", "svg")} <= names
     assert {"results.nc", "report.html", "settings.toml", "controls.csv", "correlations.csv"} <= names
     assert settings_of_run(COMPARISON, comparison.folder) == tiny
@@ -49,6 +66,45 @@ def test_at_keep_one_the_three_ways_of_training_are_one_network(comparison: Fini
         np.testing.assert_array_equal(curve.sel(training=control), curve.sel(training=DROPOUT))
     other = comparison.results["curve"].sel(keep_prob=0.3)
     assert not np.allclose(other.sel(training=REDUCED_EPOCHS), other.sel(training=REDUCED_RATE))
+
+
+def test_the_prediction_is_stored_before_any_network_with_a_mask_is_trained(comparison: FinishedStudy) -> None:
+    stored = sorted((comparison.folder / "prediction" / "cells").iterdir())
+    trained = sorted((comparison.folder / "training" / "cells").iterdir())
+    assert len(stored) == len(trained) == 2
+    assert max(path.stat().st_mtime_ns for path in stored) < min(path.stat().st_mtime_ns for path in trained)
+    for path in stored:
+        made = datetime.fromisoformat(read_dataset(path).attrs["predicted_at"])
+        assert made.timestamp() <= path.stat().st_mtime
+
+
+def test_the_prediction_shares_its_plain_network_with_the_training(comparison: FinishedStudy) -> None:
+    results = comparison.results
+    plain = results["curve"].sel(training=DROPOUT, keep_prob=1.0)
+    for prediction in PREDICTIONS:
+        np.testing.assert_array_equal(results["predicted_curve"].sel(prediction=prediction, keep_prob=1.0), plain)
+    other = results["predicted_curve"].sel(keep_prob=0.3)
+    assert not np.allclose(other.sel(prediction=LAW), other.sel(prediction=LAW_AND_NOISE))
+    assert not np.allclose(other.sel(prediction=LAW), results["curve"].sel(training=DROPOUT, keep_prob=0.3))
+
+
+def test_the_law_is_what_the_bridge_predicts(comparison: FinishedStudy, tiny: ComparisonSettings) -> None:
+    repetition = open_repetition("diabetes", 1, tiny)
+    data = repetition.data
+    predicted = predict_training(
+        torch.from_numpy(data.train_inputs),
+        torch.from_numpy(data.train_targets),
+        seeds=[repetition.network_seed],
+        hidden=tiny.hidden,
+        keep_prob=0.3,
+        epochs=tiny.epochs,
+        batch_size=tiny.batch_size,
+        learning_rate=tiny.learning_rate,
+        measures={"curve": lambda ensemble: robustness_curves(ensemble, repetition, tiny)},
+    )
+    ours = comparison.results["predicted_curve"].sel(dataset="diabetes", seed=1, target_noise="none", keep_prob=0.3)
+    np.testing.assert_allclose(ours.sel(prediction=LAW), predicted.law["curve"][0, 0], rtol=1e-6)
+    np.testing.assert_allclose(ours.sel(prediction=LAW_AND_NOISE), predicted.noise["curve"][0, 0], rtol=1e-6)
 
 
 def test_reduced_epochs_are_fewer_steps_in_proportion_to_keep(comparison: FinishedStudy) -> None:
