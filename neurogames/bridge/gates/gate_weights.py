@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.modules.graph import turned_linear
+from neurogames.bridge.modules.graph import is_turned_linear
 
 
 def by_head(weight: Tensor, heads: int) -> Tensor:
@@ -42,7 +42,7 @@ def own_weights(module: nn.Module, place: Any) -> list[Tensor]:
     """
     if isinstance(module, nn.MultiheadAttention):
         return [by_head(place.weight, module.num_heads)]
-    rows = place.weight.t() if isinstance(place, turned_linear()) else place.weight
+    rows = place.weight.t() if is_turned_linear(place) else place.weight
     return [weight for weight in (rows, place.bias) if weight is not None]
 
 
@@ -62,7 +62,7 @@ def unit_factors(module: Any) -> NDArray[np.float64]:
         projection = getattr(module.out_proj, "inner", module.out_proj)
         rows = by_head(projection.weight, module.num_heads).flatten(1)
     else:
-        rows = module.weight.t() if isinstance(module, turned_linear()) else module.weight.flatten(1)
+        rows = module.weight.t() if is_turned_linear(module) else module.weight.flatten(1)
         rows = rows if module.bias is None else torch.cat([rows, module.bias.unsqueeze(1)], dim=1)
     return rows.detach().cpu().double().numpy()
 

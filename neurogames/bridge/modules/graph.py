@@ -38,6 +38,11 @@ def turned_linear() -> tuple[type[nn.Module], ...]:
     return () if library is None else (library.Conv1D,)
 
 
+def is_turned_linear(module: Any) -> bool:
+    """Whether a module is a Linear whose weight stands as (inputs, units)."""
+    return isinstance(module, turned_linear())
+
+
 # What treats each unit by itself, and the number of axes that its input must have for that (None: any), with units on
 # axis 1. Without such a number, it treats every entry by itself, so that units may stand on any axis.
 UNITWISE_MODULES: dict[type[nn.Module], int | None] = {

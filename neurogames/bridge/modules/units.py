@@ -29,9 +29,9 @@ from neurogames.bridge.modules.graph import (
     UNITWISE_FUNCTIONS,
     UNITWISE_MODULES,
     ModelGraph,
+    is_turned_linear,
     layer_types,
     model_graph,
-    turned_linear,
 )
 from neurogames.bridge.modules.hooks import known_module
 
@@ -70,7 +70,7 @@ def unit_count(module: Any) -> int:
     """
     if isinstance(module, nn.MultiheadAttention):
         return int(module.num_heads)
-    if isinstance(module, turned_linear()):
+    if is_turned_linear(module):
         return int(module.nf)
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)
 

@@ -186,7 +186,7 @@ class FeeRule(ParticipationRule):
         """Count the slopes of a mini-batch."""
         squares = []
         for name in self.stack.gate_names:
-            # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates the same, with more noise.
+            # Without slopes by row, rows E[g_i^2] over mini-batches of so many rows estimates it with more noise.
             gate = self._by_row.get(name, self.stack.network.parameters[name])
             slopes = torch.zeros_like(gate) if gate.grad is None else gate.grad
             slopes = slopes if name in self._by_row else slopes.unsqueeze(-2)

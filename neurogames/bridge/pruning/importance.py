@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from neurogames.bridge.gates.gates import Gates, insert_gates
 from neurogames.bridge.modules.data import Data, Loss, data_pair
 from neurogames.bridge.modules.evaluation import copy_module
-from neurogames.bridge.modules.graph import turned_linear
+from neurogames.bridge.modules.graph import is_turned_linear
 from neurogames.bridge.modules.units import Unit
 
 
@@ -46,7 +46,7 @@ def magnitude_importance(
     """
     gates = insert_gates(copy_module(model).eval(), units)
     layers: list[Any] = [gates.model.get_submodule(name) for name in gates.modules]
-    weights = [layer.weight.t() if isinstance(layer, turned_linear()) else layer.weight.flatten(1) for layer in layers]
+    weights = [layer.weight.t() if is_turned_linear(layer) else layer.weight.flatten(1) for layer in layers]
     return _by_layer([weight.detach().norm(dim=1) for weight in weights])
 
 

@@ -110,8 +110,8 @@ def _findings(results: xr.Dataset, parts: pd.DataFrame, compared: pd.DataFrame) 
             f"law {percent(law)}; beyond the law {percent(beyond)}",
             f"The whole effect on the area is {percent(whole)}, in percent of plain training's, mean over keep "
             f"probabilities below 1 and {int(whole['n'])} repetitions. The law is the mean of the mask: it slows "
-            f"hidden layers down. What is beyond it is the noise of the mask ({p_text(beyond)}, t test). The paper says that "
-            "noisy feedback anneals; its claim needs the second number below 0.",
+            f"hidden layers down. What is beyond it is the noise of the mask ({p_text(beyond)}, t test). The paper says "
+            "that noisy feedback anneals; its claim needs the second number below 0.",
             DrawnFigure(
                 "beyond",
                 leading_plots.plot_beyond(compared),

@@ -15,8 +15,9 @@ import pandas as pd
 from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument
-from neurogames.bridge.coalitions.coalition_values import Metric, coalition_game
+from neurogames.bridge.coalitions.coalition_values import coalition_game
 from neurogames.bridge.coalitions.removal import RemovalCurve, removal_curve
+from neurogames.bridge.coalitions.row_worths import Metric
 from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
 from neurogames.engine.coalitions.confident_values import split_half
 from neurogames.engine.coalitions.paired_design import least_draws
