@@ -32,7 +32,7 @@ def layer_types() -> tuple[type[nn.Module], ...]:
     return (*LAYERS, *turned_linear())
 
 
-def turned_linear() -> tuple[type[nn.Module], ...]:
+def turned_linear() -> tuple[type[Any], ...]:
     """The ``Conv1D`` of transformers, as a tuple of one type or none."""
     library = sys.modules.get("transformers.pytorch_utils")
     return () if library is None else (library.Conv1D,)
