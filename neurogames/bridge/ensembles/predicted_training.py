@@ -15,10 +15,10 @@ There is no closed form for that spread along a path with large changes; near a 
 
 Measured over 60 settings (five tables; keep .7, .4, .2, .1; Adam .002 and .001, SGD .02; 32-32 units, 40 epochs,
 batches of 32, 30 seeds; loss, predictions, robustness and composition at 10, 30 and 100 % of training): the 90 % band
-of single networks held .90 to .95 of the later masked ones under Adam, .86 to .96 under SGD. The 90 % band of means
-held .80 to 1.0 under Adam (but .45 to .65 for the loss at 10 %) and .60 to .95 under SGD: means show what is small.
-Early under Adam a second moment comes from few arrivals, and the mean of a root is below the root of the mean; and the
-mask of a small keep is skewed, which normal factors are not.
+of single networks held .90 to .96 of the later masked ones under Adam, .86 to .96 under SGD. The 90 % band of means
+held .75 to 1.0 under Adam later than 10 % (at 10 %: .35 to .65 for loss and robustness) and .60 to .95 under SGD: means
+show what is small. Early under Adam a second moment comes from few arrivals, and the mean of a root is below the root
+of the mean; and the mask of a small keep is skewed, which normal factors are not.
 """
 
 from __future__ import annotations
