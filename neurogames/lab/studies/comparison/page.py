@@ -72,19 +72,19 @@ def comparison_page(results: xr.Dataset, settings: ComparisonSettings) -> Page:
 def _subtitle(results: xr.Dataset, settings: ComparisonSettings) -> str:
     layers = " and ".join(str(units) for units in settings.hidden)
     return (
-        f"{' '.join(_about(results, str(name)) for name in results['dataset'].values)} Networks have {layers} hidden "
+        f"{'; '.join(_about(results, str(name)) for name in results['dataset'].values)}. Networks have {layers} hidden "
         f"units, {results.sizes['seed']} repetitions. Gradient dropout lets each hidden unit learn in a step only "
         "with the keep probability; at 1 it is plain training."
     )
 
 
 def _about(results: xr.Dataset, dataset: str) -> str:
-    """One sentence about a table: rows, features, split, missing values and encoded columns."""
+    """Part of a sentence about a table: rows, features, split, missing values and encoded columns."""
     name, facts = short_name(dataset), results.sel(dataset=dataset).isel(seed=0)
     rows, train, features, texts, inputs, missing = (int(facts[f"table_{fact}"]) for fact in TABLE_FACTS)
     gaps = f"{missing} missing values filled in" if missing else "no missing values"
     coded = f"{texts} text columns encoded ({inputs} inputs)" if texts else "no encoded columns"
-    return f"{name}: {rows:,} rows, {train:,} for training, {features} features, {gaps}, {coded}."
+    return f"{name}: {rows:,} rows, {train:,} for training, {features} features, {gaps}, {coded}"
 
 
 def _lead(results: xr.Dataset, compared: pd.DataFrame) -> DrawnFigure:
@@ -110,7 +110,7 @@ def _findings(results: xr.Dataset, parts: pd.DataFrame, compared: pd.DataFrame) 
             f"law {percent(law)}; beyond the law {percent(beyond)}",
             f"The whole effect on the area is {percent(whole)}, in percent of plain training's, mean over keep "
             f"probabilities below 1 and {int(whole['n'])} repetitions. The law is the mean of the mask: it slows "
-            f"hidden layers down. What is beyond it is the noise of the mask ({p_text(beyond)}, t test). The paper says "
+            f"hidden layers down. The rest is the noise of the mask ({p_text(beyond)}, t test). The paper says "
             "that noisy feedback anneals; its claim needs the second number below 0.",
             DrawnFigure(
                 "beyond",

@@ -42,7 +42,7 @@ def answer(parts: pd.DataFrame) -> str:
         way = "flatter" if whole["high"] < 0 else "steeper"
         start = f"It makes robustness curves {way}, by {percent(whole)}; the law predicted {predicted} beforehand"
     if beyond["low"] <= 0 <= beyond["high"]:
-        return f"{start}. It slows hidden layers down, and nothing beyond that can be claimed ({percent(beyond)})."
+        return f"{start}. No effect beyond the law, which slows hidden layers down, can be claimed ({percent(beyond)})."
     sign = (
         "flatter still, as the paper's annealing would" if beyond["high"] < 0 else "steeper, against the paper's claim"
     )
