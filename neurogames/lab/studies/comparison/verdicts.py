@@ -71,6 +71,9 @@ def comparison_verdicts(parts: pd.DataFrame, controls: pd.DataFrame, correlated:
             same = [name for name in TRAININGS[1:] if found[name]["claim"] == claim]
             if claim != "none" and same:
                 sentence += f" The same is found for {' and '.join(same)}, which the game does not model."
+            least, greatest = found[DROPOUT]["least"], found[DROPOUT]["greatest"]
+            if least < 0 < greatest:
+                sentence += f" With other parameters of the game it lies between {least:.2f} and {greatest:.2f}."
             sentences.append(sentence)
     return sentences
 
