@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from neurogames.lab.studies.comparison.page import COMPARISON
+from neurogames.lab.studies.comparison.sensitivity import PLAYS, VARIATIONS
 from neurogames.lab.studies.comparison.settings import PREDICTIONS, TRAININGS, ComparisonSettings
 from neurogames.lab.studies.study import FinishedStudy, run_study
 
@@ -61,6 +62,7 @@ def planted() -> xr.Dataset:
     predicted_curve = 2.0 - predicted_base[..., None, None] + predicted_area[..., None, None] * levels
     forecast = ("dataset", "seed", "target_noise", "prediction", "keep_prob")
     exact = np.stack([keeps, keeps[::-1], (keeps * 7) % 1])[..., None]
+    varied = np.repeat(np.concatenate([exact, exact[:1, ::-1]])[:, None, :, 0], len(VARIATIONS), axis=1)
     return xr.Dataset(
         {
             "curve": ((*grid, "metric", "level"), curve),
@@ -78,6 +80,7 @@ def planted() -> xr.Dataset:
             "predicted_steps": (forecast, np.full(predicted_base.shape, 10.0)),
             "predicted_diverged": (forecast, np.zeros(predicted_base.shape, dtype=bool)),
             "exact": (("mask", "keep_prob", "sweep"), exact),
+            "varied": (("play", "variation", "keep_prob"), varied),
         },
         coords={
             "dataset": ["planted"],
@@ -92,6 +95,8 @@ def planted() -> xr.Dataset:
             "baseline": ["constant", "linear"],
             "mask": masks,
             "sweep": [20],
+            "play": list(PLAYS),
+            "variation": list(VARIATIONS),
         },
         attrs={"task": "regression"},
     )

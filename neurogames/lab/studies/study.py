@@ -186,9 +186,16 @@ def _published(study: Study[Settings], results: xr.Dataset, folder: Path) -> Fin
     """The study whose page has just been written."""
     settings = study.settings.from_dict(results.attrs["settings"])
     page = study.page(results, settings)
-    rerun = ["neurogames", "study", study.name, "--settings-from", folder.name, "--out", f"{folder.name}-again"]
+    place = _from_here(folder)
+    rerun = ["neurogames", "study", study.name, "--settings-from", place, "--out", f"{place}-again"]
     write_page(page, folder, rerun=shlex.join(rerun), settings=settings.to_dict(), versions=results.attrs["versions"])
     return FinishedStudy(folder, results, {table.name: table.frame for table in page.tables}, list(page.verdicts))
+
+
+def _from_here(folder: Path) -> str:
+    """A folder by the name that holds where the user stands: relative to the current one if it lies below it."""
+    whole, here = folder.resolve(), Path.cwd()
+    return str(whole.relative_to(here) if here in whole.parents else whole)
 
 
 def _tell_cell(tell: Progress, stage: str, done: int, total: int, _: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def test_a_study_leaves_results_report_figures_and_tables(tmp_path: Path) -> Non
     assert list(done.tables) == ["distances"]
     page = done.report.read_text(encoding="utf-8")
     assert done.verdicts[0] in page
-    assert "neurogames study toy --settings-from toy --out toy-again" in page
+    assert f"neurogames study toy --settings-from {done.folder} --out {done.folder}-again" in page
     assert settings_of_run(TOY, done.folder) == ToySettings()
 
 

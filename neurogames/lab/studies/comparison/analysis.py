@@ -21,6 +21,7 @@ import xarray as xr
 from neurogames.lab.inference.association import claimed_sign, correlate, verdict
 from neurogames.lab.studies.comparison.differences import mean_difference, with_law
 from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC, equal_clean_error, plain_area
+from neurogames.lab.studies.comparison.sensitivity import DECIMALS, rank_correlation
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE, TRAININGS
 from neurogames.lab.studies.comparison.verdicts import EQUAL_ERROR, PLAIN, difference_sentence
 
@@ -125,6 +126,8 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
     Returns:
         One row per target noise, meaning of a mask, measured quantity and way of training: ``spearman``, its interval
         ``low`` to ``high``, ``spearman_p``, ``pearson``, ``pearson_low``, ``pearson_high``, ``pearson_p``, ``n``,
+        ``distinct`` (different predictions among the n), ``least`` and ``greatest`` (Spearman's over the variations of
+        the game's parameters, see :mod:`.sensitivity`),
         ``claim`` (positive, negative or none) and ``says``, a sentence.
     """
     main = MAIN_METRIC[results.attrs["task"]]
@@ -133,6 +136,7 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
         "robustness": -medians["area"].sel(metric=main) / plain_area(results),
         "measured composition": medians["composition"].isel(share=-1),
     }
+    varied = results["varied"].transpose("play", "variation", "keep_prob").round(DECIMALS)
     rows = []
     cases = list(product(results["target_noise"].values, results["mask"].values, measured.items()))
     # The law comes last, so that the draws behind the other intervals do not depend on it.
@@ -142,6 +146,8 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
         chosen = values.sel(target_noise=noise, training=training)
         centred = (chosen - chosen.median("keep_prob")).transpose("dataset", "keep_prob").values
         predicted = np.broadcast_to(simulated.values, centred.shape)
+        variations = np.tile(varied.sel(play=mask), len(centred))
+        spread = [rank_correlation(one, centred.ravel()) for one in variations]
         found = correlate(
             predicted.ravel(),
             centred.ravel(),
@@ -164,6 +170,9 @@ def correlations(results: xr.Dataset, *, rng: np.random.Generator) -> pd.DataFra
                 "pearson_high": found.pearson_interval[1],
                 "pearson_p": found.pearson_p,
                 "n": found.n,
+                "distinct": len(np.unique(predicted.round(DECIMALS))),
+                "least": np.nanmin(spread) if np.isfinite(spread).any() else np.nan,
+                "greatest": np.nanmax(spread) if np.isfinite(spread).any() else np.nan,
                 "claim": claimed_sign(found),
                 "says": verdict(found),
             }

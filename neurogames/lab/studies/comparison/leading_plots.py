@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurogames.lab.figures import drawn_in_style, panels
 from neurogames.lab.studies.comparison.differences import changes, first_noise, mean_difference
 from neurogames.lab.studies.comparison.plots import LOOKS
+from neurogames.lab.studies.comparison.sensitivity import VARIATIONS
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE
 
 PERCENT = PercentFormatter(xmax=1.0, decimals=0)
@@ -75,6 +76,28 @@ def plot_predicted_composition(results: xr.Dataset) -> Figure:
         else:
             axis.plot(keeps, means, color=color, linewidth=2.2, label=label)
     axis.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=None))
+    axis.legend(fontsize=9)
+    return figure
+
+
+@drawn_in_style
+def plot_sensitivity(table: pd.DataFrame) -> Figure:
+    """Draw the correlation of simulation with robustness under each variation of the game's parameters.
+
+    Args:
+        table: that of :func:`.sensitivity.sensitivity_table`.
+    """
+    figure, ((axis,),) = panels(WIDTH, HEIGHT)
+    rows = table[table["with"] == "robustness"]
+    places = np.arange(len(rows))
+    axis.axvline(0.0, color="#999999", linewidth=0.8)
+    for variation in VARIATIONS:
+        chosen = variation == "as set"
+        look = {"color": LOOKS[DROPOUT]["color"], "zorder": 3, "s": 55} if chosen else {"color": "#8A8A8A", "s": 22}
+        axis.scatter(rows[variation], places, label=None if not chosen else "as set", **look)
+    axis.set_yticks(places, rows["simulated"], fontsize=10)
+    axis.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5))
+    axis.set_xlabel("Spearman correlation with robustness", fontsize=10)
     axis.legend(fontsize=9)
     return figure
 

@@ -28,6 +28,7 @@ from neurogames.lab.studies.comparison.repetition import (
     robustness_curves,
     train_and_measure,
 )
+from neurogames.lab.studies.comparison.sensitivity import vary_game
 from neurogames.lab.studies.comparison.settings import PREDICTIONS, TRAININGS, ComparisonSettings
 from neurogames.lab.studies.comparison.simulation import simulate_composition
 
@@ -58,8 +59,11 @@ def check_data(settings: ComparisonSettings) -> dict[str, str]:
 
 
 def measure_simulation(seed: int, *, settings: ComparisonSettings) -> xr.Dataset:
-    """Simulate the game that stands beside the networks, see :func:`.simulation.simulate_composition`."""
-    return simulate_composition(
+    """Simulate the game that stands beside the networks, and vary its parameters.
+
+    See :func:`.simulation.simulate_composition` and :func:`.sensitivity.vary_game`.
+    """
+    simulated = simulate_composition(
         PublicGoodsGame(settings.n_players, settings.cost, settings.multiplier),
         keep_probs=settings.keep_probs,
         temperature=settings.temperature,
@@ -67,6 +71,7 @@ def measure_simulation(seed: int, *, settings: ComparisonSettings) -> xr.Dataset
         replicas=settings.replicas,
         rng=np.random.default_rng([seed, 0]),
     )
+    return simulated.merge(vary_game(settings))
 
 
 def measure_prediction(dataset: str, seed: int, *, settings: ComparisonSettings) -> xr.Dataset:

@@ -24,6 +24,10 @@ from neurogames.lab.studies.comparison.measure import (
     measure_repetition,
     measure_simulation,
 )
+from neurogames.lab.studies.comparison.sensitivity import (
+    sensitivity_sentence,
+    sensitivity_table,
+)
 from neurogames.lab.studies.comparison.settings import ComparisonSettings
 from neurogames.lab.studies.comparison.verdicts import answer, comparison_verdicts, composition_text, p_text, percent
 from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
@@ -53,38 +57,38 @@ def comparison_page(results: xr.Dataset, settings: ComparisonSettings) -> Page:
     rng = np.random.default_rng([settings.first_seed, 1])
     parts, compared = effects(results), predicted_and_measured(results)
     controls = analysis.against_controls(results)
-    correlated = analysis.correlations(results, rng=rng)
+    correlated, varied = analysis.correlations(results, rng=rng), sensitivity_table(results)
     return Page(
         title=f"What does gradient dropout do to a network trained on {', '.join(map(short_name, settings.data))}?",
         subtitle=_subtitle(results, settings),
         lead=_lead(results, compared),
         answer=answer(parts),
-        findings=_findings(results, parts, compared),
+        findings=[*_findings(results, parts, compared), _simulation_finding(varied)],
         terms=TERMS,
         verdicts=comparison_verdicts(parts, controls, correlated),
         reading=READING,
         notes=_notes(results),
         figures=_figures(results, correlated),
-        tables=_tables(results, parts, compared, controls, correlated),
+        tables=_tables(results, parts, compared, controls, correlated, varied),
     )
 
 
 def _subtitle(results: xr.Dataset, settings: ComparisonSettings) -> str:
     layers = " and ".join(str(units) for units in settings.hidden)
     return (
-        f"{' '.join(_about(results, str(name)) for name in results['dataset'].values)} Networks have {layers} hidden "
+        f"{'; '.join(_about(results, str(name)) for name in results['dataset'].values)}. Networks have {layers} hidden "
         f"units, {results.sizes['seed']} repetitions. Gradient dropout lets each hidden unit learn in a step only "
         "with the keep probability; at 1 it is plain training."
     )
 
 
 def _about(results: xr.Dataset, dataset: str) -> str:
-    """One sentence about a table: rows, features, split, missing values and encoded columns."""
+    """Part of a sentence about a table: rows, features, split, missing values and encoded columns."""
     name, facts = short_name(dataset), results.sel(dataset=dataset).isel(seed=0)
     rows, train, features, texts, inputs, missing = (int(facts[f"table_{fact}"]) for fact in TABLE_FACTS)
     gaps = f"{missing} missing values filled in" if missing else "no missing values"
     coded = f"{texts} text columns encoded ({inputs} inputs)" if texts else "no encoded columns"
-    return f"{name}: {rows:,} rows, {train:,} for training, {features} features, {gaps}, {coded}."
+    return f"{name}: {rows:,} rows, {train:,} for training, {features} features, {gaps}, {coded}"
 
 
 def _lead(results: xr.Dataset, compared: pd.DataFrame) -> DrawnFigure:
@@ -110,7 +114,7 @@ def _findings(results: xr.Dataset, parts: pd.DataFrame, compared: pd.DataFrame) 
             f"law {percent(law)}; beyond the law {percent(beyond)}",
             f"The whole effect on the area is {percent(whole)}, in percent of plain training's, mean over keep "
             f"probabilities below 1 and {int(whole['n'])} repetitions. The law is the mean of the mask: it slows "
-            f"hidden layers down. What is beyond it is the noise of the mask ({p_text(beyond)}, t test). The paper says "
+            f"hidden layers down. The rest is the noise of the mask ({p_text(beyond)}, t test). The paper says "
             "that noisy feedback anneals; its claim needs the second number below 0.",
             DrawnFigure(
                 "beyond",
@@ -131,6 +135,24 @@ def _findings(results: xr.Dataset, parts: pd.DataFrame, compared: pd.DataFrame) 
             ),
         ),
     ]
+
+
+def _simulation_finding(varied: pd.DataFrame) -> Finding:
+    rows = varied[varied["with"] == "robustness"].set_index("simulated")
+    ends = [f"{play}: {row['as set']:+.2f}" for play, row in rows.iterrows()]
+    return Finding(
+        "Does the simulated game go with robustness?",
+        "; ".join(ends),
+        "Players of a public goods game compose (join what others do, at a cost) or not; a player without feedback "
+        "keeps its action (hold) or tosses a coin (blind), and players revise one at a time or all at once. The number "
+        "is Spearman's correlation of the simulated share that composes with robustness, minus the area, over settings "
+        f"(dataset, keep probability). The paper's claim needs it above 0. {sensitivity_sentence(varied)}",
+        DrawnFigure(
+            "sensitivity",
+            leading_plots.plot_sensitivity(varied),
+            "Grey: one parameter of the game changed, cost c, yield kappa, temperature or number of players N.",
+        ),
+    )
 
 
 def _notes(results: xr.Dataset) -> list[str]:
@@ -204,6 +226,7 @@ def _tables(
     compared: pd.DataFrame,
     controls: pd.DataFrame,
     correlated: pd.DataFrame,
+    varied: pd.DataFrame,
 ) -> list[ShownTable]:
     return [
         ShownTable(
@@ -240,9 +263,18 @@ def _tables(
             name="correlations",
             title="Correlations of simulation with measurement",
             caption="Unit: setting (dataset, keep probability). p-values are of permutations and are not corrected "
-            f"for the {len(correlated)} rows.",
+            f"for the {len(correlated)} rows. 'distinct': how many different predictions the n settings hold; 'least' "
+            "and 'greatest': Spearman's when one parameter of the game is changed, see the next table.",
             frame=correlated,
             unfolded=False,
+        ),
+        ShownTable(
+            name="sensitivity",
+            title="How these correlations depend on the parameters of the game",
+            caption="Spearman's correlation of the simulated share that composes with keep probability, robustness and "
+            "measured composition of gradient dropout, with one parameter of the game changed at a time: cost c, yield "
+            "kappa, temperature, number of players N. " + sensitivity_sentence(varied),
+            frame=varied,
         ),
         ShownTable(
             name="settings",

@@ -42,7 +42,7 @@ def answer(parts: pd.DataFrame) -> str:
         way = "flatter" if whole["high"] < 0 else "steeper"
         start = f"It makes robustness curves {way}, by {percent(whole)}; the law predicted {predicted} beforehand"
     if beyond["low"] <= 0 <= beyond["high"]:
-        return f"{start}. It slows hidden layers down, and nothing beyond that can be claimed ({percent(beyond)})."
+        return f"{start}. No effect beyond the law, which slows hidden layers down, can be claimed ({percent(beyond)})."
     sign = (
         "flatter still, as the paper's annealing would" if beyond["high"] < 0 else "steeper, against the paper's claim"
     )
@@ -71,6 +71,9 @@ def comparison_verdicts(parts: pd.DataFrame, controls: pd.DataFrame, correlated:
             same = [name for name in TRAININGS[1:] if found[name]["claim"] == claim]
             if claim != "none" and same:
                 sentence += f" The same is found for {' and '.join(same)}, which the game does not model."
+            least, greatest = found[DROPOUT]["least"], found[DROPOUT]["greatest"]
+            if least < 0 < greatest:
+                sentence += f" With other parameters of the game it lies between {least:.2f} and {greatest:.2f}."
             sentences.append(sentence)
     return sentences
 

@@ -48,7 +48,7 @@ def test_a_real_advantage_is_seen_against_every_opponent(planted: xr.Dataset) ->
 
 
 def test_what_the_law_predicted_is_said_first_and_what_is_beyond_it_only_where_it_is(planted: xr.Dataset) -> None:
-    assert "nothing beyond that can be claimed" in _sentences(planted)[0]
+    assert "No effect beyond the law" in _sentences(planted)[0]
     worse = planted.copy(deep=True)
     worse["area"].loc[{"training": "dropout", "keep_prob": worse.keep_prob[:-1]}] += 0.2
     first = _sentences(worse)[0]

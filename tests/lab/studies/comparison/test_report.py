@@ -16,7 +16,8 @@ from matplotlib.image import imread
 from neurogames.lab.runs.store import write_dataset
 from neurogames.lab.studies.comparison import plots
 from neurogames.lab.studies.comparison.page import COMPARISON
-from neurogames.lab.studies.study import FinishedStudy, write_report
+from neurogames.lab.studies.comparison.settings import ComparisonSettings
+from neurogames.lab.studies.study import FinishedStudy, settings_of_run, write_report
 
 
 class _Page(HTMLParser):
@@ -41,7 +42,7 @@ def test_the_page_needs_nothing_but_itself(comparison: FinishedStudy) -> None:
     page = _Page()
     text = (comparison.folder / "report.html").read_text(encoding="utf-8")
     page.feed(text)
-    assert len(page.sources) == 9
+    assert len(page.sources) == 10
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
     assert all(page.alternatives)
     assert not re.search(r"https?://|<script|@import", re.sub(r"base64,[^\"]*", "", text))
@@ -57,7 +58,12 @@ def test_every_verdict_and_every_table_is_on_the_page(comparison: FinishedStudy)
         assert title in words
 
 
-def test_the_same_results_give_the_same_page(comparison: FinishedStudy, tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_page(
+    comparison: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(comparison.folder.parent)
+    write_report(COMPARISON, comparison.folder)
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / comparison.folder.name
     folder.mkdir()
     shutil.copy(comparison.folder / "results.nc", folder)
@@ -77,21 +83,41 @@ def test_diverged_runs_are_said(comparison: FinishedStudy, tmp_path: Path) -> No
     assert "2 of 28 networks diverged" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_command_to_run_it_again_can_be_pasted(comparison: FinishedStudy, tmp_path: Path) -> None:
-    folder = tmp_path / "my run"
-    folder.mkdir()
+@pytest.mark.parametrize("below", [True, False])
+def test_the_command_to_run_it_again_works_from_where_the_user_stands(
+    comparison: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: bool
+) -> None:
+    folder = tmp_path / "runs" / "my run"
+    folder.mkdir(parents=True)
     shutil.copy(comparison.folder / "results.nc", folder)
+    shutil.copy(comparison.folder / "settings.toml", folder)
+    monkeypatch.chdir(tmp_path if below else Path(__file__).parent)
     page = html.unescape(write_report(COMPARISON, folder).report.read_text(encoding="utf-8"))
-    command = re.search(r"<pre>(.*)</pre>", page)[1]
-    assert shlex.split(command) == [
+    words = shlex.split(re.search(r"<pre>(.*)</pre>", page)[1])
+    expected = Path("runs/my run") if below else folder
+    assert words == [
         "neurogames",
-        "study",
-        "comparison",
-        "--settings-from",
-        "my run",
+        *["study", "comparison", "--settings-from"],
+        str(expected),
         "--out",
-        "my run-again",
+        f"{expected}-again",
     ]
+    assert settings_of_run(COMPARISON, words[4]) == settings_of_run(COMPARISON, comparison.folder)
+
+
+def test_at_most_six_sentences_stand_before_the_first_figure(comparison: FinishedStudy) -> None:
+    text = (comparison.folder / "report.html").read_text(encoding="utf-8")
+    before = re.sub(r"<[^>]*>", " ", text[text.index("<main>") : text.index("<img")])
+    assert len(re.findall(r"[.?!](?=\s)", before)) <= 6
+    assert "442 rows, 353 for training, 10 features, no missing values, no encoded columns" in before
+
+
+def test_missing_values_and_encoded_columns_are_told(comparison: FinishedStudy) -> None:
+    results = comparison.results.copy(deep=True)
+    for fact, value in (("text_columns", 2), ("inputs", 14), ("missing", 7)):
+        results[f"table_{fact}"][:] = value
+    subtitle = COMPARISON.page(results, ComparisonSettings.from_dict(results.attrs["settings"])).subtitle
+    assert "7 missing values filled in, 2 text columns encoded (14 inputs)" in subtitle
 
 
 def test_no_panel_cuts_off_what_its_neighbour_has_room_for(planted: xr.Dataset) -> None:
