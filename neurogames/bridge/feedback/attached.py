@@ -170,7 +170,7 @@ def attach_layers(
     if isinstance(model, nn.Module):
         if any(uncompiled(part) is not part or part._compiled_call_impl is not None for part in model.modules()):
             warnings.warn(
-                "the model is compiled, and what is compiled may not see hooks: attach gradient dropout before torch.compile",
+                "the model is compiled and may not see later hooks: attach gradient dropout before torch.compile",
                 stacklevel=3,
             )
         model = uncompiled(model)
