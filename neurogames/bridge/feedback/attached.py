@@ -7,7 +7,8 @@ compiling: a compiler does not see hooks that come later.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.feedback.gradient_dropout import GradientDropout, Granularity
+from neurogames.bridge.modules.adapted_model import uncompiled
 from neurogames.bridge.modules.graph import LAYERS
 from neurogames.bridge.modules.hooks import known_module
 from neurogames.bridge.modules.units import find_unit_axis, layers_of, output_layers, space_axes
@@ -61,6 +63,36 @@ class AttachedGradientDropout(Generic[Layer]):
         for layer in self.layers.values():
             layer.progress = value
 
+    def state_dict(self) -> dict[str, Any]:
+        """Progress, and from where every layer's draws go on: plain tensors, numbers and strings for ``torch.save``.
+
+        Masks are no part of the model's ``state_dict``: a training that is to end as if it had never stopped saves
+        both.
+        """
+        draws = {
+            name: layer.draw_state() if isinstance(layer, GradientDropout) else {}
+            for name, layer in self.layers.items()
+        }
+        return {"progress": self.progress, "layers": draws}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state; ``torch.load(path, weights_only=True)`` reads it.
+
+        Raises:
+            ValueError: it is the state of other layers; then nothing is set.
+        """
+        expected = f"a state of the layers {', '.join(map(repr, self.layers))}"
+        if not isinstance(state, Mapping) or set(state) != {"progress", "layers"}:
+            raise invalid_argument("state", type(state).__name__, expected)
+        draws = state["layers"]
+        kinds = {name: isinstance(layer, GradientDropout) for name, layer in self.layers.items()}
+        if {name: bool(held) for name, held in draws.items()} != kinds:
+            raise invalid_argument("state", f"a state of {', '.join(map(repr, draws))}", expected)
+        self.progress = state["progress"]
+        for name, layer in self.layers.items():
+            if isinstance(layer, GradientDropout):
+                layer.load_draw_state(draws[name])
+
     def remove(self) -> None:
         """Leave the model as it was."""
         for hook in self._hooks:
@@ -87,7 +119,7 @@ def attach_gradient_dropout(
 
     Parameters, buffers and ``state_dict`` stay as they are; in ``eval()`` nothing happens. A copy made of the model in
     the meantime keeps gradient dropout of its own for good: copy before attaching, or take the ``state_dict``. What is
-    attached twice is masked twice.
+    attached twice is masked twice. Attach before ``torch.compile``: what is compiled may not see hooks that come later.
 
     Args:
         model: any module.
@@ -108,6 +140,9 @@ def attach_gradient_dropout(
 
     Raises:
         ValueError: a module is not there, there is no hidden layer, or an argument is out of range.
+
+    Warns:
+        UserWarning: the model is compiled already.
 
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
     >>> with attach_gradient_dropout(model, 0.5, rng=torch.Generator()) as handle:
@@ -132,6 +167,13 @@ def attach_layers(
     """Put a layer of its own, made for its axis of units, on the output of each module; see attach_gradient_dropout."""
     if isinstance(modules, str):
         raise invalid_argument("modules", modules, "a list of names")
+    if isinstance(model, nn.Module):
+        if any(uncompiled(part) is not part or part._compiled_call_impl is not None for part in model.modules()):
+            warnings.warn(
+                "the model is compiled and may not see later hooks: attach gradient dropout before torch.compile",
+                stacklevel=3,
+            )
+        model = uncompiled(model)
     names = _hidden_layers(model) if modules is None else list(modules)
     if not names:
         raise invalid_argument("modules", "no layer", "at least one hidden Linear or convolution")

@@ -27,7 +27,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -167,6 +167,33 @@ class GradientDropout(nn.Module):
             self._stock = list((block.div_(self._keep) if self.rescale else block).unbind())
             self._stock_size = min(2 * self._stock_size, 32)
         return self._stock.pop()
+
+    def draw_state(self) -> dict[str, Any]:
+        """From where the draws go on: plain tensors, numbers and strings, shared with nobody."""
+        stock = None
+        if self._stock_like is not None:
+            shape, dtype, device = self._stock_like
+            stock = torch.stack(self._stock) if self._stock else torch.empty((0, *shape), dtype=dtype, device=device)
+        return {
+            "seed": self._seed,
+            "generators": {str(device): generator.get_state() for device, generator in self._generators.items()},
+            "stock": stock,  # its shape says what for, also when it is used up
+            "stock_size": self._stock_size,
+            "device": None if self._stock_like is None else str(self._stock_like[2]),
+        }
+
+    def load_draw_state(self, state: Mapping[str, Any]) -> None:
+        """Go on drawing from where ``draw_state`` was taken; ``progress`` is to be set before."""
+        self._seed = state["seed"]
+        states = {torch.device(name): held.cpu() for name, held in state["generators"].items()}
+        self._generators = {device: torch.Generator(device).set_state(held) for device, held in states.items()}
+        self._discard()
+        self._stock_size = state["stock_size"]
+        if state["stock"] is not None:
+            device = torch.device(state["device"])
+            stock = state["stock"].to(device).clone()
+            self._stock = list(stock.unbind())
+            self._stock_like = (tuple(stock.shape[1:]), stock.dtype, device)
 
     def _discard(self) -> None:
         """Forget the masks drawn in advance."""

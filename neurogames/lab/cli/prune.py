@@ -13,7 +13,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from neurogames._arguments import invalid_argument
-from neurogames.lab.cli.saved_model import check_model, say_source
+from neurogames.lab.cli.saved_model import Activation, check_model, say_source
 from neurogames.lab.cli.terminal import ends_plainly, say
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def prune(
     price: Annotated[float | None, Option(help="What taking part costs, in units of the loss.")] = None,
     threshold: Annotated[float, Option(help="Units with a smaller share leave.")] = 0.01,
     rows: Annotated[int | None, Option(help="Training rows on which the game is taken.")] = None,
+    activation: Activation = None,
     out: Annotated[Path | None, Option(help="File for the smaller model.")] = None,
 ) -> None:
     """Prune a saved model by the game of its units, without training it further."""
@@ -39,8 +40,8 @@ def prune(
 
     if out is not None and (out.is_dir() or not out.expanduser().parent.is_dir()):
         raise invalid_argument("out", str(out), "a file in a folder that exists")
-    done = prune_saved(model, name, price=price, threshold=threshold, rows=rows)
-    say_source(done.source)
+    done = prune_saved(model, name, price=price, threshold=threshold, rows=rows, activation=activation)
+    say_source(done.source, activation)
     for sentence in _sentences(done):
         say(f"• {sentence}")
     table = Table(title="Without further training")

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.cli.terminal import say
+
+Activation = Annotated[
+    str | None,
+    Option(help="Between the layers of a file of weights only: relu, tanh, sigmoid, gelu or leaky_relu."),
+]
 
 
 def check_model(model: Path, data: str | None) -> str:
@@ -22,7 +30,7 @@ def check_model(model: Path, data: str | None) -> str:
     return data
 
 
-def say_source(source: str) -> None:
+def say_source(source: str, activation: str | None) -> None:
     """Say how a file without a description of its network was read."""
     if source == "state_dict":
-        say("The file holds numbers only: read as Linear layers with ReLU between them.")
+        say(f"The file holds numbers only: read as Linear layers with {activation or 'nothing'} between them.")

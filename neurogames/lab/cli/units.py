@@ -14,7 +14,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from neurogames._arguments import integer, invalid_argument
-from neurogames.lab.cli.saved_model import check_model, say_source
+from neurogames.lab.cli.saved_model import Activation, check_model, say_source
 from neurogames.lab.cli.terminal import ends_plainly, say
 
 if TYPE_CHECKING:
@@ -38,23 +38,26 @@ def units(
     budget: Annotated[int, Option(help="Coalitions for the values of each kind.")] = 4000,
     top: Annotated[int, Option(help="Units shown, and compared between the halves of the budget.")] = 10,
     rows: Annotated[int, Option(help="Most training rows for the values, and test rows for the curves.")] = 1000,
+    activation: Activation = None,
     seed: Annotated[int, Option(help="Seed of the draws.")] = 0,
     out: Annotated[Path | None, Option(help="Folder for the table (CSV) and the figures (PNG, SVG).")] = None,
 ) -> None:
     """Value the units of a layer of a saved model, and remove them in the order of their values."""
     from neurogames.lab.studies.units.saved import value_saved_units
 
-    named = _checked(model, data, layer, metric, out)
+    named = _checked(model, data, layer, metric, activation, out)
     if pathways_to is not None and out is None:
         raise invalid_argument("pathways_to", pathways_to, "a folder for the figure, --out")
     rng = np.random.default_rng(integer("seed", seed, minimum=0))
-    found = value_saved_units(model, str(data), str(layer), budget=budget, top=top, metric=named, rows=rows, rng=rng)
+    found = value_saved_units(
+        model, str(data), str(layer), budget=budget, top=top, metric=named, rows=rows, activation=activation, rng=rng
+    )
     pathways = None
     if pathways_to is not None:
         from neurogames.bridge.coalitions.pathways import banzhaf_pathways
 
         pathways = banzhaf_pathways(found.model, (found.layer, pathways_to), found.inputs, budget=budget, rng=rng)
-    say_source(found.source)
+    say_source(found.source, activation)
     _print_units(found, named)
     _print_areas(found)
     say(_stability(found))
@@ -72,7 +75,9 @@ def units(
     say(f"Table and figures: {out}")
 
 
-def _checked(model: Path, data: str | None, layer: str | None, metric: str, out: Path | None) -> MetricName:
+def _checked(
+    model: Path, data: str | None, layer: str | None, metric: str, activation: str | None, out: Path | None
+) -> MetricName:
     """Refuse what can be refused before anything is read; return the metric."""
     check_model(model, data)
     named = next((name for name in METRICS if name == metric), None)
@@ -83,7 +88,7 @@ def _checked(model: Path, data: str | None, layer: str | None, metric: str, out:
     if layer is None:
         from neurogames.lab.data.models import load_model
 
-        names = [name for name, _ in load_model(model).model.named_modules() if name]
+        names = [name for name, _ in load_model(model, activation=activation).model.named_modules() if name]
         raise invalid_argument("layer", "nothing", f"--layer with one of {', '.join(names)}")
     return named
 

@@ -2,7 +2,8 @@
 
 A file holds a nested description of ``nn.Sequential`` with known layers, and the numbers. It is read by
 ``torch.load(weights_only=True)``, which runs nothing that the file brings along. A file with a bare ``state_dict`` of a
-plain multilayer perceptron (``*.weight`` with two axes and ``*.bias``, in order) is read as Linear-ReLU-...-Linear.
+plain multilayer perceptron (``*.weight`` with two axes and ``*.bias``, in order) is read as Linear layers under their
+own names, with the activation between them that the caller names: numbers do not tell it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ _LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Dropout: ("p", "inplace"),
     nn.Identity: (),
 }
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+}
+"""What may stand between the layers of a perceptron of which only the numbers are there."""
+
 _WITH_BIAS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _BY_NAME = {kind.__name__: kind for kind in _LAYERS}
 
@@ -55,7 +65,7 @@ class LoadedModel:
 
     Attributes:
         model: the model, in evaluation mode.
-        source: "description", or "state_dict" if only the numbers were there and ReLU between the layers was assumed.
+        source: "description", or "state_dict" if only the numbers were there.
     """
 
     model: nn.Module
@@ -97,18 +107,29 @@ def save_model(model: nn.Module, path: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_model(path: str | Path) -> LoadedModel:
+def load_model(path: str | Path, *, activation: str | None = None) -> LoadedModel:
     """Read a model from a file of ``save_model``, or of the ``state_dict`` of a plain multilayer perceptron.
 
     Args:
         path: the file.
+        activation: what stands between the layers of a ``state_dict``: "relu", "tanh", "sigmoid", "gelu" or
+            "leaky_relu". A file of ``save_model`` says it itself.
 
     Returns:
         The model in evaluation mode on the CPU, and how the file described it.
 
     Raises:
-        ValueError: there is no such file, or it is of another kind.
+        ValueError: there is no such file, it is of another kind, or it is a ``state_dict`` of several layers and no
+            activation is given.
+
+    >>> import tempfile
+    >>> place = tempfile.mkdtemp() + "/state.pt"
+    >>> torch.save(nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)).state_dict(), place)
+    >>> [name for name, _ in load_model(place, activation="tanh").model.named_children()]
+    ['0', '1', '2']
     """
+    if activation is not None and activation not in ACTIVATIONS:
+        raise invalid_argument("activation", activation, f"one of {', '.join(ACTIVATIONS)}")
     path = Path(path).expanduser()
     if not path.is_file():
         raise invalid_argument("path", str(path), "a file that is there")
@@ -118,9 +139,11 @@ def load_model(path: str | Path) -> LoadedModel:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise invalid_argument("path", f"{path} ({why})", "a file of save_model, or of tensors only") from error
     if isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values()):
-        return LoadedModel(_perceptron(path, content).eval(), "state_dict")
+        return LoadedModel(_perceptron(path, content, activation).eval(), "state_dict")
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise invalid_argument("path", str(path), f"a file of the format {FORMAT!r}, or the state_dict of a perceptron")
+    if activation is not None:
+        raise invalid_argument("activation", activation, "none: the file says what stands between its layers")
     try:
         model = _built(content["layers"])
         model.load_state_dict(content["state"])
@@ -163,25 +186,68 @@ def _built(description: Mapping[str, Any]) -> nn.Module:
     return maker(**arguments)
 
 
-def _perceptron(path: Path, state: Mapping[str, Tensor]) -> nn.Module:
-    """Linear-ReLU-...-Linear with the weights of a state dictionary, in its order."""
+def _perceptron(path: Path, state: Mapping[str, Tensor], activation: str | None) -> nn.Module:
+    """Linear layers with the names, weights and order of a state dictionary, and an activation between them."""
+    layers = _linear_layers(path, state)
+    if len(layers) == 1 and "" in layers:
+        return layers[""]
+    if len(layers) > 1 and activation is None:
+        expected = f"what stands between the layers, one of {', '.join(ACTIVATIONS)}: the file holds numbers only"
+        raise invalid_argument("activation", activation, expected)
+    model, names = nn.Sequential(), list(layers)
+    for name, layer in layers.items():
+        try:
+            parent, last = _parent(model, name)
+            parent.add_module(last, layer)
+        except KeyError as error:
+            raise invalid_argument(
+                "path", f"{path} with a layer {name!r}", "names that a Sequential can have"
+            ) from error
+        if name != names[-1]:
+            between = str(int(last) + 1) if last.isdigit() else f"{last}_activation"
+            if f"{name.removesuffix(last)}{between}" in names:
+                between = f"{last}_activation"
+            parent.add_module(between, ACTIVATIONS[str(activation)]())
+    if [name for name, module in model.named_modules() if isinstance(module, nn.Linear)] != names:
+        raise invalid_argument("path", f"{path} with layers {', '.join(names)}", "layers in the order of their groups")
+    return model
+
+
+def _parent(model: nn.Sequential, name: str) -> tuple[nn.Sequential, str]:
+    """The Sequential that is to hold a module, made where it is not there, and the last part of the module's name."""
+    *groups, last = name.split(".")
+    for group in groups:
+        if group not in model._modules:
+            model.add_module(group, nn.Sequential())
+        inner = model._modules[group]
+        assert isinstance(inner, nn.Sequential)
+        model = inner
+    return model, last
+
+
+def _linear_layers(path: Path, state: Mapping[str, Tensor]) -> dict[str, nn.Linear]:
+    """The layers of a state dictionary by name, each of which fits the one before."""
     expected = "the state_dict of a perceptron: pairs of weight (outputs, inputs) and bias, each fitting the next"
-    layers: list[nn.Module] = []
-    weights = [(key, value) for key, value in state.items() if key.rpartition(".")[2] == "weight"]
+    layers: dict[str, nn.Linear] = {}
     used = 0
-    for key, weight in weights:
+    for key, weight in state.items():
+        name, _, kind = key.rpartition(".")
+        if kind != "weight":
+            continue
         bias = state.get(key.removesuffix("weight") + "bias")
         used += 1 if bias is None else 2
         if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
             raise invalid_argument("path", f"{path} with {key!r} of shape {tuple(weight.shape)}", expected)
         layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=weight.dtype)
         layer.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
-        layers += [layer, nn.ReLU()]
-    if not layers or used != len(state):
+        layers[name] = layer
+    names = list(layers)
+    inside = any(other.startswith(f"{name}.") or name == "" for name in names for other in names if other != name)
+    if not layers or used != len(state) or inside:
         raise invalid_argument("path", f"{path} with {', '.join(list(state)[:4])}, ...", expected)
-    for left, right in itertools.pairwise(layers[::2]):
+    for left, right in itertools.pairwise(layers.values()):
         if left.out_features != right.in_features:
             raise invalid_argument(
                 "path", f"{path}: {left.out_features} outputs before {right.in_features} inputs", expected
             )
-    return nn.Sequential(*layers[:-1])
+    return layers

@@ -51,14 +51,43 @@ def test_names_and_precision_are_kept(tmp_path):
     assert loaded.first.weight.dtype == torch.float64
 
 
-def test_bare_state_of_a_perceptron_becomes_linear_and_relu(tmp_path):
+def test_bare_state_of_a_perceptron_keeps_its_names_and_gets_the_activation_named(tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 2))
     torch.save(model.state_dict(), tmp_path / "state.pt")
-    loaded = load_model(tmp_path / "state.pt")
+    loaded = load_model(tmp_path / "state.pt", activation="relu")
     assert loaded.source == "state_dict"
+    assert [name for name, _ in loaded.model.named_modules()] == [name for name, _ in model.named_modules()]
     x = torch.randn(6, 5)
     torch.testing.assert_close(loaded.model(x), model(x), rtol=0, atol=0)
+    save_model(model, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="activation: got 'relu', expected none"):
+        load_model(tmp_path / "model.pt", activation="relu")
+    with pytest.raises(ValueError, match="activation: got 'softmax'"):
+        load_model(tmp_path / "state.pt", activation="softmax")
+
+
+def test_names_of_a_state_are_those_of_its_groups(tmp_path):
+    sizes = {"body.first": (2, 3), "body.second": (3, 4), "head": (4, 1)}
+    state = {f"{name}.weight": torch.randn(size[1], size[0]) for name, size in sizes.items()}
+    torch.save(state, tmp_path / "state.pt")
+    model = load_model(tmp_path / "state.pt", activation="gelu").model
+    assert list(model.state_dict()) == list(state)
+    gelu, x = nn.functional.gelu, torch.randn(7, 2)
+    first, second, head = (weight.T for weight in state.values())
+    torch.testing.assert_close(model(x), gelu(gelu(x @ first) @ second) @ head)
+    torch.save({f"{name}.weight": torch.eye(2) for name in ("a.one", "b", "a.two")}, tmp_path / "mixed.pt")
+    torch.save({"forward.weight": torch.eye(2), "b.weight": torch.eye(2)}, tmp_path / "forward.pt")
+    torch.save({"a.weight": torch.eye(2), "a.b.weight": torch.eye(2)}, tmp_path / "inside.pt")
+    for name in ("mixed", "forward", "inside"):
+        with pytest.raises(ValueError, match="^path"):
+            load_model(tmp_path / f"{name}.pt", activation="tanh")
+
+
+def test_one_layer_needs_no_activation(tmp_path):
+    layer = nn.Linear(3, 2)
+    torch.save(layer.state_dict(), tmp_path / "state.pt")
+    assert list(load_model(tmp_path / "state.pt").model.state_dict()) == ["weight", "bias"]
 
 
 def test_unknown_layers_are_named_and_nothing_is_written(tmp_path):

@@ -59,7 +59,13 @@ class SavedPruning:
 
 
 def prune_saved(
-    path: str | Path, data: str, *, price: float | None = None, threshold: float = 0.01, rows: int | None = None
+    path: str | Path,
+    data: str,
+    *,
+    price: float | None = None,
+    threshold: float = 0.01,
+    rows: int | None = None,
+    activation: str | None = None,
 ) -> SavedPruning:
     """Prune the network of a file by the game of its units.
 
@@ -69,6 +75,7 @@ def prune_saved(
         price: of full participation, in units of the loss; the worth of the median unit if not given.
         threshold: units with a smaller share leave.
         rows: training rows on which the game is taken; 5,000 if not given.
+        activation: what stands between the layers where the file holds numbers only, as for ``load_model``.
 
     Returns:
         The smaller network, with what is certain about the equilibrium, and what it costs.
@@ -80,7 +87,7 @@ def prune_saved(
         number("price", price, "a price >= 0", lambda value: value >= 0)
     number("threshold", threshold, "a share in [0, 1]", lambda value: 0 <= value <= 1)
     rows = integer("rows", PruningSettings().game_rows if rows is None else rows, minimum=1)
-    loaded = load_model(path)
+    loaded = load_model(path, activation=activation)
     model, images = loaded.model, load_images(data)
     inputs, tests = fitting_rows(model, images)
     game_rows = inputs[:rows], images.targets[:rows]

@@ -75,6 +75,7 @@ def value_saved_units(
     top: int = 10,
     metric: Metric = "accuracy",
     rows: int = 1000,
+    activation: str | None = None,
     rng: np.random.Generator,
 ) -> SavedUnits:
     """Value the units of a layer of the network of a file.
@@ -87,6 +88,7 @@ def value_saved_units(
         top: how many of the best units to compare between the halves of the budget; fewer if there are fewer units.
         metric: "accuracy", "loss" or "logit", see :func:`neurogames.bridge.coalitions.coalition_values.coalition_game`.
         rows: most training rows, and most test rows.
+        activation: what stands between the layers where the file holds numbers only, as for ``load_model``.
         rng: numpy generator of the coalitions and of the random order.
 
     Returns:
@@ -98,7 +100,7 @@ def value_saved_units(
     """
     integer("top", top, minimum=1)
     integer("rows", rows, minimum=1)
-    loaded = load_model(path)
+    loaded = load_model(path, activation=activation)
     model, images = loaded.model, load_images(data)
     names = [name for name, _ in model.named_modules() if name]
     if layer not in names:

@@ -67,7 +67,10 @@ def test_without_a_price_nobody_is_charged(saved):
 
 
 def test_a_bare_state_takes_images_as_vectors(saved):
-    one, other = (prune_saved(saved.with_name(name), "digits", rows=200) for name in ("net.pt", "state.pt"))
+    files = {"net.pt": None, "state.pt": "relu"}
+    one, other = (
+        prune_saved(saved.with_name(name), "digits", rows=200, activation=between) for name, between in files.items()
+    )
     assert other.source == "state_dict"
     np.testing.assert_allclose(other.equilibrium.profile, one.equilibrium.profile, atol=1e-5)
     assert other.units == one.units
