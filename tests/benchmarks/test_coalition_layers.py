@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
-from neurogames.bridge.coalition_filter.strong_coalitions import Rule, decide, strong_units
+from neurogames.bridge.coalition_filter.coalition_operators import strong_units
+from neurogames.bridge.coalition_filter.strong_coalitions import Rule, decide
 from tests.benchmarks.timing import medians
 
 

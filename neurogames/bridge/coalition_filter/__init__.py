@@ -2,8 +2,9 @@
 
 window_energy: the energy of windows of units, and what each unit is worth in it.
 gibbs_law: its Gibbs law, exactly.
-strong_coalitions: which units are strong, as an operator of torch.
-compiled_coalitions: that operator on the CPU.
+strong_coalitions: which units are strong.
+coalition_operators: the same as operators of torch.
+compiled_coalitions: these operators on the CPU.
 coalition_layers: the layer ``CoalitionFilter``.
 neurogame_net: the published network, its gates for comparison, and a perceptron of as many parameters.
 grad_cam: the map of one class by the gradient of its score.

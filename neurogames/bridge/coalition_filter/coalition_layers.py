@@ -33,8 +33,9 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument, number, probability
+from neurogames.bridge.coalition_filter.coalition_operators import soft_gates, strong_units
 from neurogames.bridge.coalition_filter.gibbs_law import MOST_COLUMNS, log_partition, log_partitions
-from neurogames.bridge.coalition_filter.strong_coalitions import Payoff, Rule, decide, strong_units, to_cells_of_rows
+from neurogames.bridge.coalition_filter.strong_coalitions import Payoff, Rule, decide, to_cells_of_rows
 from neurogames.bridge.coalition_filter.window_energy import Energy
 from neurogames.engine.schedules import Parameter, Range
 
@@ -168,8 +169,19 @@ class CoalitionFilter(nn.Module):
         rows, grid = self._rows(values)
         if not (self.learnable and self.training and torch.is_grad_enabled()):
             return values * strong_units(rows, grid, self._rule(), self.level).view(values.shape)
-        strengths = torch.as_tensor(self.alpha).double(), torch.as_tensor(self.beta).double()
-        choice = decide(rows, grid, self._rule(), self.level, strengths=strengths)
+        strengths = torch.as_tensor(self.alpha), torch.as_tensor(self.beta)
+        if rows.device.type != "cpu":
+            return self._taught_by_definition(values, rows, grid, strengths)
+        mask, *slopes = (part.view(values.shape) for part in soft_gates(rows, grid, self._rule(), self.level))
+        taught = ((s - s.detach()).to(values.dtype) * slope for s, slope in zip(strengths, slopes, strict=True))
+        return sum(taught, values * mask)
+
+    def _taught_by_definition(
+        self, values: Tensor, rows: Tensor, grid: tuple[int, int], strengths: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """What ``forward`` returns where alpha and beta are taught, by differentiating ``decide``."""
+        alpha, beta = (strength.double() for strength in strengths)
+        choice = decide(rows, grid, self._rule(), self.level, strengths=(alpha, beta))
         gate = torch.sigmoid((choice.shapley - choice.rho[:, None]) / self.temperature) * choice.inside
         slope = (gate - gate.detach()).to(values.dtype).view(values.shape)
         return values * choice.mask.to(values.dtype).view(values.shape) + values.detach() * slope

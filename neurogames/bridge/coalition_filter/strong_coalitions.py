@@ -10,8 +10,8 @@ The payoff of a window is -E, or the logarithm of its Gibbs law. Q1 is a value t
 least a quarter of the units have no more. A map with an entry that is not finite (or so large that its payoffs are
 not) plays no game: all its units pass, so that a network that diverges is seen to.
 
-``decide`` says it in torch, in float64. On the CPU the mask of payoffs -E is computed by ``compiled_coalitions``
-instead; both give the same mask. Conventions: those of ``window_energy``. Maps here are rows
+``decide`` says it in torch, in float64. On the CPU the mask is computed by ``compiled_coalitions`` instead, see
+``coalition_operators``; both give the same mask. Conventions: those of ``window_energy``. Maps here are rows
 (maps, units), which fill a grid (height, width) row by row; places at its end may stay empty, and a window without any
 unit is none.
 """
@@ -25,7 +25,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from neurogames.bridge.coalition_filter.compiled_coalitions import mask_maps
 from neurogames.bridge.coalition_filter.gibbs_law import partition_cells
 from neurogames.bridge.coalition_filter.window_energy import (
     Energy,
@@ -108,7 +107,8 @@ def first_quartile(values: Tensor, counted: Tensor) -> Tensor:
     >>> first_quartile(torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0]), torch.tensor([True, False, True, True, True]))
     tensor(2.)
     """
-    ordered = values.masked_fill(~counted, math.inf).sort(dim=-1).values
+    # Stable, so that of equal entries it is known which one has the gradient.
+    ordered = values.masked_fill(~counted, math.inf).sort(dim=-1, stable=True).values
     place = (counted.sum(dim=-1, keepdim=True) + 3) // 4 - 1
     return ordered.gather(-1, place).squeeze(-1)
 
@@ -173,70 +173,3 @@ def decide(
     odd = ~(exact.isfinite().all(-1) & competing.isfinite().all(-1))
     mask = (inside & (shapley >= rho[:, None])) | odd[:, None]
     return Decision(cells, energy, payoff, winning, shapley, inside, rho, mask)
-
-
-def strong_units(maps: Tensor, grid: tuple[int, int], rule: Rule, level: float) -> Tensor:
-    """Mask of the strong units, 1 or 0 in the type and shape (maps, units) of ``maps``.
-
-    Args:
-        maps: (maps, units).
-        grid: height and width of the grid that the units fill row by row.
-        rule: the rule.
-        level: g, the part of the quartile that is the threshold.
-
-    Returns:
-        ``decide(...).mask`` as numbers.
-
-    >>> strong_units(torch.tensor([[5.0, 6.0, 0.0, 0.0]]), (1, 4), Rule(1, 0.5, "ising", 1.0, 1.0), 1.0)
-    tensor([[1., 1., 0., 0.]])
-    """
-    if rule.payoff == "log_gibbs":
-        return decide(maps, grid, rule, level).mask.to(maps.dtype)
-    ising = rule.energy == "ising"
-    operator = torch.ops.neurogames.strong_units
-    mask: Tensor = operator(maps.detach(), *grid, rule.window, rule.top_p, ising, rule.alpha, rule.beta, level)
-    return mask
-
-
-def _by_torch(
-    maps: Tensor,
-    height: int,
-    width: int,
-    window: int,
-    top_p: float,
-    ising: bool,
-    alpha: float,
-    beta: float,
-    level: float,
-) -> Tensor:
-    """The operator where there is no kernel."""
-    rule = Rule(window, top_p, "ising" if ising else "gaussian", alpha, beta)
-    return decide(maps, (height, width), rule, level).mask.to(maps.dtype)
-
-
-def _by_kernel(
-    maps: Tensor,
-    height: int,
-    width: int,
-    window: int,
-    top_p: float,
-    ising: bool,
-    alpha: float,
-    beta: float,
-    level: float,
-) -> Tensor:
-    """The operator on the CPU."""
-    known = (maps if maps.dtype in (torch.float32, torch.float64) else maps.float()).contiguous()
-    winners = Rule(window, top_p, "ising", alpha, beta).winners(count_windows(known.shape[1], (height, width), window))
-    masks = mask_maps(known.numpy(), (height, width), window, winners, ising, alpha, beta, level)
-    return torch.from_numpy(masks).to(maps.dtype)
-
-
-_library = torch.library.Library("neurogames", "FRAGMENT")
-_library.define(
-    "strong_units(Tensor maps, int height, int width, int window, float top_p, bool ising, float alpha, float beta, "
-    "float level) -> Tensor"
-)
-_library.impl("strong_units", _by_torch, "CompositeExplicitAutograd")
-_library.impl("strong_units", _by_kernel, "CPU")
-torch.library.register_fake("neurogames::strong_units", lambda maps, *_: torch.empty_like(maps), lib=_library)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter, set_progress
-from neurogames.bridge.coalition_filter.strong_coalitions import Rule, decide, first_quartile, strong_units, top_windows
+from neurogames.bridge.coalition_filter.coalition_operators import strong_units
+from neurogames.bridge.coalition_filter.strong_coalitions import Rule, decide, first_quartile, top_windows
 from neurogames.engine.coalitions.values import shapley
 from neurogames.engine.schedules import linear
 from neurogames.games.coalition import FunctionCoalitionGame
@@ -91,6 +92,44 @@ def test_the_compiled_mask_equals_the_definition(rule, level, units, rectified, 
     expected = decide(maps, grid, rule, level).mask.to(dtype)
     assert torch.equal(strong_units(maps, grid, rule, level), expected)
     assert torch.equal(maps, before)
+
+
+@given(
+    st.integers(1, 3),
+    st.sampled_from([0.1, 0.5, 1.0]),
+    st.sampled_from([("ising", 1.0, 1.0), ("ising", 0.3, -0.7), ("gaussian", 0.3, 1.7)]),
+    st.sampled_from([0.5, 1.0, 2.5]),
+    levels,
+    st.integers(16, 90),
+    st.booleans(),
+)
+def test_the_compiled_mask_of_log_gibbs_equals_the_definition(window, top_p, law, temperature, level, units, rectified):
+    width = math.isqrt(units - 1) + 1
+    grid = (-(-units // width), width)
+    maps = draws(5, units, seed=units)
+    maps = maps.relu() if rectified else maps
+    rule = Rule(window, top_p, *law, temperature, "log_gibbs")
+    assert torch.equal(strong_units(maps, grid, rule, level), decide(maps, grid, rule, level).mask.float())
+
+
+@given(rules, levels, st.sampled_from([0.5, 1.0, 3.0]), st.integers(16, 90), st.booleans())
+def test_compiled_slopes_of_the_strengths_equal_those_of_the_definition(rule, level, temperature, units, rectified):
+    """Ties too: of equal units at the quartile it is the first of the map that moves the threshold."""
+    maps = (2 * draws(4, units, seed=units, dtype=torch.float64)).round() / 2
+    maps, upper = maps.relu() if rectified else maps, draws(4, units, seed=1, dtype=torch.float64)
+    layer = CoalitionFilter(
+        rule.window, rule.top_p, rule.energy, rule.alpha, rule.beta, temperature, level, learnable=True
+    ).double()
+    given = maps.clone().requires_grad_(), maps.clone().requires_grad_()
+    found = layer(given[0])
+    expected = layer._taught_by_definition(given[1], *layer._rows(given[1]), (layer.alpha, layer.beta))
+    assert torch.equal(found, expected)
+    slopes = [
+        torch.autograd.grad((out * upper).sum(), [layer.alpha, layer.beta, x])
+        for out, x in zip((found, expected), given, strict=True)
+    ]
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["constant", "two values", "far apart", "tiny", "huge", "signed zeros", "steps"])
