@@ -22,9 +22,9 @@ def _drawn(scale: float, *, seeds: int = 40, tables: int = 30) -> xr.Dataset:
         tail = (1,) * len(dims)
         variables[f"predicted_{name}"] = (
             (*grid, "prediction", "keep_prob", *dims),
-            predicted.reshape(*predicted.shape, *tail),
+            predicted.reshape(*predicted.shape, *tail).copy(),
         )
-        variables[name] = ((*grid, "training", "keep_prob", *dims), trained.reshape(*trained.shape, *tail))
+        variables[name] = ((*grid, "training", "keep_prob", *dims), trained.reshape(*trained.shape, *tail).copy())
     coords = {
         "dataset": [f"table {number}" for number in range(tables)],
         "seed": np.arange(seeds),
