@@ -21,6 +21,7 @@ from .studies.comparison.analysis import correlations as correlations
 from .studies.comparison.settings import ComparisonSettings as ComparisonSettings
 from .studies.comparison.simulation import simulate_composition as simulate_composition
 from .studies.page import DrawnFigure as DrawnFigure
+from .studies.page import Finding as Finding
 from .studies.page import Page as Page
 from .studies.page import ShownTable as ShownTable
 from .studies.pruning.settings import PruningSettings as PruningSettings

@@ -8,6 +8,7 @@ import xarray as xr
 
 from neurogames.lab.data.tables import short_name
 from neurogames.lab.studies.comparison import analysis, leading_plots, plots
+from neurogames.lab.studies.comparison.coverage import coverage_table
 from neurogames.lab.studies.comparison.differences import (
     BEYOND,
     BY_LAW,
@@ -243,6 +244,15 @@ def _tables(
             caption="Change of area against plain training, in units of plain's area. The band is the 90 % band of the "
             "prediction for the mean over repetitions; low and high are 95 % t intervals, p the t test.",
             frame=compared,
+            unfolded=False,
+        ),
+        ShownTable(
+            name="coverage",
+            title="How often the bands of the prediction hold the training",
+            caption="A band of level .9 is to hold 90 %. 'means inside': of settings (dataset, keep probability), by "
+            "their mean over repetitions; 'networks inside': of single networks, where there are repetitions enough "
+            "for such a band (19 for .9).",
+            frame=coverage_table(results),
             unfolded=False,
         ),
         ShownTable(
