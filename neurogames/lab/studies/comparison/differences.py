@@ -16,7 +16,6 @@ import scipy.stats
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from neurogames.bridge import TrainingPrediction
 from neurogames.lab.inference.statistics import Interval
 from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC, plain_area
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, LAW_AND_NOISE
@@ -161,6 +160,8 @@ def _mean_band(law: np.ndarray, noisy: np.ndarray) -> tuple[float, float]:
     if len(law) < 2:
         return math.nan, math.nan
     courses = {"change": law[:, None]}, {"change": noisy[:, None]}
+    from neurogames.bridge import TrainingPrediction  # loads torch, which the command simulate does without
+
     lower, upper = TrainingPrediction(tuple(range(len(law))), np.ones(1), *courses).mean_band("change", level=BAND)
     return float(lower[0]), float(upper[0])
 
