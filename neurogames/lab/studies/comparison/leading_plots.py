@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from neurogames.lab.figures import drawn_in_style, panels
@@ -16,7 +16,6 @@ from neurogames.lab.studies.comparison.plots import LOOKS
 from neurogames.lab.studies.comparison.sensitivity import VARIATIONS
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE
 
-PERCENT = PercentFormatter(xmax=1.0, decimals=0)
 WIDTH, HEIGHT = 5.0, 3.4
 
 
@@ -75,7 +74,6 @@ def plot_predicted_composition(results: xr.Dataset) -> Figure:
             )
         else:
             axis.plot(keeps, means, color=color, linewidth=2.2, label=label)
-    axis.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=None))
     axis.legend(fontsize=9)
     return figure
 
@@ -107,7 +105,9 @@ def _keep_axis(label: str) -> tuple[Figure, Axes]:
     figure, ((axis,),) = panels(WIDTH, HEIGHT)
     if label != "share of units that compose":
         axis.axhline(0.0, color="#999999", linewidth=0.8)
-    axis.yaxis.set_major_formatter(PERCENT)
+    # Steps of 1, 2 and 5, so that no label is rounded.
+    axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
     axis.set(xlim=(0, 1.03))
     axis.set_xlabel("keep probability", fontsize=11)
     axis.set_ylabel(label, fontsize=11)
