@@ -91,7 +91,7 @@ def rows() -> list[list[str]]:
         if importlib.util.find_spec(case.package) is None:
             continue
         brought = bring(case)
-        cells = [line(check, case, brought).split(" (")[0] for check in CHECKS.values()]
+        cells = [line(check, case, brought) for check in CHECKS.values()]
         found.append([name, *cells, torch_pruning_leaves(name)])
         print(" | ".join(found[-1]), flush=True)
     return found

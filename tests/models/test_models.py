@@ -24,7 +24,7 @@ def brought(name):
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("name", [name for name, case in MODELS.items() if not case.slow])
+@pytest.mark.parametrize("name", MODELS)
 def test_model(name, check):
     pytest.importorskip(MODELS[name].package)
     found = line(CHECKS[check], MODELS[name], brought(name))

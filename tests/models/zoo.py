@@ -23,7 +23,6 @@ class Model:
         layer: a hidden Linear or convolution whose units are players.
         units: how many they are.
         maps: whether the outputs of ``layer`` are maps (rows, channels, height, width), as Grad-CAM needs them.
-        slow: whether it is left to the table.
     """
 
     package: str
@@ -33,7 +32,6 @@ class Model:
     layer: str
     units: int
     maps: bool = True
-    slow: bool = False
 
 
 def images(size: int) -> Callable[[int], tuple[Tensor]]:
