@@ -200,6 +200,34 @@ def test_heads_of_attention_leave_with_their_silent_values(fused):
     assert result.pinned == {"value": {7: "coupled with 'query' 4, which stays"}}
 
 
+class Shared(nn.Module):
+    """Two heads of queries for each head of keys and values, as in Llama."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value, self.mix = (
+            nn.Linear(6, 16),
+            nn.Linear(6, 8),
+            nn.Linear(6, 8),
+            nn.Linear(16, 3),
+        )
+
+    def forward(self, x):
+        query, key, value = (
+            layer(x).view(*x.shape[:2], -1, 4).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        read = functional.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+        return self.mix(read.transpose(1, 2).flatten(2))
+
+
+def test_heads_that_share_keys_and_values_leave_together():
+    """Were pinned, or all heads were taken for one."""
+    found = coupled_groups(Shared(), torch.randn(2, 5, 6))
+    assert found.groups.tolist() == [0] * 8 + [1] * 8 + [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
+    shares = {"query": np.ones(16), "key": np.ones(8), "value": np.array([0.0] * 4 + [1.0] * 4)}
+    assert pruned(Shared(), shares, torch.randn(2, 5, 6)).removed == {"query": 8, "key": 4, "value": 4}
+
+
 class PastTheModule(nn.Module):
     """Uses the weights of a layer without calling it."""
 

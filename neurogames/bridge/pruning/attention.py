@@ -20,7 +20,7 @@ def multiply_matrices(known: KnownTensors, step: Operation, result: Tensor) -> b
     if len(step.tensors) != 2 or left.ndim != right.ndim or left.ndim < 3 or left not in known or right not in known:
         return False
     of_left, of_right = compact(known.labels(left)), compact(known.labels(right))
-    if of_left.shape[-2] > 1 or (of_left.shape[:-2] != of_right.shape[:-2]):
+    if of_left.shape[-2] > 1 or not _same_heads([of_left, of_right]):
         return False
     joined = _join_heads(known, [of_left, of_right], step.name)
     # What comes out keeps the channels on the last axis of the right factor, the values of attention.
@@ -35,10 +35,8 @@ def attend(known: KnownTensors, step: Operation, result: Tensor) -> bool:
     queries, values = step.tensors[0], step.tensors[2]
     if step.kwargs.get("enable_gqa") and queries.ndim > 2:  # several heads of queries share one of keys and values
         sharing = queries.shape[-3] // values.shape[-3]
-        labels[1:] = [
-            label.repeat_interleave(sharing, dim=-3) if label.shape[-3] > 1 else label for label in labels[1:]
-        ]
-    if any(label.shape[-2] > 1 for label in labels) or len({label.shape[:-2] for label in labels}) > 1:
+        labels[1:] = [compact(label.repeat_interleave(sharing, dim=-3)) for label in labels[1:]]
+    if any(label.shape[-2] > 1 for label in labels) or not _same_heads(labels):
         return False
     if any(known.labels(tensor).any() for tensor in step.tensors[3:]):
         return False
@@ -56,9 +54,14 @@ def soften(known: KnownTensors, step: Operation, result: Tensor) -> bool:
     return True
 
 
+def _same_heads(labels: list[Tensor]) -> bool:
+    """Whether tensors have as many heads; channels that are the same in all heads are one for all of them."""
+    return all(len({*sizes} - {1}) < 2 for sizes in zip(*(label.shape[:-2] for label in labels), strict=True))
+
+
 def _join_heads(known: KnownTensors, labels: list[Tensor], name: str) -> Tensor:
     """Couple all channels of a head; give one of them for each head, (..., 1, 1)."""
-    first = labels[0].narrow(-1, 0, 1).narrow(-2, 0, 1)
+    first = max(labels, key=lambda label: label[..., 0, 0].numel()).narrow(-1, 0, 1).narrow(-2, 0, 1)
     for label in labels:
         known.flow.couple(label, first, f"{name} joins it with what belongs to no unit")
     return first

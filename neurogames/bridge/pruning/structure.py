@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from neurogames.bridge.pruning.channels import Flow, Step, compact, restrict
 from neurogames.bridge.pruning.layers import group_count, is_depthwise
+from neurogames.bridge.pruning.operations import MOVES
 
 _WAYS = 2  # by place, by part
 
@@ -104,6 +105,8 @@ def _grouped(model: nn.Module, flow: Flow) -> Iterator[tuple[str, Tensor, Tensor
 
 def _kind(step: Step) -> tuple[Any, ...] | None:
     """What operations that are tied alike have in common; None if there is nothing to tie."""
+    if not MOVES.fullmatch(step.name):
+        return None
     forms = [tuple(i - label.ndim for i, size in enumerate(compact(label).shape) if size > 1) for label in step.outputs]
     if len(forms) > 1 and len({label.shape for label in step.outputs}) == 1 and any(forms):
         return (step.name, tuple(forms))
