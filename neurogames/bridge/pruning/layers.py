@@ -59,7 +59,7 @@ def shrink_layer(layer: Any, rows: Tensor, columns: Tensor, constants: Tensor) -
     >>> layer = nn.Linear(2, 1)
     >>> was = layer.weight[0, 1] * 3 + layer.bias[0]
     >>> shrink_layer(layer, torch.tensor([True]), torch.tensor([True, False]), torch.tensor([0.0, 3.0]))
-    >>> layer, torch.equal(layer.bias[0], was)
+    >>> layer, torch.allclose(layer.bias[0], was)
     (Linear(in_features=1, out_features=1, bias=True), True)
     """
     if rows.all() and columns.all():
