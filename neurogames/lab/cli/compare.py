@@ -35,7 +35,7 @@ def compare(
     settings_from: Annotated[Path | None, Option(help="Folder of a run whose settings to start from.")] = None,
     out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
     workers: Annotated[int | None, Option(help="Processes that train side by side; every core if not given.")] = None,
-    quick: Annotated[bool, Option("--quick", help="A first look in about half a minute.")] = False,
+    quick: Annotated[bool, Option("--quick", help="A first look: fewer repetitions, epochs and noises.")] = False,
 ) -> None:
     """Predict training with gradient dropout, train, and set the simulated game beside it, in a report."""
     given = {
