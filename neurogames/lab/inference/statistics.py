@@ -129,6 +129,31 @@ def paired_difference(
     return Interval(mean, mean - half, mean + half, n, confidence, "t", _sign_flip_p(difference, flips, rng))
 
 
+def mean_difference(differences: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Mean of differences with its t interval and the p-value of the t test of no difference.
+
+    Args:
+        differences: (n,) one per repetition, finite.
+        confidence: nominal coverage of the interval, in (0, 1).
+
+    Returns:
+        The mean; without interval and p-value where there are fewer than two values or all are equal.
+
+    >>> found = mean_difference([0.1, 0.2, 0.3, 0.2])
+    >>> round(found.estimate, 3), round(found.low, 3), round(found.high, 3), round(found.p_value, 3)
+    (0.2, 0.07, 0.33, 0.016)
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    n = len(values)
+    mean = float(values.mean()) if n else math.nan
+    if n < 2 or np.ptp(values) <= CONSTANT * np.abs(values).max():
+        reason = "no repetition can be compared" if not n else "one value only"
+        return Interval(mean, math.nan, math.nan, n, confidence, "none", reason=reason)
+    test = scipy.stats.ttest_1samp(values, 0.0)
+    low, high = test.confidence_interval(confidence)
+    return Interval(mean, float(low), float(high), n, confidence, "t", float(test.pvalue))
+
+
 def confidence_level(value: float) -> float:
     """A confidence level in (0, 1), or an error."""
     return number("confidence", value, "a confidence level in (0, 1)", lambda level: 0.0 < level < 1.0)

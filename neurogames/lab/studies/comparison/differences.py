@@ -12,42 +12,15 @@ import math
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 import xarray as xr
-from numpy.typing import ArrayLike
 
-from neurogames.lab.inference.statistics import Interval
+from neurogames.lab.inference.statistics import mean_difference as mean_difference
 from neurogames.lab.studies.comparison.equal_error import MAIN_METRIC, plain_area
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, LAW_AND_NOISE
 
 TRAINED = ("curve", "area", "slope", "composition", "steps", "diverged")
-CONFIDENCE, BAND = 0.95, 0.9
+BAND = 0.9
 WHOLE, BY_LAW, BEYOND = "whole effect", "by the law", "beyond the law"
-_EQUAL = 1e-12
-
-
-def mean_difference(differences: ArrayLike) -> Interval:
-    """Mean of differences with its t interval and the p-value of the t test of no difference.
-
-    Args:
-        differences: (n,) one per repetition, finite.
-
-    Returns:
-        The mean; without interval and p-value where there are fewer than two values or all are equal.
-
-    >>> found = mean_difference([0.1, 0.2, 0.3, 0.2])
-    >>> round(found.estimate, 3), round(found.low, 3), round(found.high, 3), round(found.p_value, 3)
-    (0.2, 0.07, 0.33, 0.016)
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    n = len(values)
-    mean = float(values.mean()) if n else math.nan
-    if n < 2 or np.ptp(values) <= _EQUAL * np.abs(values).max():
-        reason = "no repetition can be compared" if not n else "one value only"
-        return Interval(mean, math.nan, math.nan, n, CONFIDENCE, "none", reason=reason)
-    test = scipy.stats.ttest_1samp(values, 0.0)
-    low, high = test.confidence_interval(CONFIDENCE)
-    return Interval(mean, float(low), float(high), n, CONFIDENCE, "t", float(test.pvalue))
 
 
 def with_law(results: xr.Dataset) -> xr.Dataset:

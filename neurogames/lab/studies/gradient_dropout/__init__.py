@@ -1,0 +1,1 @@
+"""The study of gradient dropout: its law, the course that it predicts, and the search for annealing."""
