@@ -26,7 +26,7 @@ _FAR = 3.0
 @ends_plainly
 def prune(
     model: Annotated[Path, Argument(help="File of a saved model.")],
-    data: Annotated[str | None, Option(help="The images it was trained on: digits, mnist or fashion_mnist.")] = None,
+    data: Annotated[str | None, Option(help="The images it was trained on, by name or path.")] = None,
     price: Annotated[float | None, Option(help="What taking part costs, in units of the loss.")] = None,
     threshold: Annotated[float, Option(help="Units with a smaller share leave.")] = 0.01,
     rows: Annotated[int | None, Option(help="Training rows on which the game is taken.")] = None,

@@ -18,16 +18,15 @@ Activation = Annotated[
 
 def check_model(model: Path, data: str | None) -> str:
     """Refuse a model that is no file, and data that are no images with a name; return the name of the data."""
-    from neurogames.lab.data.images import IMAGE_NAMES  # loads torch
+    from neurogames.lab.data.images import IMAGE_NAMES, find_images  # loads torch
 
     if not model.expanduser().is_file():
         expected = "the file of a saved model, such as `neurogames prune MODEL --out FILE` or save_model writes"
         if str(model) in IMAGE_NAMES:
             expected += f"; the study of pruning is `neurogames study pruning --data {model}`"
         raise invalid_argument("model", str(model), expected)
-    if data not in IMAGE_NAMES:
-        raise invalid_argument("data", data or "nothing", f"--data with one of {', '.join(IMAGE_NAMES)}")
-    return data
+    find_images(data or "")
+    return data or ""
 
 
 def say_source(source: str, activation: str | None) -> None:

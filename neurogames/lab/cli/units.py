@@ -31,7 +31,7 @@ METRICS: dict[MetricName, str] = {
 @ends_plainly
 def units(
     model: Annotated[Path, Argument(help="File of a saved model.")],
-    data: Annotated[str | None, Option(help="The images it was trained on: digits, mnist or fashion_mnist.")] = None,
+    data: Annotated[str | None, Option(help="The images it was trained on, by name or path.")] = None,
     layer: Annotated[str | None, Option(help="Name of the layer whose units are valued.")] = None,
     pathways_to: Annotated[str | None, Option(help="Name of a later layer: draw which units feed which of it.")] = None,
     metric: Annotated[str, Option(help="accuracy, loss or logit.")] = "accuracy",

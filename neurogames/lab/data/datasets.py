@@ -113,6 +113,21 @@ def list_datasets() -> pd.DataFrame:
     return table.astype({"rows": "Int64", "features": "Int64"})
 
 
+def data_folder() -> Path | None:
+    """Return the folder that ``NEUROGAMES_DATA`` names, or nothing.
+
+    Raises:
+        ValueError: if that is no folder.
+    """
+    setting = os.environ.get(FOLDER_VARIABLE, "")
+    if not setting:
+        return None
+    folder = Path(setting).expanduser()
+    if not folder.is_dir():
+        raise invalid_argument(FOLDER_VARIABLE, setting, "an existing folder")
+    return folder
+
+
 # Sources.
 
 
@@ -147,12 +162,9 @@ the generated task whose shortcut is right in 95 of 100 rows."""
 
 def _folder_files() -> dict[str, Path]:
     """Tables of the folder that the environment names, by name; of two with one name the first ending counts."""
-    setting = os.environ.get(FOLDER_VARIABLE, "")
-    if not setting:
+    folder = data_folder()
+    if folder is None:
         return {}
-    folder = Path(setting).expanduser()
-    if not folder.is_dir():
-        raise invalid_argument(FOLDER_VARIABLE, setting, "an existing folder")
     found: dict[str, Path] = {}
     for ending in ENDINGS:
         for path in sorted(folder.iterdir()):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from neurogames._arguments import invalid_argument
+from neurogames.lab.data.datasets import data_folder
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 PARTS = ("train", "test")
@@ -50,6 +51,27 @@ def read_image_folders(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]
         raise invalid_argument("data", f"no file {path}", "a zip file or a folder of images") from None
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise invalid_argument("data", f"{path}, which cannot be read ({error})", "a zip file of images") from None
+
+
+def image_zips() -> dict[str, Path]:
+    """Zip files with images in folders of classes, in the folder that ``NEUROGAMES_DATA`` names, by name.
+
+    Raises:
+        ValueError: if ``NEUROGAMES_DATA`` names no folder.
+    """
+    folder = data_folder()
+    if folder is None:
+        return {}
+    return {path.stem: path for path in sorted(folder.glob("*.zip")) if _holds_images(path)}
+
+
+def _holds_images(path: Path) -> bool:
+    """Whether a zip file lists images where they are looked for."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(True for _ in _places(archive.namelist()))
+    except (zipfile.BadZipFile, OSError):
+        return False
 
 
 def _read(

@@ -1,8 +1,10 @@
-"""Images with classes: the bundled digits, MNIST and Fashion-MNIST, as tensors ready for a network.
+"""Images with classes: the bundled digits, MNIST, Fashion-MNIST, or one's own, as tensors ready for a network.
 
 "digits" comes with scikit-learn (1,797 images of 8 x 8; the last 540 in a fixed shuffled order are the test rows).
 "mnist" and "fashion_mnist" are read from the official idx files in the folder that ``NEUROGAMES_DATA`` names, and
-from OpenML where there is none. Pixels are scaled by mean and standard deviation of all training pixels.
+from OpenML where there is none. A zip file or folder with ``train/CLASS/NAME.png`` and ``test/CLASS/NAME.png`` is taken
+by its path, and a zip file in that folder by its name (see ``image_folders``). Pixels are scaled by mean and standard
+deviation of all training pixels.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.data.datasets import FOLDER_VARIABLE
+from neurogames.lab.data.image_folders import image_zips, read_image_folders
 
 _OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
 IMAGE_NAMES = ("digits", *_OPENML)
@@ -33,11 +36,12 @@ class Images:
 
     Attributes:
         name: as asked for.
-        inputs: (rows, 1, height, width) float32 training pixels, scaled.
+        inputs: (rows, channels, height, width) float32 training pixels, scaled; one channel, or three in colour.
         targets: (rows,) int64 classes 0, 1, ...
-        test_inputs: (test rows, 1, height, width).
+        test_inputs: (test rows, channels, height, width).
         test_targets: (test rows,).
         source: where they came from, in words.
+        class_names: name of each class; empty where they have none but their number.
     """
 
     name: str
@@ -46,11 +50,12 @@ class Images:
     test_inputs: Tensor
     test_targets: Tensor
     source: str
+    class_names: tuple[str, ...] = ()
 
     @property
     def n_classes(self) -> int:
         """Number of classes."""
-        return int(self.targets.max()) + 1
+        return len(self.class_names) or int(self.targets.max()) + 1
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,11 +63,12 @@ class Images:
         return int(self.inputs.shape[2]), int(self.inputs.shape[3])
 
 
-def load_images(name: str, *, rows: int | None = None) -> Images:
-    """Find images by name.
+def load_images(name: str | Path, *, rows: int | None = None) -> Images:
+    """Find images by name or path.
 
     Args:
-        name: "digits", "mnist" or "fashion_mnist".
+        name: "digits", "mnist", "fashion_mnist", a zip file in the folder ``NEUROGAMES_DATA`` by its name, or the path
+            of a zip file or folder; both hold ``train/CLASS/NAME.png`` and ``test/CLASS/NAME.png`` (or jpg, bmp).
         rows: use only the first so many training rows; all if not given.
 
     Returns:
@@ -75,15 +81,62 @@ def load_images(name: str, *, rows: int | None = None) -> Images:
     >>> digits.inputs.shape, digits.test_inputs.shape, digits.n_classes
     (torch.Size([1257, 1, 8, 8]), torch.Size([540, 1, 8, 8]), 10)
     """
-    if name not in IMAGE_NAMES:
-        raise invalid_argument("data", name, f"one of {', '.join(IMAGE_NAMES)}")
-    pixels, classes, test, source = _digits() if name == "digits" else _large(name)
+    place = find_images(name)
+    class_names: tuple[str, ...] = ()
+    if isinstance(place, Path):
+        found, classes, test, class_names = read_image_folders(place)
+        pixels, source = found.astype(np.float32), f"file {place}"
+    else:
+        flat, classes, test, source = _digits() if place == "digits" else _large(place)
+        pixels = flat[:, None]
     cut = len(pixels) - test
     used = slice(0, cut if rows is None else min(cut, integer("rows", rows, minimum=1)))
     mean, std = float(pixels[used].mean()), float(pixels[used].std())
-    scaled = torch.from_numpy((pixels - mean) / std).unsqueeze(1)
-    targets = torch.from_numpy(classes)
-    return Images(name, scaled[used], targets[used], scaled[cut:], targets[cut:], source)
+    if std == 0:
+        raise invalid_argument("data", f"{name}, whose training pixels are all equal", "images that differ")
+    scaled, targets = torch.from_numpy((pixels - mean) / std), torch.from_numpy(classes)
+    return Images(str(name), scaled[used], targets[used], scaled[cut:], targets[cut:], source, class_names)
+
+
+def find_images(name: str | Path) -> str | Path:
+    """Tell what a name of images stands for, without reading them.
+
+    Args:
+        name: as for ``load_images``.
+
+    Returns:
+        One of ``IMAGE_NAMES``, or the path of a zip file or folder that is there.
+
+    Raises:
+        ValueError: if there are no images of this name; those there are are named.
+    """
+    if isinstance(name, str) and name in IMAGE_NAMES:
+        return name
+    text = str(name) if isinstance(name, (str, Path)) else ""
+    if text and (isinstance(name, Path) or {"/", "\\"} & set(text) or text.lower().endswith(".zip")):
+        path = Path(text).expanduser()
+        if path.exists():
+            return path
+        raise invalid_argument("data", f"no file {path}", "a zip file or a folder of images")
+    zips = image_zips()
+    if text in zips:
+        return zips[text]
+    known = ", ".join([*IMAGE_NAMES, *zips])
+    expected = f"one of {known}, or the path of a zip file or folder with train/CLASS/NAME.png"
+    raise invalid_argument("data", name or "nothing", expected)
+
+
+def grey_images(name: str | Path, *, rows: int | None = None) -> Images:
+    """Load images for what takes one channel only; see ``load_images``.
+
+    Raises:
+        ValueError: if they are in colour, and for what ``load_images`` refuses.
+    """
+    images = load_images(name, rows=rows)
+    channels = images.inputs.shape[1]
+    if channels != 1:
+        raise invalid_argument("data", f"{name}, images of {channels} channels", "images of one channel, in grey")
+    return images
 
 
 @torch.no_grad()
@@ -95,7 +148,7 @@ def fitting_rows(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
         images: the images.
 
     Returns:
-        Inputs (rows, 1, height, width) or (rows, height * width), of the training and of the test rows.
+        Inputs (rows, channels, height, width), or flat (rows, features), of the training and of the test rows.
 
     Raises:
         ValueError: if the model takes neither, or has too few outputs for the classes.

@@ -11,6 +11,8 @@ from PIL import Image
 
 from neurogames.lab.data import image_folders
 from neurogames.lab.data.image_folders import read_image_folders
+from neurogames.lab.data.images import grey_images, load_images
+from neurogames.lab.studies.registry import load_study
 
 
 def png(pixels):
@@ -97,3 +99,63 @@ def test_what_cannot_be_read_or_held_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(image_folders, "MOST_PIXEL_BYTES", 100)
     with pytest.raises(ValueError, match="GiB as float32"):
         read_image_folders(path)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder with one zip of coloured and one of grey images, and one of something else."""
+    grey = {
+        f"{part}/{label}/{row}.png": png(np.full((8, 8), 5 * row + value, dtype=np.uint8))
+        for part in ("train", "test")
+        for label, value in (("a", 1), ("b", 2))
+        for row in range(40)
+    }
+    zipped(tmp_path / "pets.zip", files("pets/"))
+    zipped(tmp_path / "grey.zip", {name: data for name, data in grey.items() if "train" in name or "0.png" in name})
+    zipped(tmp_path / "texts.zip", {"train/a.txt": b"words"})
+    monkeypatch.setenv("NEUROGAMES_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_own_images_are_found_by_name_and_by_path(own):
+    by_name = load_images("pets")
+    assert by_name.class_names == ("cat", "dog")
+    assert by_name.n_classes == 2
+    assert by_name.inputs.shape == (6, 3, 4, 5)
+    assert abs(float(by_name.inputs.mean())) < 1e-6
+    for place in (own / "pets.zip", str(own / "pets.zip")):
+        by_path = load_images(place)
+        assert by_path.inputs.equal(by_name.inputs)
+        assert by_path.test_targets.equal(by_name.test_targets)
+    assert load_images("grey", rows=5).inputs.shape == (5, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cats", "^data: got 'cats', expected one of digits, mnist, fashion_mnist, grey, pets, or the path"),
+        ("texts", "^data: got 'texts', expected one of"),
+        ("", "^data: got 'nothing', expected one of"),
+        (None, "^data: got 'nothing', expected one of"),
+        ("no/such.zip", "^data: got 'no file no/such.zip'"),
+    ],
+)
+def test_an_unknown_name_gets_the_names_there_are(own, name, words):
+    with pytest.raises(ValueError, match=words):
+        load_images(name)
+
+
+def test_studies_of_one_channel_refuse_colour_in_one_line(own):
+    assert grey_images("grey").n_classes == 2
+    for name in ("pruning", "neurogame"):
+        study = load_study(name)
+        with pytest.raises(ValueError, match="^data: got 'pets, images of 3 channels', expected images of one channel"):
+            study.check(study.settings("pets"))
+        with pytest.raises(ValueError, match="^data: got 'cats', expected one of digits"):
+            study.check(study.settings("cats"))
+
+
+def test_images_without_any_difference_are_refused(tmp_path):
+    content = {f"{part}/{label}/0.png": png(colour(7)) for part in ("train", "test") for label in "ab"}
+    with pytest.raises(ValueError, match="whose training pixels are all equal"):
+        load_images(zipped(tmp_path / "flat.zip", content))

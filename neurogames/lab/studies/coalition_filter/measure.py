@@ -23,7 +23,7 @@ from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter,
 from neurogames.bridge.coalition_filter.neurogame_net import NeuroGameNet, matched_mlp, parameter_count
 from neurogames.bridge.training.rule import Moment, Rule
 from neurogames.bridge.training.train import train
-from neurogames.lab.data.images import Images, load_images
+from neurogames.lab.data.images import Images, grey_images
 from neurogames.lab.studies.coalition_filter.maps import measure_examples, measure_maps
 from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP, NeurogameSettings, coalition_filter
 
@@ -85,7 +85,7 @@ def measure_neurogame(seed: int, *, settings: NeurogameSettings) -> xr.Dataset:
 
 def study_images(settings: NeurogameSettings) -> Images:
     """Load the images of a study, cut to its test rows."""
-    found = load_images(settings.data, rows=settings.rows)
+    found = grey_images(settings.data, rows=settings.rows)
     used = slice(0, settings.test_rows)
     return Images(
         found.name, found.inputs, found.targets, found.test_inputs[used], found.test_targets[used], found.source

@@ -9,7 +9,6 @@ from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
 from neurogames.bridge.coalition_filter.neurogame_net import Gate
 from neurogames.engine.schedules import linear
-from neurogames.lab.data.images import IMAGE_NAMES
 from neurogames.lab.studies.settings import StudySettings, one_name
 
 Variant = tuple[int, float, float, float]
@@ -35,7 +34,8 @@ class NeurogameSettings(StudySettings):
     """Settings of one NEUROGAME study.
 
     Args:
-        data: "digits", "mnist" or "fashion_mnist".
+        data: images of one channel: "digits", "mnist", "fashion_mnist", or one's own, see
+            :func:`neurogames.lab.load_images`.
         variants: coalition filters (window, top_p, g at the start, g at the end), g going straight from one to the
             other. The first one is the filter in question: controls are of its density, and claims are about it.
         seeds: number of independent repetitions (first weights, order of the rows), at least 2.
@@ -62,8 +62,6 @@ class NeurogameSettings(StudySettings):
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         super().__post_init__()
-        if self.data not in IMAGE_NAMES:
-            raise invalid_argument("data", self.data, f"one of {', '.join(IMAGE_NAMES)}")
         if not self.variants or len(set(self.variants)) < len(self.variants):
             raise invalid_argument("variants", self.variants, "one or more different filters")
         for variant in self.variants:

@@ -26,7 +26,7 @@ from neurogames.engine.participation.efficiency import price_of_anarchy
 from neurogames.engine.participation.rationalizable import rationalizable_box
 from neurogames.engine.participation.uniqueness import ParticipationUniqueness, participation_uniqueness
 from neurogames.games.participation import ParticipationGame
-from neurogames.lab.data.images import load_images
+from neurogames.lab.data.images import grey_images
 from neurogames.lab.studies.pruning.measure import falling_rate, train_plainly
 from neurogames.lab.studies.pruning.settings import PruningSettings, draw_weights, untrained
 
@@ -49,7 +49,7 @@ def measure_game(seed: int, *, settings: PruningSettings) -> xr.Dataset:
         ``removed_share``, the ``real`` rise of the loss on the rows of the game and on ``test`` rows, and
         ``predicted`` over (prediction, profile).
     """
-    images, rng = load_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
+    images, rng = grey_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
     start = draw_weights(untrained(settings, images.shape, images.n_classes, settings.hidden), rng)
     dense = train_plainly(start, images, settings, settings.epochs, falling_rate(settings), rng)
     data = images.inputs[: settings.game_rows], images.targets[: settings.game_rows]

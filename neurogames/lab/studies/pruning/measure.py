@@ -29,7 +29,7 @@ from neurogames.bridge.pruning.prune import Pruned, prune
 from neurogames.bridge.pruning.work import multiply_adds
 from neurogames.bridge.training.train import train
 from neurogames.engine.schedules import Schedule, piecewise
-from neurogames.lab.data.images import Images, load_images
+from neurogames.lab.data.images import Images, grey_images
 from neurogames.lab.studies.pruning.profiles import best_of_all, best_of_layers
 from neurogames.lab.studies.pruning.settings import PAPER_CONFIGURATIONS, PruningSettings, draw_weights, untrained
 
@@ -48,7 +48,7 @@ def check_data(settings: PruningSettings) -> None:
     Raises:
         ValueError: naming the setting.
     """
-    rows = len(load_images(settings.data, rows=settings.rows).inputs)
+    rows = len(grey_images(settings.data, rows=settings.rows).inputs)
     if rows < settings.batch_size:
         raise invalid_argument(
             "batch_size", settings.batch_size, f"at most the {rows} training rows of {settings.data}"
@@ -65,7 +65,7 @@ def measure_paper(seed: int, *, settings: PruningSettings) -> xr.Dataset:
         ``paper_accuracy`` on test rows, ``paper_units`` taking part, ``paper_loss``, ``paper_residual`` and
         ``paper_fraction_off_best_response``, all over (configuration, paper_epoch).
     """
-    images, rng = load_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
+    images, rng = grey_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
     accuracy: list[Tensor] = []
 
     def look(_: int, networks: Callable[[Tensor], Tensor]) -> None:
@@ -109,7 +109,7 @@ def measure_sizes(seed: int, *, settings: PruningSettings) -> xr.Dataset:
         and ``worth_over_fee``, the smallest ratio of exact worth to fee; and accuracy, units and multiply-adds of
         the dense network.
     """
-    images, rng = load_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
+    images, rng = grey_images(settings.data, rows=settings.rows), torch.Generator().manual_seed(seed)
     start = draw_weights(untrained(settings, images.shape, images.n_classes, settings.hidden), rng)
     trained = train_participation(
         start,

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from neurogames._arguments import integer, invalid_argument, number
-from neurogames.lab.data.images import IMAGE_NAMES
 from neurogames.lab.studies.settings import StudySettings, one_name
 
 PAPER_CONFIGURATIONS = {
@@ -39,7 +38,8 @@ class PruningSettings(StudySettings):
     """Settings of one pruning study.
 
     Args:
-        data: "mnist", "fashion_mnist" or "digits".
+        data: images of one channel: "mnist", "fashion_mnist", "digits", or one's own, see
+            :func:`neurogames.lab.load_images`.
         architecture: "mlp", Linear layers of ``hidden`` units; or "cnn", two 3 x 3 convolutions of ``hidden[:2]``
             filters with BatchNorm and pooling, and Linear layers of the rest.
         hidden: units of each hidden layer.
@@ -80,8 +80,6 @@ class PruningSettings(StudySettings):
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         super().__post_init__()
-        if self.data not in IMAGE_NAMES:
-            raise invalid_argument("data", self.data, f"one of {', '.join(IMAGE_NAMES)}")
         if self.architecture not in HIDDEN:
             raise invalid_argument("architecture", self.architecture, "'mlp' or 'cnn'")
         fewest = 1 if self.architecture == "mlp" else 3
