@@ -48,6 +48,8 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         self._modules = None if modules is None else tuple(modules)
         self._recorder: LayerRecorder | None = None
         self._layers: dict[str, tuple[nn.Module, nn.Parameter, nn.Parameter | None]] = {}
+        for key, value in settings.items():
+            _checked(key, value)
         chosen = [each for each in model.parameters() if each.requires_grad] if params is None else list(params)
         if not chosen:
             raise invalid_argument("model", "no parameter that requires gradients", "at least one")
@@ -139,9 +141,10 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             ValueError: it is the state of another kind of optimizer; then nothing is set.
         """
         owners = dict(enumerate(p for group in self.param_groups for p in group["params"]))
-        weights = {weight for _, weight, _ in self._layers.values()}
+        keys = {weight: self._curvature.keys for _, weight, _ in self._layers.values()}
+        keys |= {bias: frozenset() for _, _, bias in self._layers.values() if bias is not None}
         for index, memory in state_dict.get("state", {}).items():
-            expected = self._curvature.keys if owners.get(index) in weights else {"square"}
+            expected = keys.get(owners[index], {"square"}) if index in owners else {"square"}
             if not expected <= memory.keys() <= expected | {"momentum_buffer"}:
                 raise invalid_argument("state_dict", f"memory of {sorted(memory)}", f"memory of {sorted(expected)}")
         super().load_state_dict(state_dict)

@@ -191,13 +191,9 @@ class _Hook:
     def __init__(self, recorder: weakref.ref[LayerRecorder], name: str = "") -> None:
         self._recorder, self._name = recorder, name
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """A copy of the model is not recorded."""
-        return _nothing
-
-    def __reduce__(self) -> str:
-        """A saved model is not recorded."""
-        return "_nothing"
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What copies and files hold instead."""
+        return partial, (_nothing,)
 
 
 class _RootHook(_Hook):
