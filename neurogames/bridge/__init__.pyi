@@ -40,10 +40,6 @@ from .measures.robustness import noise_curve as noise_curve
 from .measures.shortcut import shortcut_composition as shortcut_composition
 
 # Participation: gates on units, the game that the units play, and training in which they may leave.
-from .curvature.gate_curvature import GateCurvature as GateCurvature
-from .curvature.gate_curvature import SmallestCurvature as SmallestCurvature
-from .curvature.gate_curvature import gate_curvature as gate_curvature
-from .curvature.gate_curvature import smallest_curvature as smallest_curvature
 from .extraction.interaction import interaction_graph as interaction_graph
 from .extraction.participation_game import participation_game as participation_game
 from .gates.gates import Gates as Gates
@@ -53,6 +49,14 @@ from .participation.joint_training import train_participation as train_participa
 from .participation.price_path import UnitBudget as UnitBudget
 from .participation.price_path import rising_price as rising_price
 from .participation.training_result import ParticipationTraining as ParticipationTraining
+
+# Curvature: second derivatives in the gates, and natural gradients by Kronecker factors.
+from .curvature.gate_curvature import GateCurvature as GateCurvature
+from .curvature.gate_curvature import SmallestCurvature as SmallestCurvature
+from .curvature.gate_curvature import gate_curvature as gate_curvature
+from .curvature.gate_curvature import smallest_curvature as smallest_curvature
+from .curvature.kfac import EKFAC as EKFAC
+from .curvature.kfac import KFAC as KFAC
 
 # Pruning: networks without the units that left, and what that saves.
 from .pruning.coupling import CoupledGroups as CoupledGroups

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.modules.units import UNIT_KINDS, space_axes
+from neurogames.bridge.modules.units import UNIT_KINDS, layers_of, space_axes
 
 _KINDS = UNIT_KINDS["neurons"] + UNIT_KINDS["filters"]
 
@@ -93,6 +93,37 @@ def layer_weights(layer: nn.Module, weight: Tensor | None = None, bias: Tensor |
     rows = (own.weight if weight is None else weight).flatten(1)
     bias = own.bias if bias is None else bias
     return rows if bias is None else torch.cat([rows, bias.unsqueeze(1)], dim=1)
+
+
+def recordable_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Layers whose arrays have the one form and can be recorded: Linear, and convolutions without groups.
+
+    Left out are weights that are shared with another module, computed from others, frozen or of half precision, and
+    what attention uses without calling it.
+
+    >>> tied = nn.Linear(4, 4)
+    >>> model = nn.Sequential(nn.Linear(4, 4), nn.Conv1d(4, 4, 1, groups=2), tied, nn.Sequential(nn.Linear(4, 2)))
+    >>> list(recordable_layers(model))
+    ['0', '2', '3.0']
+    """
+    owners: dict[nn.Parameter, int] = {}
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                owners[parameter] = owners.get(parameter, 0) + 1
+
+    def recordable(layer: Any) -> bool:
+        weight, bias = layer._parameters.get("weight"), layer._parameters.get("bias")
+        return (
+            getattr(layer, "groups", 1) == 1
+            and weight is not None
+            and weight.requires_grad
+            and weight.dtype in (torch.float32, torch.float64)
+            and owners[weight] == 1
+            and (layer.bias is None or (bias is not None and bias.requires_grad and owners[bias] == 1))
+        )
+
+    return {name: layer for name, layer in layers_of(model, _KINDS).items() if recordable(layer)}
 
 
 def _check(layer: nn.Module, values: Tensor | None = None, name: str = "", *, rows_first: bool = False) -> None:
