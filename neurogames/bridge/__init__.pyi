@@ -40,6 +40,13 @@ from .measures.robustness import noise_curve as noise_curve
 from .measures.shortcut import shortcut_composition as shortcut_composition
 
 # Participation: gates on units, the game that the units play, and training in which they may leave.
+from .curvature.gate_curvature import GateCurvature as GateCurvature
+from .curvature.gate_curvature import SmallestCurvature as SmallestCurvature
+from .curvature.gate_curvature import gate_curvature as gate_curvature
+from .curvature.gate_curvature import smallest_curvature as smallest_curvature
+from .extraction.nash_gap import NashCost as NashCost
+from .extraction.nash_gap import nash_gap as nash_gap
+from .extraction.nash_verdict import NashGap as NashGap
 from .extraction.interaction import interaction_graph as interaction_graph
 from .extraction.participation_game import participation_game as participation_game
 from .gates.gates import Gates as Gates

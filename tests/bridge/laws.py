@@ -36,6 +36,7 @@ from neurogames.bridge import (
     magnitude_importance,
     measured_speed,
     multiply_adds,
+    nash_gap,
     participation_game,
     prune,
     rebuild,
@@ -157,6 +158,9 @@ FUNCTIONS: dict[str, Member] = {
     ),
     "gate curvature": lambda model, case, data: gate_curvature(model, case.loss, data),
     "smallest curvature": lambda model, case, data: smallest_curvature(model, case.loss, data),
+    "nash gap": lambda model, case, data: nash_gap(
+        model, case.loss, data, "block", starts=1, steps=2, held_out=data, rng=draws()
+    ),
     "interaction graph": lambda model, *_: interaction_graph(model),
     "coalition game": played,
     "removal orders": ordered,

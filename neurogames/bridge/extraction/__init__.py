@@ -2,4 +2,9 @@
 
 participation_game  the game that the units of a trained network play, layer by layer
 interaction         which units compete, as a graph
+nash_gap            what layers, units or blocks of a network could gain alone and together, and which equilibrium it is
+
+The last rests on ``network_players`` (who holds which parameters), ``player_loss`` (the loss in what one player holds),
+``affine_players`` and ``deviation_search`` (best deviations, in closed form and by search; ``unilateral`` chooses),
+``own_curvature``, ``symmetries``, and ``nash_verdict`` (the notions and their words).
 """
