@@ -40,13 +40,6 @@ from .measures.robustness import noise_curve as noise_curve
 from .measures.shortcut import shortcut_composition as shortcut_composition
 
 # Participation: gates on units, the game that the units play, and training in which they may leave.
-from .curvature.gate_curvature import GateCurvature as GateCurvature
-from .curvature.gate_curvature import SmallestCurvature as SmallestCurvature
-from .curvature.gate_curvature import gate_curvature as gate_curvature
-from .curvature.gate_curvature import smallest_curvature as smallest_curvature
-from .extraction.nash_gap import NashCost as NashCost
-from .extraction.nash_gap import nash_gap as nash_gap
-from .extraction.nash_verdict import NashGap as NashGap
 from .extraction.interaction import interaction_graph as interaction_graph
 from .extraction.participation_game import participation_game as participation_game
 from .gates.gates import Gates as Gates
@@ -64,6 +57,11 @@ from .curvature.gate_curvature import gate_curvature as gate_curvature
 from .curvature.gate_curvature import smallest_curvature as smallest_curvature
 from .curvature.kfac import EKFAC as EKFAC
 from .curvature.kfac import KFAC as KFAC
+
+# Which equilibrium a network is in: what its layers, units or blocks would gain by a change of their own.
+from .extraction.nash_gap import NashCost as NashCost
+from .extraction.nash_gap import nash_gap as nash_gap
+from .extraction.nash_verdict import NashGap as NashGap
 
 # Pruning: networks without the units that left, and what that saves.
 from .pruning.coupling import CoupledGroups as CoupledGroups
