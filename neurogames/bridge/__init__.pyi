@@ -40,8 +40,6 @@ from .measures.robustness import noise_curve as noise_curve
 from .measures.shortcut import shortcut_composition as shortcut_composition
 
 # Participation: gates on units, the game that the units play, and training in which they may leave.
-from .extraction.interaction import interaction_graph as interaction_graph
-from .extraction.participation_game import participation_game as participation_game
 from .gates.gates import Gates as Gates
 from .gates.gates import insert_gates as insert_gates
 from .participation.certificate import FeeCertificate as FeeCertificate
@@ -58,7 +56,9 @@ from .curvature.gate_curvature import smallest_curvature as smallest_curvature
 from .curvature.kfac import EKFAC as EKFAC
 from .curvature.kfac import KFAC as KFAC
 
-# Which equilibrium a network is in: what its layers, units or blocks would gain by a change of their own.
+# Games out of networks: what its players are, what they would gain by a change of their own, and how they interact.
+from .extraction.interaction import interaction_graph as interaction_graph
+from .extraction.participation_game import participation_game as participation_game
 from .extraction.nash_gap import NashCost as NashCost
 from .extraction.nash_gap import nash_gap as nash_gap
 from .extraction.nash_verdict import NashGap as NashGap

@@ -49,6 +49,12 @@ class NashCost:
         memory: bytes on top of the network and the rows.
         players: how many there are.
         parameters: how many they hold.
+
+    >>> estimates = []
+    >>> data = torch.ones(8, 3), torch.ones(8, 1)
+    >>> _ = nash_gap(nn.Linear(3, 1), nn.MSELoss(), data, on_estimate=estimates.append, rng=np.random.default_rng(0))
+    >>> estimates[0].players, estimates[0].parameters
+    (1, 4)
     """
 
     seconds: float
