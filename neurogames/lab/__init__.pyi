@@ -18,6 +18,9 @@ from .runs.sweep import sweep as sweep
 from .studies.coalition_filter.settings import NeurogameSettings as NeurogameSettings
 from .studies.comparison.analysis import against_controls as against_controls
 from .studies.comparison.analysis import correlations as correlations
+from .studies.comparison.paper.noise_names import NamedNoise as NamedNoise
+from .studies.comparison.paper.noise_names import parse_noise_name as parse_noise_name
+from .studies.comparison.paper.settings import PaperSettings as PaperSettings
 from .studies.comparison.settings import ComparisonSettings as ComparisonSettings
 from .studies.comparison.simulation import simulate_composition as simulate_composition
 from .studies.page import DrawnFigure as DrawnFigure

@@ -1,9 +1,12 @@
-"""The command compare: the study "comparison" with an option for each setting that is often changed."""
+"""The command compare: the study "comparison" with an option for each setting that is often changed.
+
+``--protocol paper`` runs the study "paper-protocol" instead, by the same options as far as it has such settings.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Option
 
@@ -18,7 +21,9 @@ def compare(
     target: Annotated[str | None, Option(help="Target column of a file.")] = None,
     task: Annotated[str | None, Option(help="regression or classification; inferred if not given.")] = None,
     keep_prob: Annotated[list[float] | None, Option(help="Keep probability of the grid; repeatable.")] = None,
-    target_noise: Annotated[list[str] | None, Option(help="none, uniform, gaussian or stable; repeatable.")] = None,
+    target_noise: Annotated[
+        list[str] | None, Option(help="none, uniform, gaussian or stable; paper: TDS6, Stable6A1B0; repeatable.")
+    ] = None,
     noise_factor: Annotated[float | None, Option(help="Target noise in standard deviations of the target.")] = None,
     stable_alpha: Annotated[float | None, Option(help="Tail index of stable noise.")] = None,
     seeds: Annotated[int | None, Option(help="Independent repetitions.")] = None,
@@ -32,6 +37,9 @@ def compare(
     multiplier: Annotated[float | None, Option(help="Yield of full composition, kappa.")] = None,
     temperature: Annotated[float | None, Option(help="Temperature of the logit choice, tau.")] = None,
     sweeps: Annotated[int | None, Option(help="Length of the simulation.")] = None,
+    protocol: Annotated[
+        Literal["standard", "paper"], Option(help="paper: raw features, networks and noise levels of the paper; long.")
+    ] = "standard",
     settings_from: Annotated[Path | None, Option(help="Folder of a run whose settings to start from.")] = None,
     out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
     workers: Annotated[int | None, Option(help="Processes that train side by side; every core if not given.")] = None,
@@ -47,7 +55,7 @@ def compare(
         "stable_alpha": stable_alpha,
         "seeds": seeds,
         "first_seed": first_seed,
-        "hidden": tuple(hidden or []),
+        **({"hidden": tuple(hidden or [])} if protocol == "standard" else {"networks": _networks(hidden)}),
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -58,7 +66,12 @@ def compare(
         "sweeps": sweeps,
     }
     values = {name: value for name, value in given.items() if value not in (None, ())}
-    study = load_study("comparison")  # loads torch
+    study = load_study("comparison" if protocol == "standard" else "paper-protocol")  # loads torch
     settings = chosen_settings(study, data=data, settings_from=settings_from, quick=quick, values=values)
     # Starting another process takes longer than all the training of a first look.
     run_and_say(study, settings, out, 1 if quick and workers is None else workers)
+
+
+def _networks(hidden: list[int] | None) -> tuple[tuple[int, ...], ...]:
+    """The one network that is asked for, if any."""
+    return (tuple(hidden),) if hidden else ()

@@ -6,21 +6,19 @@ The prediction is a stage of its own, stored before any network with masks is tr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
-from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge import area_from_clean
 from neurogames.games import PublicGoodsGame
 from neurogames.lab.data.datasets import load_dataset
-from neurogames.lab.data.preparation import Prepared, prepare
+from neurogames.lab.data.preparation import prepare
+from neurogames.lab.studies.comparison.baselines import BASELINES, baseline_models
 from neurogames.lab.studies.comparison.repetition import (
     Repetition,
     metrics_of,
@@ -32,7 +30,6 @@ from neurogames.lab.studies.comparison.sensitivity import vary_game
 from neurogames.lab.studies.comparison.settings import PREDICTIONS, TRAININGS, ComparisonSettings
 from neurogames.lab.studies.comparison.simulation import simulate_composition
 
-BASELINES = ("constant", "linear")
 TABLE_FACTS = ("rows", "training_rows", "features", "text_columns", "inputs", "missing")
 
 
@@ -119,7 +116,7 @@ def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings)
     """
     repetition = open_repetition(dataset, seed, settings)
     variables = dict(train_and_measure(repetition, TRAININGS, settings))
-    baseline = np.stack([robustness_curves(one, repetition, settings) for one in _baselines(repetition.data)])
+    baseline = np.stack([robustness_curves(one, repetition, settings) for one in baseline_models(repetition.data)])
     variables["baseline_curve"] = (("baseline", "metric", "level"), baseline)
     variables["baseline_area"] = (("baseline", "metric"), area_from_clean(list(settings.levels), baseline))
     labels = _labels(repetition, settings)
@@ -148,25 +145,3 @@ def _labels(repetition: Repetition, settings: ComparisonSettings) -> dict[str, l
         "level": list(settings.levels),
         "share": list(settings.snapshots),
     }
-
-
-def _baselines(data: Prepared) -> list[Callable[[torch.Tensor], torch.Tensor]]:
-    """Constant predictor and linear model, in the order of ``BASELINES``."""
-    if data.task == "regression":
-        constant = torch.zeros(1)
-        fitted = LinearRegression().fit(data.train_inputs, data.train_targets)
-        weight, bias = fitted.coef_[:, None], fitted.intercept_
-    else:
-        counts = np.bincount(data.train_targets, minlength=len(data.class_names))
-        constant = torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))
-        logistic = LogisticRegression(max_iter=2000).fit(data.train_inputs, data.train_targets)
-        weight, bias = logistic.coef_.T, logistic.intercept_
-        if weight.shape[1] == 1:
-            # Two classes share one column of weights; the first class has logit 0.
-            weight, bias = np.hstack([np.zeros_like(weight), weight]), np.append(0.0, bias)
-    slope = torch.from_numpy(np.asarray(weight, dtype=np.float32))
-    offset = torch.from_numpy(np.atleast_1d(np.asarray(bias, dtype=np.float32)))
-    return [
-        lambda inputs: constant.expand(len(inputs), len(constant)),
-        lambda inputs: inputs @ slope + offset,
-    ]

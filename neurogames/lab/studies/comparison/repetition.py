@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -80,12 +80,22 @@ class Repetition:
 
 
 def open_repetition(dataset: str, seed: int, settings: ComparisonSettings) -> Repetition:
-    """Load and split a table; with the dataset's name the number of the repetition decides every draw."""
-    source = np.random.SeedSequence([zlib.crc32(dataset.encode()), seed])
-    split_seed, network_seed, noise_seed = (int(word) for word in source.generate_state(3))
+    """Load and split a table."""
+    split_seed, network_seed, noise_seed = seeds_of(dataset, seed)
     table = load_dataset(dataset, target=settings.target, task=settings.task)
     data = prepare(table, rng=np.random.default_rng(split_seed))
     return Repetition(table, data, target_noises(settings, data.task), network_seed, noise_seed)
+
+
+def seeds_of(dataset: str, seed: int) -> tuple[int, int, int]:
+    """Return the seeds of the split, the networks and the input noise of one repetition.
+
+    >>> seeds_of("wine", 0) == seeds_of("wine", 0), seeds_of("wine", 0) == seeds_of("iris", 0)
+    (True, False)
+    """
+    source = np.random.SeedSequence([zlib.crc32(dataset.encode()), seed])
+    split, networks, noise = (int(word) for word in source.generate_state(3))
+    return split, networks, noise
 
 
 def train_and_measure(
@@ -166,13 +176,25 @@ def target_noises(settings: ComparisonSettings, task: str) -> dict[str, TargetNo
     return {name: known[name] for name in names}
 
 
+class InputNoise(Protocol):
+    """What a robustness curve asks of the settings of a study."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Sizes of the input noise, from 0 upward."""
+
+    @property
+    def noise_repeats(self) -> int:
+        """Draws of the input noise at each level."""
+
+
 def metrics_of(data: Prepared) -> Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
     """Return the metrics of a task by name."""
     return REGRESSION_METRICS if data.task == "regression" else CLASSIFICATION_METRICS
 
 
 def robustness_curves(
-    predict: Callable[[torch.Tensor], torch.Tensor], repetition: Repetition, settings: ComparisonSettings
+    predict: Callable[[torch.Tensor], torch.Tensor], repetition: Repetition, settings: InputNoise
 ) -> NDArray[np.float64]:
     """Return metrics (networks, metric, level), or (metric, level) of one model, on test rows with noisy inputs."""
     data = repetition.data
@@ -191,7 +213,7 @@ def robustness_curves(
         levels=settings.levels,
         metrics=metrics_of(data),
         repeats=settings.noise_repeats,
-        # Features are standardised on the training split, so one unit is one of its standard deviations.
+        # Where features are standardised on the training split, one unit is one of its standard deviations.
         scale=1.0,
         to_units=to_units,
         rng=torch.Generator().manual_seed(repetition.noise_seed),

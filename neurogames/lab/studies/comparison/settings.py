@@ -104,7 +104,7 @@ class ComparisonSettings(StudySettings):
             raise invalid_argument("task", self.task, "'regression' or 'classification'")
         for keep_prob in self.keep_probs:
             probability("keep_probs", keep_prob)
-        if len(self.keep_probs) < 2 or self.keep_probs[-1] != 1.0 or not _increasing(self.keep_probs):
+        if len(self.keep_probs) < 2 or self.keep_probs[-1] != 1.0 or not increasing(self.keep_probs):
             raise invalid_argument("keep_probs", self.keep_probs, "two or more increasing probabilities that end at 1")
         if not self.target_noises or not set(self.target_noises) <= set(TARGET_NOISES):
             raise invalid_argument("target_noises", self.target_noises, f"some of {', '.join(TARGET_NOISES)}")
@@ -120,9 +120,9 @@ class ComparisonSettings(StudySettings):
             integer(name, getattr(self, name), minimum=1)
         for name in ("learning_rate", "cost", "multiplier", "temperature"):
             number(name, getattr(self, name), "a number > 0", lambda value: value > 0)
-        if len(self.levels) < 2 or self.levels[0] != 0.0 or not _increasing(self.levels):
+        if len(self.levels) < 2 or self.levels[0] != 0.0 or not increasing(self.levels):
             raise invalid_argument("levels", self.levels, "at least two increasing noise levels that start at 0")
-        if len(self.snapshots) < 2 or not _increasing(self.snapshots):
+        if len(self.snapshots) < 2 or not increasing(self.snapshots):
             raise invalid_argument("snapshots", self.snapshots, "at least two increasing shares of training")
         if self.snapshots[0] < 0.0 or self.snapshots[-1] != 1.0:
             raise invalid_argument("snapshots", self.snapshots, "shares in [0, 1] that end at 1")
@@ -155,5 +155,6 @@ class ComparisonSettings(StudySettings):
         return [{"dataset": name, **cell} for name in self.data for cell in repetitions]
 
 
-def _increasing(values: tuple[float, ...]) -> bool:
+def increasing(values: tuple[float, ...]) -> bool:
+    """Tell whether every value is above the one before it."""
     return all(low < high for low, high in pairwise(values))
