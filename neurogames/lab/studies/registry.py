@@ -26,11 +26,11 @@ class Entry(NamedTuple):
 _ROOM = "neurogames.lab.studies"
 _STUDIES = {
     "comparison": Entry(f"{_ROOM}.comparison.page:COMPARISON", "Does gradient dropout do more than less work does?"),
+    "pruning": Entry(f"{_ROOM}.pruning.page:PRUNING", "Which units stay in a network where taking part has a price?"),
+    "neurogame": Entry(f"{_ROOM}.coalition_filter.page:NEUROGAME", "Do layers that keep strong coalitions only help?"),
     "paper-protocol": Entry(
         f"{_ROOM}.comparison.paper.page:PAPER_PROTOCOL", "What does the gradient dropout paper's own protocol give?"
     ),
-    "pruning": Entry(f"{_ROOM}.pruning.page:PRUNING", "Which units stay in a network where taking part has a price?"),
-    "neurogame": Entry(f"{_ROOM}.coalition_filter.page:NEUROGAME", "Do layers that keep strong coalitions only help?"),
 }
 
 
