@@ -62,6 +62,10 @@ def planted() -> xr.Dataset:
     predicted_curve = 2.0 - predicted_base[..., None, None] + predicted_area[..., None, None] * levels
     forecast = ("dataset", "seed", "target_noise", "prediction", "keep_prob")
     exact = np.stack([keeps, keeps[::-1], (keeps * 7) % 1])[..., None]
+    time = np.linspace(0.0, 1.0, 5)
+    wobble = 0.01 * np.random.default_rng(2).standard_normal((1, seeds, 1))
+    courses = {"plain": 0.8 - 0.4 * time + wobble, "law": 0.8 - 0.2 * time + wobble}
+    courses["dropout"] = courses["law"] + 0.01 * np.random.default_rng(3).standard_normal((1, seeds, 1))
     varied = np.repeat(np.concatenate([exact, exact[:1, ::-1]])[:, None, :, 0], len(VARIATIONS), axis=1)
     return xr.Dataset(
         {
@@ -79,6 +83,7 @@ def planted() -> xr.Dataset:
             "predicted_composition": ((*forecast, "share"), predicted_base[..., None]),
             "predicted_steps": (forecast, np.full(predicted_base.shape, 10.0)),
             "predicted_diverged": (forecast, np.zeros(predicted_base.shape, dtype=bool)),
+            **{f"composing_{way}": (("dataset", "seed", "time"), course) for way, course in courses.items()},
             "exact": (("mask", "keep_prob", "sweep"), exact),
             "varied": (("play", "variation", "keep_prob"), varied),
         },
@@ -92,6 +97,7 @@ def planted() -> xr.Dataset:
             "metric": ["mse"],
             "level": levels,
             "share": [1.0],
+            "time": time,
             "baseline": ["constant", "linear"],
             "mask": masks,
             "sweep": [20],

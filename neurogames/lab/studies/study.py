@@ -30,7 +30,7 @@ from neurogames.lab.studies.settings import StudySettings
 Progress = Callable[[str, int, int], object]
 Settings = TypeVar("Settings", bound=StudySettings)
 
-RESULTS_FORMAT = 3
+RESULTS_FORMAT = 4
 """Raised where the labels of stored results change, so that older results are refused and not misread."""
 _SWEEP_MARKS = ("measure", "versions")
 

@@ -19,6 +19,7 @@ from neurogames.games import PublicGoodsGame
 from neurogames.lab.data.datasets import load_dataset
 from neurogames.lab.data.preparation import prepare
 from neurogames.lab.studies.comparison.baselines import BASELINES, baseline_models
+from neurogames.lab.studies.comparison.course import MEASURED, PREDICTED, measure_composing
 from neurogames.lab.studies.comparison.repetition import (
     Repetition,
     metrics_of,
@@ -84,8 +85,9 @@ def measure_prediction(dataset: str, seed: int, *, settings: ComparisonSettings)
 
     Returns:
         Over target_noise, prediction (the law, and the law with normal noise of the mask's covariance) and
-        keep_prob: what :func:`measure_repetition` measures, each name with the prefix ``predicted_``; and facts about
-        the table, see ``TABLE_FACTS``. The attribute ``predicted_at`` says when it was made.
+        keep_prob: what :func:`measure_repetition` measures, each name with the prefix ``predicted_``; over time, with a
+        planted shortcut, ``composing_law`` and ``composing_plain``; and facts about the table, see ``TABLE_FACTS``. The
+        attribute ``predicted_at`` says when it was made.
     """
     repetition = open_repetition(dataset, seed, settings)
     found = train_and_measure(repetition, PREDICTIONS, settings)
@@ -98,6 +100,7 @@ def measure_prediction(dataset: str, seed: int, *, settings: ComparisonSettings)
     stored = xr.Dataset(
         renamed, coords={**labels, "prediction": list(PREDICTIONS)}, attrs={"task": repetition.data.task}
     )
+    stored = stored.merge(measure_composing(repetition, PREDICTED, settings))
     return stored.assign_attrs(predicted_at=datetime.now(UTC).isoformat())
 
 
@@ -111,7 +114,8 @@ def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings)
 
     Returns:
         Over target_noise, training and keep_prob: ``curve`` (metric, level), ``area`` and ``slope`` (metric),
-        ``composition`` (share), ``steps`` and ``diverged``; over baseline: ``baseline_curve`` and ``baseline_area``.
+        ``composition`` (share), ``steps`` and ``diverged``; over baseline: ``baseline_curve`` and ``baseline_area``;
+        over time, with a planted shortcut: ``composing_dropout``.
         Mean squared error is in variances of the training target, SMAPE in the target's own unit.
     """
     repetition = open_repetition(dataset, seed, settings)
@@ -120,11 +124,12 @@ def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings)
     variables["baseline_curve"] = (("baseline", "metric", "level"), baseline)
     variables["baseline_area"] = (("baseline", "metric"), area_from_clean(list(settings.levels), baseline))
     labels = _labels(repetition, settings)
-    return xr.Dataset(
+    measured = xr.Dataset(
         variables,
         coords={**labels, "training": list(TRAININGS), "baseline": list(BASELINES)},
         attrs={"task": repetition.data.task},
     )
+    return measured.merge(measure_composing(repetition, MEASURED, settings))
 
 
 def _facts(repetition: Repetition) -> tuple[int, ...]:

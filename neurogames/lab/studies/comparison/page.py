@@ -8,6 +8,7 @@ import xarray as xr
 
 from neurogames.lab.data.tables import short_name
 from neurogames.lab.studies.comparison import analysis, leading_plots, plots
+from neurogames.lab.studies.comparison.course import course_finding, course_table
 from neurogames.lab.studies.comparison.differences import (
     BEYOND,
     BY_LAW,
@@ -59,18 +60,19 @@ def comparison_page(results: xr.Dataset, settings: ComparisonSettings) -> Page:
     parts, compared = effects(results), predicted_and_measured(results)
     controls = analysis.against_controls(results)
     correlated, varied = analysis.correlations(results, rng=rng), sensitivity_table(results)
+    courses = course_table(results)
     return Page(
         title=f"What does gradient dropout do to a network trained on {', '.join(map(short_name, settings.data))}?",
         subtitle=_subtitle(results, settings),
         lead=_lead(results, compared),
         answer=answer(parts),
-        findings=[*_findings(results, parts, compared), _simulation_finding(varied)],
+        findings=[course_finding(results, courses), *_findings(results, parts, compared), _simulation_finding(varied)],
         terms=TERMS,
         verdicts=comparison_verdicts(parts, controls, correlated),
         reading=READING,
         notes=_notes(results),
         figures=_figures(results, correlated),
-        tables=comparison_tables(results, parts, compared, controls, correlated, varied),
+        tables=comparison_tables(results, parts, compared, courses, controls, correlated, varied),
     )
 
 

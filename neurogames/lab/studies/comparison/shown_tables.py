@@ -15,6 +15,7 @@ def comparison_tables(
     results: xr.Dataset,
     parts: pd.DataFrame,
     compared: pd.DataFrame,
+    courses: pd.DataFrame,
     controls: pd.DataFrame,
     correlated: pd.DataFrame,
     varied: pd.DataFrame,
@@ -35,6 +36,15 @@ def comparison_tables(
             caption="Change of area against plain training, in units of plain's area. The band is the 90 % band of the "
             "prediction for the mean over repetitions; low and high are 95 % t intervals, p the t test.",
             frame=compared,
+            unfolded=False,
+        ),
+        ShownTable(
+            name="course",
+            title="The course of composition where a shortcut is planted",
+            caption="Difference of the shares of units that compose, gradient dropout minus opponent at one keep "
+            "probability, mean over the times of training, with 95 % t interval and t test over repetitions. "
+            "'largest': the largest distance of the means at one time.",
+            frame=courses,
             unfolded=False,
         ),
         ShownTable(

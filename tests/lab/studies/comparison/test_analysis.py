@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurogames.lab.studies.comparison import analysis, differences, equal_error, verdicts
+from neurogames.lab.studies.comparison.course import course_finding, course_table
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, PREDICTIONS, SHOWN, TRAININGS
 
 
@@ -227,3 +228,22 @@ def test_what_the_p_value_does_not_allow_is_not_said_of_a_control(planted: xr.Da
     for training in ("dropout", *TRAININGS[1:]):
         hushed = rows.assign(claim=rows["claim"].where(rows["training"] != training, "none"))
         assert said not in " ".join(_said(planted, hushed))
+
+
+def test_the_course_is_held_against_the_law_and_plain_training(planted: xr.Dataset) -> None:
+    table = course_table(planted).set_index("opponent")
+    gaps = (planted["composing_dropout"] - planted["composing_law"]).values[0, :, 0]
+    assert table.loc["law", "difference"] == pytest.approx(gaps.mean())
+    assert table.loc["law", "low"] < 0 < table.loc["law", "high"]
+    assert table.loc["plain", "difference"] == pytest.approx(0.1 + gaps.mean())
+    assert table.loc["plain", "largest"] == pytest.approx(0.2 + gaps.mean())
+    assert table.loc["plain", "low"] > 0
+    finding = course_finding(planted, course_table(planted))
+    assert "annealing needs it above 0" in finding.text
+    assert finding.number.startswith(f"share of composing units, measured minus law {100 * gaps.mean():+.1f} points")
+
+
+def test_a_diverged_course_is_left_out(planted: xr.Dataset) -> None:
+    hurt = planted.copy(deep=True)
+    hurt["composing_dropout"][0, 0] = np.nan
+    assert set(course_table(hurt)["n"]) == {planted.sizes["seed"] - 1}

@@ -17,6 +17,7 @@ import xarray as xr
 
 from neurogames.bridge import predict_training
 from neurogames.lab.runs.store import read_dataset
+from neurogames.lab.studies.comparison.course import measure_composing
 from neurogames.lab.studies.comparison.page import COMPARISON
 from neurogames.lab.studies.comparison.repetition import open_repetition, robustness_curves
 from neurogames.lab.studies.comparison.settings import (
@@ -36,6 +37,7 @@ def test_the_folder_holds_everything_that_is_promised(comparison: FinishedStudy,
     names = {path.name for path in comparison.folder.iterdir()}
     figures = (
         "prediction",
+        "course",
         "beyond",
         "predicted-composition",
         "simulation",
@@ -220,3 +222,15 @@ def test_more_seeds_measure_only_the_new_ones(
     assert more.results.sizes["seed"] == 3
     first = more.results.sel(seed=[0, 1]).drop_attrs()
     xr.testing.assert_identical(first, comparison.results.drop_attrs())
+
+
+def test_the_course_is_predicted_before_it_is_measured(comparison: FinishedStudy, tiny: ComparisonSettings) -> None:
+    folders = [comparison.folder / part / "cells" for part in ("prediction", "training")]
+    before, after = (read_dataset(next(folder.glob("*seed=1*.nc"))) for folder in folders)
+    assert {"composing_law", "composing_plain"} == {name for name in before if str(name).startswith("composing")}
+    assert {"composing_dropout"} == {name for name in after if str(name).startswith("composing")}
+    repetition = open_repetition("diabetes", 1, tiny)
+    together = measure_composing(repetition, ("dropout", "plain", "law"), tiny)
+    for way in ("law", "plain", "dropout"):
+        ours = comparison.results[f"composing_{way}"].sel(dataset="diabetes", seed=1)
+        np.testing.assert_array_equal(ours, together[f"composing_{way}"])

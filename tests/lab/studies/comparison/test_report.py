@@ -42,7 +42,7 @@ def test_the_page_needs_nothing_but_itself(comparison: FinishedStudy) -> None:
     page = _Page()
     text = (comparison.folder / "report.html").read_text(encoding="utf-8")
     page.feed(text)
-    assert len(page.sources) == 10
+    assert len(page.sources) == 11
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
     assert all(page.alternatives)
     assert not re.search(r"https?://|<script|@import", re.sub(r"base64,[^\"]*", "", text))

@@ -71,7 +71,7 @@ def curve_table(results: xr.Dataset, settings: PaperSettings) -> pd.DataFrame:
                     published = _read_off(dataset, network, noise, keep, settings)
                     rows.append(
                         {
-                            "dataset": short_name(dataset),
+                            "dataset": dataset,
                             "network": network,
                             "target noise": noise,
                             "training": training,
@@ -118,7 +118,7 @@ def effect_table(results: xr.Dataset, settings: PaperSettings) -> pd.DataFrame:
                 found = mean_difference(values.where(usable).mean("keep_prob").dropna("seed").values / unit)
                 rows.append(
                     {
-                        "dataset": short_name(dataset),
+                        "dataset": dataset,
                         "network": network,
                         "target noise": noise,
                         "part": part,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
-from neurogames.lab.data.tables import short_name
 from neurogames.lab.studies.comparison.differences import BEYOND, WHOLE
 from neurogames.lab.studies.comparison.paper import plots
 from neurogames.lab.studies.comparison.paper.analysis import (
@@ -80,7 +79,7 @@ def _subtitle(results: xr.Dataset, settings: PaperSettings) -> str:
 
 def _lead(results: xr.Dataset, curves: pd.DataFrame, settings: PaperSettings, network: str) -> DrawnFigure:
     known = set(curves.dropna(subset="paper clean")["dataset"])
-    shown = [name for name in settings.data if short_name(name) in known] or list(settings.data[:2])
+    shown = [name for name in settings.data if name in known] or list(settings.data[:2])
     circles = " Circles: the paper's numbers, read off its plots." if known else ""
     return DrawnFigure(
         "beside-paper",

@@ -36,7 +36,7 @@ def plot_beside_paper(results: xr.Dataset, table: pd.DataFrame, datasets: list[s
         for axis, way in zip(axes[row], ways, strict=True):
             _draw_keeps(axis, curves[way].sel(target_noise=noise).mean("seed"), "-")
             known = table[(table["training"] == way) & (table["network"] == network) & (table["target noise"] == noise)]
-            known = known[known["dataset"] == short_name(dataset)].dropna(subset="paper clean")
+            known = known[known["dataset"] == dataset].dropna(subset="paper clean")
             for _, one in known.iterrows():
                 ends = [float(results["level"][0]), float(results["level"][-1])]
                 color = _color(results["keep_prob"].values, one["keep"])
@@ -68,7 +68,7 @@ def plot_effects(table: pd.DataFrame) -> Figure:
         height = np.arange(len(places)) + offset
         axis.hlines(height, 100 * rows["low"], 100 * rows["high"], color=color, linewidth=1.2)
         axis.plot(100 * rows["difference"], height, color=color, marker="o", linestyle="none", label=part)
-    names = [f"{name[:18]}, {network}" for name, network in places.values]
+    names = [f"{short_name(name)[:18]}, {network}" for name, network in places.values]
     axis.set_yticks(range(len(places)), names)
     axis.set(ylim=(len(places) - 0.5, -0.5), xlabel="change of area, % of plain training's")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
