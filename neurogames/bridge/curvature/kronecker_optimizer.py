@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,8 +13,9 @@ from neurogames._arguments import invalid_argument, number
 from neurogames.bridge.curvature.layer_arrays import layer_weights, recordable_layers
 from neurogames.bridge.curvature.layer_curvature import LayerCurvature
 from neurogames.bridge.curvature.layer_recorder import LayerArrays, LayerRecorder
+from neurogames.bridge.curvature.row_sums import sums_over_rows
+from neurogames.bridge.curvature.sampled_loss import Likelihood, sampled_loss
 
-_ALIKE = 1e-3  # how far a gradient may be from the sum over rows, relative to it, to be taken for it
 _DIAGONAL_DECAY = 0.95
 
 
@@ -103,7 +103,33 @@ class KroneckerOptimizer(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients, and what was recorded of the layers."""
         super().zero_grad(set_to_none)
-        self._attached.clear()
+        self._attached.clear(drawn=False)
+
+    def sample_fisher(self, outputs: Tensor, likelihood: Likelihood, *, rng: torch.Generator) -> None:
+        """Let the curvature of the next step be that of labels drawn from the model: the true Fisher matrix.
+
+        Called between the pass forward and the pass back; without it the curvature is that of the labels of the data.
+        It costs another pass back, in steps that average the curvature. No gradient is touched.
+
+        Args:
+            outputs: (rows, classes, ...) logits, or (rows, ...) means, as the model gave them.
+            likelihood: "categorical" where the loss is ``cross_entropy``, "gaussian" where it is ``mse_loss``.
+            rng: source of the labels.
+
+        Raises:
+            ValueError: the likelihood is another, or the outputs have no axis of classes.
+
+        >>> model, x = nn.Linear(3, 2), torch.ones(4, 3)
+        >>> from neurogames.bridge.curvature.kfac import EKFAC
+        >>> optimizer, rng = EKFAC(model), torch.Generator().manual_seed(0)
+        >>> outputs = model(x)
+        >>> optimizer.sample_fisher(outputs, "categorical", rng=rng)
+        >>> nn.functional.cross_entropy(outputs, torch.zeros(4, dtype=torch.long)).backward()
+        >>> optimizer.step()
+        """
+        loss = sampled_loss(outputs, likelihood, rng=rng)
+        if any(self._curvature.averages_next(self.state.get(weight, {})) for _, weight, _ in self._layers.values()):
+            self._attached.record_fisher(loss)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -126,7 +152,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             raise invalid_argument("gradients", "scaled by a GradScaler", "unscaled ones: autocast to bfloat16")
         slopes = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
         arrays = self._recorded(slopes)
-        sums = self._which_are_sums(slopes, arrays)
+        sums = sums_over_rows(self._layers, slopes, arrays)
         if sums is None:
             self._skip()
         else:
@@ -176,6 +202,10 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         if len(whole) < len(layers):
             recorder.remove()
             recorder = LayerRecorder(self._model, whole)
+        if not whole:
+            recorder.remove()
+            expected = "a Linear or a convolution without groups, its weights its own and all optimized here"
+            raise invalid_argument("model", "no layer that can be preconditioned", expected)
         self._recorder, self._layers = recorder, whole
 
     def _recorded(self, slopes: Mapping[nn.Parameter, Tensor]) -> dict[str, LayerArrays]:
@@ -191,30 +221,6 @@ class KroneckerOptimizer(torch.optim.Optimizer):
                 found[name] = arrays
         return found
 
-    def _which_are_sums(
-        self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays]
-    ) -> set[str] | None:
-        """Layers whose gradient is G = sum_rs g a': not those that were clipped or have other parts. None: not finite.
-
-        It is told from the product with one vector, and all layers in one question to the device.
-        """
-        norms, rest = [], dict(slopes)
-        for name, (inputs, gradients, _) in arrays.items():
-            _, weight, bias = self._layers[name]
-            vector = torch.arange(inputs.shape[2], dtype=weight.dtype, device=weight.device).square_().cos_()
-            matrix = rest.pop(weight).flatten(1)
-            product = matrix @ vector[: matrix.shape[1]]
-            if bias is not None:
-                product.add_(rest.pop(bias) * vector[-1])
-            summed = gradients.flatten(0, 1).T @ (inputs.flatten(0, 1) @ vector)
-            norms += [torch.linalg.vector_norm(product), torch.linalg.vector_norm(product - summed)]
-        norms += torch._foreach_norm(list(rest.values())) if rest else []
-        found = torch.stack(norms).tolist() if norms else []
-        if not all(map(math.isfinite, found)):
-            return None
-        pairs = zip(arrays, found[::2], found[1::2], strict=False)
-        return {name for name, size, error in pairs if error <= _ALIKE * size}
-
     def _directions(
         self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays], sums: Collection[str]
     ) -> dict[nn.Parameter, Tensor]:
@@ -225,7 +231,10 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             layer, weight, bias = self._layers[name]
             damping, memory = settings[weight]["damping"], self.state[weight]
             own = gradients * scale
-            observed = self._curvature.observe(memory, inputs, own, damping=damping)
+            drawn = self._attached.fisher_arrays(name)
+            a, g = (inputs, own) if drawn is None else (drawn.inputs, drawn.gradients * drawn.scale)
+            observed = self._curvature.observe(memory, a, g, damping=damping)
+            observed = observed if drawn is None else None  # the mean gradient of the draws is not that of the data
             found = None
             if name in sums:
                 found = self._curvature.direction_of_mean(memory, inputs, own, observed, damping=damping)

@@ -28,6 +28,10 @@ class LayerCurvature(Protocol):
         """Entries of the memory of a layer that has been seen."""
         ...
 
+    def averages_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into an average."""
+        ...
+
     def observe(self, memory: Memory, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor | None:
         """Take a batch into the memory, and count a step.
 
@@ -84,6 +88,10 @@ class KFACCurvature:
     def keys(self) -> frozenset[str]:
         """Entries of the memory."""
         return frozenset({"step", "averaged", "inputs", "outputs", "inverse_inputs", "inverse_outputs"})
+
+    def averages_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors."""
+        return _averages_factors(self, memory.get("step", 0))
 
     def observe(self, memory: Memory, inputs: Tensor, gradients: Tensor, *, damping: float) -> None:
         """Average the factors, and invert them, when it is time."""
@@ -152,6 +160,11 @@ class EKFACCurvature:
         names = {"step", "averaged", "inputs", "outputs", "input_basis", "output_basis", "moments", "moments_averaged"}
         return frozenset(names)
 
+    def averages_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors or S."""
+        step = memory.get("step", 0)
+        return step % self.moment_interval == 0 or _averages_factors(self, step)
+
     def observe(
         self,
         memory: Memory,
@@ -214,16 +227,25 @@ def _average_factors(
 ) -> bool:
     """Average the factors when it is time; returns whether it is time for a new basis or inverse too."""
     step: int = memory.setdefault("step", 0)
-    anew = step % curvature.refresh == 0 or (step < curvature.refresh and step & (step - 1) == 0)
     if step == 0:
         factors = kronecker_factors(inputs, gradients, sharing=curvature.sharing)
         memory.update(inputs=factors.inputs, outputs=factors.outputs, averaged=1)
-    elif anew or step % curvature.factor_interval == 0:
+    elif _averages_factors(curvature, step):
         decay = min(curvature.factor_decay, memory["averaged"] / (memory["averaged"] + 1))
         factors = KroneckerFactors(memory["inputs"], memory["outputs"])
         factors.average_(inputs, gradients, decay=decay, sharing=curvature.sharing)
         memory["averaged"] += 1
-    return anew
+    return _is_refreshed(curvature, step)
+
+
+def _averages_factors(curvature: KFACCurvature | EKFACCurvature, step: int) -> bool:
+    """Whether the factors are averaged in a step."""
+    return step % curvature.factor_interval == 0 or _is_refreshed(curvature, step)
+
+
+def _is_refreshed(curvature: KFACCurvature | EKFACCurvature, step: int) -> bool:
+    """Whether bases or inverses are made anew in a step."""
+    return step % curvature.refresh == 0 or (step < curvature.refresh and step & (step - 1) == 0)
 
 
 def _check(curvature: KFACCurvature | EKFACCurvature) -> None:
