@@ -281,7 +281,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         """Count a step that is not taken."""
         if self.skipped_steps == 0:
             text = "a gradient is not finite: the step is skipped, and `skipped_steps` counts it and those to come"
-            warnings.warn(text, stacklevel=4)
+            warnings.warn(text, stacklevel=5)  # beyond what torch wraps around a step
         self.param_groups[0]["skipped"] += 1
 
 
