@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,9 @@ from neurogames._arguments import invalid_argument, number
 from neurogames.bridge.curvature.layer_arrays import layer_weights, recordable_layers
 from neurogames.bridge.curvature.layer_curvature import LayerCurvature
 from neurogames.bridge.curvature.layer_recorder import LayerArrays, LayerRecorder
+from neurogames.bridge.curvature.row_sums import sums_over_rows
+from neurogames.bridge.curvature.sampled_loss import Likelihood, sampled_loss
 
-_ALIKE = 1e-3  # how far a gradient may be from the sum over rows, relative to it, to be taken for it
 _DIAGONAL_DECAY = 0.95
 
 
@@ -29,6 +30,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         modules: names of the layers to precondition; all that can be when left out.
     """
 
+    takes_model = True  # in place of parameters; see ``OptimizerFactory``
     _step_supports_amp_scaling = True  # a GradScaler then says that it is there, and is refused
 
     def __init__(
@@ -101,7 +103,33 @@ class KroneckerOptimizer(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients, and what was recorded of the layers."""
         super().zero_grad(set_to_none)
-        self._attached.clear()
+        self._attached.clear(drawn=False)
+
+    def sample_fisher(self, outputs: Tensor, likelihood: Likelihood, *, rng: torch.Generator) -> None:
+        """Let the curvature of the next step be that of labels drawn from the model: the true Fisher matrix.
+
+        Called between the pass forward and the pass back; without it the curvature is that of the labels of the data.
+        It costs another pass back, in steps that average the curvature. No gradient is touched.
+
+        Args:
+            outputs: (rows, classes, ...) logits, or (rows, ...) means, as the model gave them.
+            likelihood: "categorical" where the loss is ``cross_entropy``, "gaussian" where it is ``mse_loss``.
+            rng: source of the labels.
+
+        Raises:
+            ValueError: the likelihood is another, or the outputs have no axis of classes.
+
+        >>> model, x = nn.Linear(3, 2), torch.ones(4, 3)
+        >>> from neurogames.bridge.curvature.kfac import EKFAC
+        >>> optimizer, rng = EKFAC(model), torch.Generator().manual_seed(0)
+        >>> outputs = model(x)
+        >>> optimizer.sample_fisher(outputs, "categorical", rng=rng)
+        >>> nn.functional.cross_entropy(outputs, torch.zeros(4, dtype=torch.long)).backward()
+        >>> optimizer.step()
+        """
+        loss = sampled_loss(outputs, likelihood, rng=rng)
+        if any(self._curvature.averages_next(self.state.get(weight, {})) for _, weight, _ in self._layers.values()):
+            self._attached.record_fisher(loss)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -124,13 +152,13 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             raise invalid_argument("gradients", "scaled by a GradScaler", "unscaled ones: autocast to bfloat16")
         slopes = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
         arrays = self._recorded(slopes)
-        if slopes:
-            directions = self._directions(slopes, arrays) if _finite(slopes.values()) else {}
-            if directions and _finite(directions.values()):
-                for group in self.param_groups:
-                    self._move(group, directions)
-            else:
-                self._skip()
+        sums = sums_over_rows(self._layers, slopes, arrays)
+        if sums is None:
+            self._skip()
+        else:
+            directions = self._directions(slopes, arrays, sums)
+            for group in self.param_groups:
+                self._move(group, directions)
         self._attached.clear()
         return loss
 
@@ -174,6 +202,10 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         if len(whole) < len(layers):
             recorder.remove()
             recorder = LayerRecorder(self._model, whole)
+        if not whole:
+            recorder.remove()
+            expected = "a Linear or a convolution without groups, its weights its own and all optimized here"
+            raise invalid_argument("model", "no layer that can be preconditioned", expected)
         self._recorder, self._layers = recorder, whole
 
     def _recorded(self, slopes: Mapping[nn.Parameter, Tensor]) -> dict[str, LayerArrays]:
@@ -190,21 +222,24 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         return found
 
     def _directions(
-        self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays]
+        self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays], sums: Collection[str]
     ) -> dict[nn.Parameter, Tensor]:
         """The direction in which each parameter goes down."""
         settings = {each: group for group in self.param_groups for each in group["params"]}
         directions: dict[nn.Parameter, Tensor] = {}
         for name, (inputs, gradients, scale) in arrays.items():
             layer, weight, bias = self._layers[name]
-            gradient = layer_weights(layer, slopes[weight], None if bias is None else slopes[bias])
             damping, memory = settings[weight]["damping"], self.state[weight]
             own = gradients * scale
-            observed = self._curvature.observe(memory, inputs, own, damping=damping)
+            drawn = self._attached.fisher_arrays(name)
+            a, g = (inputs, own) if drawn is None else (drawn.inputs, drawn.gradients * drawn.scale)
+            observed = self._curvature.observe(memory, a, g, damping=damping)
+            observed = observed if drawn is None else None  # the mean gradient of the draws is not that of the data
             found = None
-            if _is_sum(gradient, inputs, gradients):
+            if name in sums:
                 found = self._curvature.direction_of_mean(memory, inputs, own, observed, damping=damping)
             if found is None:
+                gradient = layer_weights(layer, slopes[weight], None if bias is None else slopes[bias])
                 found = self._curvature.direction(memory, gradient, damping=damping)
             directions[weight] = (found if bias is None else found[:, :-1]).reshape(weight.shape)
             if bias is not None:
@@ -233,7 +268,8 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             for place, (each, step) in enumerate(zip(moved, steps, strict=True)):
                 memory = self.state[each]
                 if "momentum_buffer" in memory:
-                    memory["momentum_buffer"].mul_(group["momentum"]).add_(step)
+                    buffer = memory["momentum_buffer"]
+                    torch.add(step, buffer, alpha=group["momentum"], out=buffer)
                 else:
                     memory["momentum_buffer"] = step.clone(memory_format=torch.contiguous_format)
                 steps[place] = memory["momentum_buffer"]
@@ -245,21 +281,8 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         """Count a step that is not taken."""
         if self.skipped_steps == 0:
             text = "a gradient is not finite: the step is skipped, and `skipped_steps` counts it and those to come"
-            warnings.warn(text, stacklevel=4)
+            warnings.warn(text, stacklevel=5)  # beyond what torch wraps around a step
         self.param_groups[0]["skipped"] += 1
-
-
-def _finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether all entries are finite, in one question to the device."""
-    return bool(torch.stack(torch._foreach_norm(list(tensors))).isfinite().all())
-
-
-def _is_sum(gradient: Tensor, inputs: Tensor, gradients: Tensor) -> bool:
-    """Whether G = sum_rs g a', by its product with one vector: not so where it was clipped, or has other parts."""
-    vector = torch.arange(gradient.shape[1], dtype=gradient.dtype, device=gradient.device).square_().cos_()
-    product = gradient @ vector
-    summed = gradients.flatten(0, 1).T @ (inputs.flatten(0, 1) @ vector)
-    return bool((product - summed).norm() <= _ALIKE * product.norm())
 
 
 def _checked(key: str, value: Any) -> None:

@@ -28,6 +28,10 @@ class LayerCurvature(Protocol):
         """Entries of the memory of a layer that has been seen."""
         ...
 
+    def averages_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into an average."""
+        ...
+
     def observe(self, memory: Memory, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor | None:
         """Take a batch into the memory, and count a step.
 
@@ -38,7 +42,7 @@ class LayerCurvature(Protocol):
             damping: > 0.
 
         Returns:
-            What ``direction_of_mean`` has done of its work already.
+            What ``direction_of_mean`` has done of its work already, and may write to.
         """
         ...
 
@@ -85,6 +89,10 @@ class KFACCurvature:
         """Entries of the memory."""
         return frozenset({"step", "averaged", "inputs", "outputs", "inverse_inputs", "inverse_outputs"})
 
+    def averages_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors."""
+        return _averages_factors(self, memory.get("step", 0))
+
     def observe(self, memory: Memory, inputs: Tensor, gradients: Tensor, *, damping: float) -> None:
         """Average the factors, and invert them, when it is time."""
         if _average_factors(self, memory, inputs, gradients):
@@ -106,11 +114,7 @@ class KFACCurvature:
         damping: float,  # noqa: ARG002
     ) -> Tensor | None:
         """The same from the arrays, where they are smaller than the gradient."""
-        d_in, d_out = inputs.shape[2], gradients.shape[2]
-        places = inputs.shape[0] * inputs.shape[1]
-        if places * (d_in**2 + d_out**2 + d_in * d_out) >= d_in * d_out * (d_in + d_out):
-            return None
-        return self._inverse(memory).multiply_mean(inputs, gradients)
+        return self._inverse(memory).multiply_mean(inputs, gradients) if _are_few(inputs, gradients) else None
 
     def _inverse(self, memory: Memory) -> KroneckerFactors:
         """The inverses that are remembered."""
@@ -156,6 +160,11 @@ class EKFACCurvature:
         names = {"step", "averaged", "inputs", "outputs", "input_basis", "output_basis", "moments", "moments_averaged"}
         return frozenset(names)
 
+    def averages_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors or S."""
+        step = memory.get("step", 0)
+        return step % self.moment_interval == 0 or _averages_factors(self, step)
+
     def observe(
         self,
         memory: Memory,
@@ -172,12 +181,11 @@ class EKFACCurvature:
             memory["moments_averaged"] = 0
         first = None
         if anew or memory["step"] % self.moment_interval == 0:
-            first, second = self._basis(memory).moments(inputs, gradients)
+            if "moments" not in memory:
+                memory["moments"] = inputs.new_empty(gradients.shape[2], inputs.shape[2])
             seen = memory["moments_averaged"]
-            if seen == 0:
-                memory["moments"] = second
-            else:
-                memory["moments"].lerp_(second, max(1 - self.moment_decay, 1 / (seen + 1)))
+            decay = min(self.moment_decay, seen / (seen + 1))
+            first = self._basis(memory).average_moments_(memory["moments"], inputs, gradients, decay=decay)
             memory["moments_averaged"] = seen + 1
         memory["step"] += 1
         return first
@@ -189,20 +197,29 @@ class EKFACCurvature:
     def direction_of_mean(
         self,
         memory: Memory,
-        inputs: Tensor,  # noqa: ARG002
-        gradients: Tensor,  # noqa: ARG002
+        inputs: Tensor,
+        gradients: Tensor,
         observed: Tensor | None,
         *,
         damping: float,
     ) -> Tensor | None:
-        """The same with U_B' G U_A at hand."""
+        """The same with U_B' G U_A at hand, or from the arrays where they are smaller than the gradient."""
         if observed is None:
-            return None
-        return self._basis(memory).rotate_back(observed / (memory["moments"] + damping))
+            if not _are_few(inputs, gradients):
+                return None
+            observed = self._basis(memory).rotate_mean(inputs, gradients)
+        return self._basis(memory).rotate_back(observed.div_(memory["moments"] + damping))
 
     def _basis(self, memory: Memory) -> Eigenbasis:
         """The basis that is remembered."""
         return Eigenbasis(memory["input_basis"], memory["output_basis"])
+
+
+def _are_few(inputs: Tensor, gradients: Tensor) -> bool:
+    """Whether two square matrices act on the arrays of a batch with less work than on the gradient that they make."""
+    rows, shared, d_in = inputs.shape
+    d_out = gradients.shape[2]
+    return rows * shared * (d_in**2 + d_out**2 + d_in * d_out) < d_in * d_out * (d_in + d_out)
 
 
 def _average_factors(
@@ -210,16 +227,25 @@ def _average_factors(
 ) -> bool:
     """Average the factors when it is time; returns whether it is time for a new basis or inverse too."""
     step: int = memory.setdefault("step", 0)
-    anew = step % curvature.refresh == 0 or (step < curvature.refresh and step & (step - 1) == 0)
     if step == 0:
         factors = kronecker_factors(inputs, gradients, sharing=curvature.sharing)
         memory.update(inputs=factors.inputs, outputs=factors.outputs, averaged=1)
-    elif anew or step % curvature.factor_interval == 0:
-        decay = min(curvature.factor_decay, 1 - 1 / (memory["averaged"] + 1))
+    elif _averages_factors(curvature, step):
+        decay = min(curvature.factor_decay, memory["averaged"] / (memory["averaged"] + 1))
         factors = KroneckerFactors(memory["inputs"], memory["outputs"])
         factors.average_(inputs, gradients, decay=decay, sharing=curvature.sharing)
         memory["averaged"] += 1
-    return anew
+    return _is_refreshed(curvature, step)
+
+
+def _averages_factors(curvature: KFACCurvature | EKFACCurvature, step: int) -> bool:
+    """Whether the factors are averaged in a step."""
+    return step % curvature.factor_interval == 0 or _is_refreshed(curvature, step)
+
+
+def _is_refreshed(curvature: KFACCurvature | EKFACCurvature, step: int) -> bool:
+    """Whether bases or inverses are made anew in a step."""
+    return step % curvature.refresh == 0 or (step < curvature.refresh and step & (step - 1) == 0)
 
 
 def _check(curvature: KFACCurvature | EKFACCurvature) -> None:

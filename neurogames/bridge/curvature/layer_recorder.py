@@ -53,11 +53,15 @@ class _Call(NamedTuple):
 
 @dataclass
 class _Record:
-    """What is known of one layer: calls on their way, by backward pass, and those that count, pass by pass."""
+    """What is known of one layer: calls on their way, by backward pass, and those that count, pass by pass.
+
+    Those of ``drawn`` belong to losses of drawn labels.
+    """
 
     layer: Any
     waiting: dict[int, list[_Call]] = field(default_factory=dict)
     passes: list[list[_Call]] = field(default_factory=list)
+    drawn: list[list[_Call]] = field(default_factory=list)
     gradient: Tensor | None = None
     version: int = -1
 
@@ -117,19 +121,39 @@ class LayerRecorder:
         gradient = record.layer.weight.grad
         if not record.passes or gradient is None:
             return None
-        parts = [_together(name, record.layer, calls) for calls in record.passes]
-        inputs, gradients, rows = parts[0] if len(parts) == 1 else _joined(parts)
-        if rows == len(inputs):
-            return LayerArrays(inputs, gradients, float(rows))
-        places = [part.flatten(0, 1).unsqueeze(1) for part in (inputs, gradients)]
-        return LayerArrays(places[0], places[1], math.sqrt(rows * len(places[0])))
+        inputs, gradients, rows = _of_passes(name, record.layer, record.passes)
+        return LayerArrays(inputs, gradients, math.sqrt(rows * len(inputs)))
 
-    def clear(self) -> None:
-        """Forget what was recorded."""
+    def record_fisher(self, loss: Tensor) -> None:
+        """Record the gradients of another loss, a sum over rows, of passes that are still to be gone back.
+
+        No gradient of the model is touched.
+        """
+        for record in self._records.values():
+            record.waiting.clear()
+        weights = [record.layer.weight for record in self._records.values()]
+        torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        for record in self._records.values():
+            if record.waiting:
+                record.drawn.append([call for calls in record.waiting.values() for call in calls])
+            record.waiting.clear()
+
+    def fisher_arrays(self, name: str) -> LayerArrays | None:
+        """Arrays of a layer from ``record_fisher``; None where nothing was recorded."""
+        record = self._records[name]
+        if not record.drawn:
+            return None
+        inputs, gradients, rows = _of_passes(name, record.layer, record.drawn)
+        return LayerArrays(inputs, gradients, math.sqrt(len(inputs) / rows))
+
+    def clear(self, *, drawn: bool = True) -> None:
+        """Forget what was recorded; with ``drawn`` False, keep that of ``record_fisher``."""
         for record in self._records.values():
             record.waiting.clear()
             record.passes.clear()
             record.gradient = None
+            if drawn:
+                record.drawn.clear()
 
     def remove(self) -> None:
         """Take the hooks off the model."""
@@ -159,6 +183,15 @@ def _take_off(handles: list[Any]) -> None:
     """Remove hooks."""
     for handle in handles:
         handle.remove()
+
+
+def _of_passes(name: str, layer: Any, passes: list[list[_Call]]) -> tuple[Tensor, Tensor, int]:
+    """Arrays of all passes and the number of rows of the model; where the layer sees others, each place is a row."""
+    parts = [_together(name, layer, calls) for calls in passes]
+    inputs, gradients, rows = parts[0] if len(parts) == 1 else _joined(parts)
+    if rows != len(inputs):
+        inputs, gradients = (part.flatten(0, 1).unsqueeze(1) for part in (inputs, gradients))
+    return inputs, gradients, rows
 
 
 def _together(name: str, layer: Any, calls: list[_Call]) -> tuple[Tensor, Tensor, int]:

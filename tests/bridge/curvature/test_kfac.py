@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge import EKFAC, KFAC
+from neurogames.bridge import EKFAC, KFAC, train, train_participation
+from neurogames.bridge.curvature import row_sums
 from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs, layer_weights
 from tests.bridge.cases import CASES
 
@@ -73,6 +74,21 @@ def test_a_first_step_is_the_explicit_one_of_the_gradients_of_single_rows(kind, 
         torch.set_default_dtype(torch.float32)
 
 
+@by_kind
+def test_the_way_by_arrays_and_the_way_by_gradients_are_one(kind, monkeypatch):
+    """Few rows, so that arrays are less work; told that no gradient is the sum over rows, it takes the gradients."""
+    case, ends = CASES["mlp"], []
+    for alike in (row_sums._ALIKE, -1.0):
+        monkeypatch.setattr(row_sums, "_ALIKE", alike)
+        model = case.model(dtype=torch.float64)
+        optimizer = kind(model, lr=0.05, refresh=4, **({"moment_interval": 3} if kind is EKFAC else {}))
+        for seed in range(6):
+            backward(model, case, case.data(rows=2, seed=seed, dtype=torch.float64))
+            optimizer.step()
+        ends.append([each.detach() for each in model.parameters()])
+    torch.testing.assert_close(*ends)
+
+
 def test_what_is_preconditioned_and_what_is_not():
     optimizer = EKFAC(CASES["depthwise"].model())
     assert optimizer.preconditioned == ("0", "4", "8")
@@ -85,6 +101,54 @@ def test_what_is_preconditioned_and_what_is_not():
     model = CASES["mlp"].model()
     weights = [each for name, each in model.named_parameters() if name != "0.bias"]
     assert EKFAC(model, params=weights).preconditioned == ("2", "4")
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "gaussian"])
+def test_factors_of_drawn_labels_are_those_of_the_gauss_newton_matrix(likelihood):
+    """In the mean over draws: within five standard errors."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 3, bias=False)).double()
+    x = torch.randn(1, 2, dtype=torch.float64).expand(20000, 2)
+    optimizer = KFAC(model)
+    outputs = model(x)
+    optimizer.sample_fisher(outputs, likelihood, rng=torch.Generator().manual_seed(1))
+    assert all(each.grad is None for each in model.parameters())
+    chances = outputs[0].detach().softmax(dim=0)
+    hessian = 2 / 3 * torch.eye(3, dtype=torch.float64)
+    if likelihood == "categorical":
+        hessian = chances.diag() - torch.outer(chances, chances)
+    loss = functional.cross_entropy(outputs, torch.zeros(20000, dtype=torch.long))
+    loss.backward()
+    optimizer.step()
+    found = optimizer.state[model[1].weight]
+    torch.testing.assert_close(found["outputs"], hessian, rtol=0, atol=5 * float(hessian.max()) * (2 / 20000) ** 0.5)
+    torch.testing.assert_close(found["inputs"], torch.outer(model[0](x[0]), model[0](x[0])).detach(), rtol=1, atol=0.1)
+
+
+def test_drawn_labels_change_the_curvature_only_and_only_when_it_is_averaged():
+    case, counts, ends, factors = CASES["cnn"], [], [], []
+    for draws in (False, True):
+        model, data = case.model(dtype=torch.float64), case.data(dtype=torch.float64)
+        optimizer = KFAC(model, lr=1e13, damping=1e14, factor_interval=2, refresh=4)
+        calls = []
+        model[8].register_full_backward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        for _ in range(4):
+            outputs = model(data[0])
+            if draws:
+                optimizer.sample_fisher(outputs, "categorical", rng=torch.Generator().manual_seed(0))
+            optimizer.zero_grad()
+            case.loss(outputs, data[1]).backward()
+            optimizer.step()
+        factors.append(optimizer.state[model[8].weight]["outputs"])
+        counts.append(len(calls))
+        ends.append([each.detach() for each in model.parameters()])
+    assert counts == [4, 7]
+    torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-7)
+    assert (factors[0] - factors[1]).norm() > 0.1 * factors[0].norm()
+    for wrong in ({"likelihood": "poisson"}, {"outputs": outputs[:, 0]}, {"rng": None}):
+        given = {"outputs": outputs, "likelihood": "categorical", "rng": torch.Generator()} | wrong
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: got"):
+            optimizer.sample_fisher(**given)
 
 
 def test_what_has_no_factors_goes_along_a_diagonal():
@@ -296,10 +360,21 @@ def test_wrong_arguments_are_refused_before_anything_is_attached():
             EKFAC(model, **{name: value})
     with pytest.raises(ValueError, match="^modules: got"):
         KFAC(model, modules="0")
-    for not_a_model in (list(model.parameters()), nn.ReLU()):
+    for useless in (list(model.parameters()), nn.ReLU(), nn.BatchNorm1d(3)):
         with pytest.raises(ValueError, match="^model: got"):
-            KFAC(not_a_model)
+            KFAC(useless)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_training_of_a_stack_of_models_refuses_it_and_a_training_of_one_leaves_no_hooks():
+    case = CASES["mlp"]
+    model, data, draws = case.model(), case.data(), torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match="^optimizer: got"):
+        train_participation(
+            model, *data, optimizer=EKFAC, loss=case.loss, price=0.01, epochs=1, batch_size=3, rng=draws
+        )
+    trained = train(model, case.loss, data, optimizer=EKFAC, epochs=2, batch_size=3, rng=draws).model
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in trained.modules())
 
 
 def test_a_pass_that_was_not_seen_is_refused_before_anything_changes():
