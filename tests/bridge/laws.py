@@ -39,6 +39,7 @@ from neurogames.bridge import (
     nash_gap,
     participation_game,
     prune,
+    public_goods_game,
     rebuild,
     removal_orders,
     shortcut_composition,
@@ -160,6 +161,9 @@ FUNCTIONS: dict[str, Member] = {
     "smallest curvature": lambda model, case, data: smallest_curvature(model, case.loss, data),
     "nash gap": lambda model, case, data: nash_gap(
         model, case.loss, data, "block", starts=1, steps=2, held_out=data, rng=draws()
+    ),
+    "public goods game": lambda model, case, data: (
+        public_goods_game(model, case.layer, data, budget=40, rng=draws()).curves
     ),
     "interaction graph": lambda model, *_: interaction_graph(model),
     "coalition game": played,
