@@ -47,6 +47,8 @@ from .curvature.gate_curvature import smallest_curvature as smallest_curvature
 from .extraction.nash_gap import NashCost as NashCost
 from .extraction.nash_gap import nash_gap as nash_gap
 from .extraction.nash_verdict import NashGap as NashGap
+from .extraction.open_network import OpenNetwork as OpenNetwork
+from .extraction.open_network import open_game as open_game
 from .extraction.public_goods_game import LayerGame as LayerGame
 from .extraction.public_goods_game import public_goods_game as public_goods_game
 from .extraction.interaction import interaction_graph as interaction_graph

@@ -37,6 +37,7 @@ from neurogames.bridge import (
     measured_speed,
     multiply_adds,
     nash_gap,
+    open_game,
     participation_game,
     prune,
     public_goods_game,
@@ -165,6 +166,7 @@ FUNCTIONS: dict[str, Member] = {
     "public goods game": lambda model, case, data: (
         public_goods_game(model, case.layer, data, budget=40, rng=draws()).curves
     ),
+    "open game": lambda model, case, data: open_game(model).gradients(case.loss, *data),
     "interaction graph": lambda model, *_: interaction_graph(model),
     "coalition game": played,
     "removal orders": ordered,
