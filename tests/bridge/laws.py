@@ -39,8 +39,10 @@ from neurogames.bridge import (
     measured_speed,
     multiply_adds,
     nash_gap,
+    open_game,
     participation_game,
     prune,
+    public_goods_game,
     rebuild,
     removal_orders,
     shortcut_composition,
@@ -163,6 +165,10 @@ FUNCTIONS: dict[str, Member] = {
     "nash gap": lambda model, case, data: nash_gap(
         model, case.loss, data, "block", starts=1, steps=2, held_out=data, rng=draws()
     ),
+    "public goods game": lambda model, case, data: (
+        public_goods_game(model, case.layer, data, budget=40, rng=draws()).curves
+    ),
+    "open game": lambda model, case, data: open_game(model).gradients(case.loss, *data),
     "interaction graph": lambda model, *_: interaction_graph(model),
     "coalition game": played,
     "removal orders": ordered,

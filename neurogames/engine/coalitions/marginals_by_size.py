@@ -86,7 +86,7 @@ def marginals_by_size(game: CoalitionGame, budget: int, *, rng: np.random.Genera
     for first in range(0, pairs, step):
         orders = rng.permuted(np.tile(np.arange(n), (min(step, pairs - first), 1)), axis=1)
         both = np.concatenate([orders, orders[:, ::-1]])
-        added = _added(game, both, ends)
+        added = added_along(game, both, ends)
         by_pair[first : first + len(orders)] = 0.5 * (added[: len(orders)] + added[len(orders) :])
         cells = (both, np.broadcast_to(np.arange(n), both.shape))
         np.add.at(sums, cells, added)
@@ -100,7 +100,7 @@ def marginals_by_size(game: CoalitionGame, budget: int, *, rng: np.random.Genera
     return SizeMarginals(by_pair.mean(axis=0), stderr, means, errors, 2 + pairs * cost)
 
 
-def _added(game: CoalitionGame, orders: NDArray[np.intp], ends: Vector) -> Vector:
+def added_along(game: CoalitionGame, orders: NDArray[np.intp], ends: Vector) -> Vector:
     """What the k-th to join adds, (m, n), in each order (m, n)."""
     m, n = orders.shape
     places = np.argsort(orders, axis=1)

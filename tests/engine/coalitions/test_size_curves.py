@@ -1,0 +1,135 @@
+"""Curves of single players, who leaves at a fee, and which good a gain is, where the truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neurogames.engine.coalitions.good_fit import best_good, fit_goods
+from neurogames.engine.coalitions.leaving import exact_leaving, predicted_leaving, regret
+from neurogames.engine.coalitions.marginals_by_size import marginals_by_size
+from neurogames.engine.coalitions.size_curves import size_curves
+from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame
+from neurogames.games.public_goods import ClubGood, LinearGood, PublicGoodsGame, SigmoidGood, ThresholdGood
+
+
+def draws(seed=0):
+    return np.random.default_rng(seed)
+
+
+def potential_game(curves):
+    """Worth such that each player adds exactly w_i beside any k others; a concave function of the sum."""
+    weights = np.asarray(curves)
+    return FunctionCoalitionGame(len(weights), lambda members: np.sqrt(members @ weights))
+
+
+def test_means_are_those_of_marginals_by_size():
+    game = TabularCoalitionGame(np.random.default_rng(1).normal(size=64))
+    found, slow = size_curves(game, 60, rng=draws()), marginals_by_size(game, 60, rng=draws())
+    np.testing.assert_allclose(found.gain, slow.gain, atol=1e-12)
+    np.testing.assert_allclose(found.stderr, slow.stderr, atol=1e-12)
+    assert found.budget == slow.budget <= 60
+    assert found.values.sum() == pytest.approx(float(game.value([True] * 6) - game.value([False] * 6)))
+
+
+def test_curves_come_nearer_to_the_truth_than_raw_means_and_than_the_common_curve():
+    """With pairwise terms Q the truth is f_i(k) = w_i + k times the mean of Q_ij over j."""
+    n, draw = 16, np.random.default_rng(5)
+    weights, pairs = draw.normal(size=n), np.triu(draw.normal(size=(n, n)), 1)
+    game = FunctionCoalitionGame(n, lambda members: members @ weights + np.sum((members @ pairs) * members, axis=-1))
+    truth = weights[:, None] + np.arange(n) * ((pairs + pairs.T).sum(axis=1) / (n - 1))[:, None]
+    found, raw = size_curves(game, 400, rng=draws()), marginals_by_size(game, 400, rng=draws())
+    error = np.abs(found.curves - truth).mean()
+    assert error < 0.7 * np.nanmean(np.abs(raw.players - truth))
+    assert error < 0.7 * np.abs(found.gain - truth).mean()
+    assert 0.2 < found.heterogeneity < 0.9
+    inside = np.abs(found.curves - truth) < 3 * np.hypot(found.curves_stderr, found.stderr)
+    assert inside.mean() > 0.9
+
+
+def test_of_players_that_are_alike_curves_are_the_common_one():
+    noise = np.random.default_rng(0).normal(size=1 << 10)
+    table = np.array([bin(index).count("1") for index in range(1 << 10)]) ** 2 + 0.5 * noise
+    found = size_curves(TabularCoalitionGame(table), 200, rng=draws())
+    assert found.heterogeneity < 0.2
+    np.testing.assert_allclose(found.curves, np.tile(found.gain, (10, 1)), atol=0.6)
+
+
+@pytest.mark.parametrize("fee", [0.05, 0.15, 0.3, 2.0])
+def test_the_path_of_the_game_is_greedy_removal_one_by_one(fee):
+    game = potential_game(np.random.default_rng(3).uniform(0.1, 2.0, 9))
+    inside = np.ones(9, dtype=bool)
+    while inside.any():
+        lost = {i: float(game.value(inside) - game.value(inside & (np.arange(9) != i))) for i in np.flatnonzero(inside)}
+        first = min(lost, key=lost.get)
+        if lost[first] >= fee:
+            break
+        inside[first] = False
+    path = exact_leaving(game)
+    np.testing.assert_array_equal(path.members(fee), inside)
+    assert path.staying(fee) == pytest.approx(inside.mean())
+    leaving, _ = regret(game, inside, fee)
+    assert leaving <= 1e-12
+
+
+def test_regret_is_what_single_players_gain_by_moving():
+    game, fee = potential_game([1.0, 2.0, 3.0]), 0.4
+    inside = np.array([True, True, False])
+    worth = lambda *members: float(game.value(np.isin(np.arange(3), members)))  # noqa: E731
+    leaving, joining = regret(game, inside, fee)
+    assert leaving == pytest.approx(max(worth(1) + fee, worth(0) + fee) - worth(0, 1))
+    assert joining == pytest.approx(worth(0, 1, 2) - fee - worth(0, 1))
+
+
+def test_own_curves_predict_who_stays_where_players_differ_and_alike_ones_do_not():
+    game = potential_game(np.concatenate([np.full(8, 0.2), np.full(4, 3.0)]))
+    curves, real = size_curves(game, 400, rng=draws()), exact_leaving(game)
+    fee = 0.13
+    assert real.staying(fee) == pytest.approx(1 / 3)
+    assert predicted_leaving(curves).staying(fee) == pytest.approx(1 / 3)
+    assert predicted_leaving(curves, "alike").staying(fee) == 1.0
+    many = predicted_leaving(curves, "context", draws=20, rng=draws())
+    assert many.order.shape == (20, 12)
+    assert 0.2 < many.staying(fee) < 0.6
+    with pytest.raises(ValueError, match="^rng: got None, expected a numpy Generator"):
+        predicted_leaving(curves, "context")
+    with pytest.raises(ValueError, match="^players: got 'same'"):
+        predicted_leaving(curves, "same")
+
+
+def test_in_an_additive_game_the_additive_prediction_is_exact():
+    game = FunctionCoalitionGame(7, lambda members: members @ np.arange(1.0, 8.0))
+    curves = size_curves(game, 100, rng=draws())
+    predicted = predicted_leaving(curves, "additive")
+    np.testing.assert_array_equal(predicted.order, exact_leaving(game).order)
+    assert predicted.staying(3.5) == pytest.approx(4 / 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "parameters"),
+    [
+        ("club", ClubGood(), {}),
+        ("linear", LinearGood(), {}),
+        ("threshold", ThresholdGood(0.6), {"size": 12}),
+        ("sigmoid", SigmoidGood(0.4, 12.0), {"midpoint": 0.4, "steepness": 12.0}),
+    ],
+)
+def test_the_good_behind_a_noisy_gain_is_found_with_its_parameters(name, good, parameters):
+    gain = PublicGoodsGame(20, cost=0.3, multiplier=4.0, good=good).gain
+    errors = np.full(20, 0.01)
+    hits = 0
+    for seed in range(4):
+        fits = fit_goods(gain + errors * draws(seed).standard_normal(20), errors)
+        hits += fits[0].good == name and best_good(fits) is not None
+        mine = next(fit for fit in fits if fit.good == name)
+        for each, value in parameters.items():
+            assert mine.parameters[each] == pytest.approx(value, rel=0.1)
+    assert hits >= 3
+
+
+def test_a_gain_like_none_of_the_goods_is_called_none_and_bad_input_is_refused():
+    assert best_good(fit_goods(np.sin(np.arange(20.0)), np.full(20, 0.01))) is None
+    with pytest.raises(ValueError, match="^gain: got '3 sizes', expected at least 6"):
+        fit_goods(np.ones(3), np.ones(3))
+    with pytest.raises(ValueError, match="^stderr: got"):
+        fit_goods(np.ones(6), np.zeros(6))
