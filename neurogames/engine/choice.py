@@ -7,6 +7,7 @@ probabilities to accept and to decline. Two families:
 - rules that copy (imitation, replicator; ``copies`` is True): a model is drawn from the other players, and if it acts
   differently, d is what the model earns more.
 
+A third family, of reproduction, is in :mod:`neurogames.engine.strategies.reproduction`.
 Parameters are numbers or schedules. A payoff difference of exactly 0 is what a player sees that gets no feedback.
 """
 
@@ -71,6 +72,12 @@ class Logit:
         with np.errstate(over="ignore"):
             return _log_sigmoids(difference / tau)
 
+    def log_answers(self, payoffs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log probability of each of several strategies, softmax(f / tau) along the last axis; constant temperature."""
+        with np.errstate(over="ignore"):
+            behind = np.nan_to_num((payoffs - payoffs.max(axis=-1, keepdims=True)) / self.temperature)
+        return np.asarray(behind - np.log(np.exp(behind).sum(axis=-1, keepdims=True)))
+
 
 @dataclass(frozen=True)
 class BestResponse:
@@ -86,6 +93,12 @@ class BestResponse:
             decline = np.log(0.5 * (1.0 - np.sign(difference)))
         shape = np.shape(progress) + difference.shape
         return np.broadcast_to(accept, shape), np.broadcast_to(decline, shape)
+
+    def log_answers(self, payoffs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log probability of each of several strategies: those that pay most share it equally."""
+        best = payoffs == payoffs.max(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(best / best.sum(axis=-1, keepdims=True)))
 
 
 @dataclass(frozen=True)

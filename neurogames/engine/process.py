@@ -12,6 +12,9 @@ probability ``keep_prob`` that a player gets its feedback, and what it does with
 - masked = "blind": a masked player sees a payoff difference of 0: logit and best response toss a fair coin, imitation
   copies its model with probability 1/2, the replicator rule stays.
 
+Games of several strategies (``PopulationGame``) have a matrix in the place of the two vectors, with mutation in it; see
+:mod:`neurogames.engine.strategies.switching`.
+
 One-at-a-time revision under "hold" is therefore slowed by 1/keep and changed in nothing else. When all revise at once
 this is not so, since keep then also sets how many move together.
 """
@@ -24,10 +27,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import finite_array, invalid_argument, number
 from neurogames.engine.choice import Choice, Logs
 from neurogames.engine.schedules import Parameter, Range
 from neurogames.games.base import TwoActionGame, payoff_advantage
+
+Mutation = float | tuple[tuple[float, ...], ...]
 
 KEEP = Range("keep_prob", "a probability in (0, 1]", lambda value: (value > 0) & (value <= 1))
 
@@ -41,6 +46,10 @@ class Process:
         revision: "one" player at a time (N revisions make a sweep), or "all" at once (one round makes a sweep).
         keep_prob: probability in (0, 1] that a revising player gets its feedback, or a schedule of it.
         masked: what a player without feedback does: "hold" its action, or answer "blind" to a zero payoff difference.
+        mutation: for games of several strategies (``PopulationGame``): a rate mu in [0, 1), spread equally over the
+            other strategies, or an (n, n) matrix Q of probabilities from row to column. Under a rule of reproduction
+            (``moran``, ``death_birth``) offspring of i is a j with probability Q_ij; under another rule a revising i
+            becomes a j != i with probability Q_ij in the place of a revision.
 
     Raises:
         ValueError: if an argument is not one of these.
@@ -56,15 +65,17 @@ class Process:
     revision: Literal["one", "all"] = "one"
     keep_prob: Parameter = 1.0
     masked: Literal["hold", "blind"] = "hold"
+    mutation: Mutation = 0.0
 
     def __post_init__(self) -> None:
-        if not hasattr(self.choice, "logs"):
+        if not hasattr(self.choice, "constant"):
             raise invalid_argument("choice", self.choice, "a choice rule such as logit(0.1)")
         if self.revision not in ("one", "all"):
             raise invalid_argument("revision", self.revision, "'one' or 'all'")
         if self.masked not in ("hold", "blind"):
             raise invalid_argument("masked", self.masked, "'hold' or 'blind'")
         object.__setattr__(self, "keep_prob", KEEP.check(self.keep_prob))
+        object.__setattr__(self, "mutation", _mutation(self.mutation))
 
     @property
     def constant(self) -> bool:
@@ -108,6 +119,7 @@ def switching(game: TwoActionGame, process: Process, *, progress: ArrayLike = 0.
     >>> bool(np.allclose(np.exp(rates.log_on), 1 / (1 + np.exp(-((np.arange(20) + 1) / 20 - 0.4) / 0.08))))
     True
     """
+    check_two_actions(process)
     n, choice = game.n_players, process.choice
     spread = payoff_spread(game)
     if choice.copies:
@@ -147,13 +159,37 @@ def check_played(game: TwoActionGame, process: Process) -> None:
     if not isinstance(process, Process):
         raise invalid_argument("process", process, "a Process such as Process(logit(0.1))")
     if not (hasattr(game, "gain") and hasattr(game, "baseline")):
-        raise invalid_argument("game", game, "a symmetric two-action game; for one on a network see simulate_network")
+        expected = (
+            "a symmetric two-action game; see simulate_strategies for several strategies, simulate_network for a graph"
+        )
+        raise invalid_argument("game", game, expected)
+    check_two_actions(process)
+
+
+def check_two_actions(process: Process) -> None:
+    """Refuse what only games of several strategies have: mutation, and rules of reproduction."""
+    if process.mutation != 0.0:
+        raise invalid_argument("process", f"mutation {process.mutation}", "mutation 0, but for a PopulationGame")
+    if not hasattr(process.choice, "logs"):
+        raise invalid_argument("process", process.choice, "a rule such as logit(0.1); Moran's are for a PopulationGame")
 
 
 def payoff_spread(game: TwoActionGame) -> float:
     """Greatest payoff of the game minus its least."""
     payoffs = np.concatenate([game.baseline, game.baseline + game.gain])
     return float(payoffs.max() - payoffs.min())
+
+
+def _mutation(value: object) -> Mutation:
+    """A rate as a float, a matrix as a tuple of rows."""
+    if np.ndim(value) == 0:  # type: ignore[arg-type]
+        return number("mutation", value, "a rate in [0, 1), or a matrix", lambda rate: 0 <= rate < 1)
+    matrix = finite_array("mutation", value, ndim=2)  # type: ignore[arg-type]
+    off = np.abs(matrix.sum(axis=1) - 1.0).max()
+    if matrix.shape[0] != matrix.shape[1] or (matrix < 0).any() or off > 1e-9:
+        got = f"shape {matrix.shape}, least entry {matrix.min():g}, rows that sum to 1 up to {off:.2g}"
+        raise invalid_argument("mutation", got, "a square matrix of probabilities whose rows sum to 1")
+    return tuple(tuple(row) for row in matrix.tolist())
 
 
 def _masked(process: Process, seen: Logs, blind: Logs, progress: ArrayLike) -> Logs:

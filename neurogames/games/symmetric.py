@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument
+from neurogames._arguments import finite_array, integer, invalid_argument
 from neurogames.games.base import payoff_advantage
 
 
@@ -48,6 +48,30 @@ class SymmetricGame:
             raise invalid_argument("baseline", f"{level.size} entries", f"as many as gain has, {vector.size}")
         object.__setattr__(self, "gain", vector)
         object.__setattr__(self, "baseline", level)
+
+    @classmethod
+    def from_matrix(cls, matrix: ArrayLike, n_players: int = 2) -> SymmetricGame:
+        """Everybody plays a symmetric two-player game with every other player; payoffs are averages.
+
+        Args:
+            matrix: A, (2, 2) what the action of the row pays against that of the column; row 0 rests, row 1 acts.
+            n_players: N >= 2.
+
+        Returns:
+            The game: with k of the N - 1 others acting, action a pays (A_a0 (N - 1 - k) + A_a1 k) / (N - 1).
+
+        Raises:
+            ValueError: if the matrix is not 2 x 2 or not finite.
+
+        >>> SymmetricGame.from_matrix([[1, 1], [0, 3]], 3).gain
+        array([-1. ,  0.5,  2. ])
+        """
+        table = finite_array("matrix", matrix, ndim=2)
+        if table.shape != (2, 2):
+            raise invalid_argument("matrix", f"shape {table.shape}", "(2, 2); for more actions see PopulationGame")
+        share = np.arange(integer("n_players", n_players, minimum=2)) / (n_players - 1)
+        rests, acts = (row[0] * (1.0 - share) + row[1] * share for row in table)
+        return cls(acts - rests, rests)
 
     @property
     def n_players(self) -> int:

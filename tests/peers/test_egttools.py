@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine import Process, fixation_probability, imitation, population_chain
-from neurogames.games import SymmetricGame
+from neurogames.engine import (
+    Process,
+    fixation_probability,
+    imitation,
+    population_chain,
+    small_mutation_limit,
+    strategy_chain,
+)
+from neurogames.games import PopulationGame, SymmetricGame
+from neurogames.games.compositions import compositions
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -47,3 +55,25 @@ def test_fixation_probabilities_of_random_games_agree(players):
             ours = fixation_probability(game, process, mutant).probability
             # EGTtools gives 0 for what is rarer than 1e-7.
             assert ours == pytest.approx(theirs, rel=1e-9) if theirs > 0 else ours < 1.1e-7
+
+
+def test_chains_of_three_strategies_and_their_small_mutation_limit_agree_on_random_games():
+    egttools = pytest.importorskip("egttools", reason="EGTtools comes with the extra `test`")
+    rng = np.random.default_rng(5)
+    players = 7
+    states = compositions(players, 3)
+    place = [egttools.calculate_state(players, state) for state in states]
+    for _ in range(200):
+        payoff, intensity, mutation = rng.normal(size=(3, 3)), rng.uniform(0.0, 2.0), rng.uniform(0.0, 0.3)
+        holder = egttools.games.Matrix2PlayerGameHolder(3, payoff)
+        peer = egttools.analytical.PairwiseComparison(players, holder)
+        game = PopulationGame.from_matrix(payoff, players)
+        chain = strategy_chain(game, Process(imitation(intensity), mutation=mutation))
+        theirs = peer.calculate_transition_matrix(intensity, mutation).toarray()[np.ix_(place, place)]
+        np.testing.assert_allclose(chain.transition_matrix().toarray(), theirs, atol=1e-13)
+        law = chain.stationary()
+        np.testing.assert_allclose(law.probability @ theirs, law.probability, atol=1e-13)
+        _, fixation = peer.calculate_transition_and_fixation_matrix_sml(intensity)
+        ours = np.exp(small_mutation_limit(game, Process(imitation(intensity))).log_fixation)
+        off = ~np.eye(3, dtype=bool)
+        np.testing.assert_allclose(ours[off], fixation[off], rtol=1e-9, atol=1.1e-7)

@@ -6,8 +6,10 @@ import nashpy
 import numpy as np
 import pytest
 
+from neurogames.engine import Process, moran, strategy_chain
 from neurogames.engine.equilibria.nash import solve_nash
-from neurogames.games import PublicGoodsGame, SigmoidGood, ThresholdGood
+from neurogames.engine.strategies.switching import log_switching
+from neurogames.games import PopulationGame, PublicGoodsGame, SigmoidGood, ThresholdGood
 from neurogames.games.normal_form import NormalFormGame
 
 
@@ -52,3 +54,28 @@ def test_a_game_goes_to_nashpy_and_back():
     assert game.to_nashpy()[x, y] == pytest.approx([float(x @ tensor @ y) for tensor in game.payoffs])
     again = NormalFormGame.from_nashpy(game.to_nashpy())
     assert all(np.array_equal(a, b) for a, b in zip(game.payoffs, again.payoffs, strict=True))
+
+
+def test_one_step_of_the_moran_process_agrees_on_random_games():
+    from nashpy.egt import moran_process
+
+    rng = np.random.default_rng(8)
+    for _ in range(200):
+        payoff, agents = rng.uniform(0.1, 3.0, size=(3, 3)), rng.integers(0, 3, size=6)
+        scores = moran_process.score_all_individuals(payoff, agents)
+        composition = np.bincount(agents, minlength=3)
+        # Birth in proportion to scores, death of anybody: the law of what a random player is replaced by.
+        born = np.bincount(agents, weights=scores, minlength=3) / scores.sum()
+        game = PopulationGame.from_matrix(payoff, 6)
+        ours = np.exp(log_switching(game, Process(moran(1.0, "linear")), composition[None]))[0]
+        np.testing.assert_allclose(ours[composition > 0], np.tile(born, ((composition > 0).sum(), 1)), atol=1e-12)
+
+
+def test_fixation_in_the_moran_process_agrees_within_five_standard_errors():
+    payoff, agents, repetitions = np.array([[1.0, 2.0, 1.5], [1.2, 1.0, 2.0], [2.0, 0.8, 1.0]]), [0, 0, 1, 2], 400
+    np.random.seed(0)  # noqa: NPY002  Nashpy draws from the global generator
+    found = nashpy.Game(payoff, payoff.T).fixation_probabilities(np.array(agents), repetitions)
+    theirs = np.array([found.get((strategy,) * 4, 0.0) for strategy in range(3)])
+    game = PopulationGame.from_matrix(payoff, 4)
+    ours = strategy_chain(game, Process(moran(1.0, "linear"))).absorption([2, 1, 1]).probability
+    assert (np.abs(theirs - ours) < 5 * np.sqrt(ours * (1 - ours) / repetitions)).all()

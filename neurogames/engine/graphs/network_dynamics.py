@@ -31,7 +31,7 @@ from neurogames.engine.graphs.network_tables import (
 from neurogames.engine.graphs.weighted_sums import simulate_sums
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw
-from neurogames.engine.process import Process
+from neurogames.engine.process import Process, check_two_actions
 from neurogames.games.network import NetworkPublicGoodsGame
 
 _U = np.uint64
@@ -99,6 +99,7 @@ def simulate_network(
         raise invalid_argument("process", process, "a Process such as Process(logit(0.1))")
     if not isinstance(game, NetworkPublicGoodsGame):
         raise invalid_argument("game", game, "a NetworkPublicGoodsGame; for a well-mixed one see simulate")
+    check_two_actions(process)
     n = game.n_players
     replicas = integer("replicas", replicas, minimum=1)
     sweeps = integer("sweeps", sweeps, minimum=0)

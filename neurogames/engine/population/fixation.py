@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
 from neurogames.engine.population import birth_death
@@ -83,14 +84,26 @@ def fixation_probability(game: TwoActionGame, process: Process, mutant: Literal[
     if mutant == "rests":
         up, down = down[::-1], up[::-1]
     up, down = up[1:], down[:-1]  # from n = 1..N-1 mutants
-    if np.isneginf(up).any():
-        return Fixation(-np.inf, 0.0, game.n_players)
+    return Fixation(*log_fixation_on_line(up, down), game.n_players)
+
+
+def log_fixation_on_line(log_up: NDArray[np.float64], log_down: NDArray[np.float64]) -> tuple[float, float]:
+    """Log probability that one mutant reaches N, and its relative difference from the independent product.
+
+    Args:
+        log_up: (N-1,) log probability of one mutant more, from n = 1..N-1 mutants.
+        log_down: (N-1,) of one mutant less.
+
+    Returns:
+        The log probability, -inf where the count cannot rise, and the residual.
+    """
+    if np.isneginf(log_up).any():
+        return -np.inf, 0.0
     with np.errstate(over="ignore"):
-        log_terms = np.cumsum(down - up)
+        log_terms = np.cumsum(log_down - log_up)
     log_phi = -float(np.logaddexp.reduce(np.concatenate([[0.0], log_terms])))
     with np.errstate(over="ignore"):
-        residual = abs(np.expm1(_product(up, down) - log_phi))
-    return Fixation(log_phi, float(residual), game.n_players)
+        return log_phi, float(abs(np.expm1(_product(log_up, log_down) - log_phi)))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,0 +1,1 @@
+"""Populations of players with any number of strategies."""

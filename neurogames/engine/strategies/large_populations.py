@@ -1,0 +1,224 @@
+"""Simulation of large populations that play a matrix game: no table, but the rows of the present composition.
+
+The row of a strategy holds what its users do. It is worked out when it is first needed after a change, and used until
+the next change. The formulas are those of ``switching``, in plain floats.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import numba
+import numpy as np
+
+from neurogames.engine.choice import BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.population.generator import draw, successes
+from neurogames.engine.process import Process
+from neurogames.engine.strategies.reproduction import Reproduction
+from neurogames.engine.strategies.switching import mutation_matrix
+from neurogames.games.population import PopulationGame
+
+_U = np.uint64
+_UNIT = 2.0**-53
+_TOP = 2.0**64
+_LOGIT, _BEST, _IMITATION, _REPLICATOR, _MORAN, _DEATH_BIRTH = range(6)
+
+
+class Pace(NamedTuple):
+    """How many sweeps to play, and how many of them from one record to the next."""
+
+    sweeps: int
+    every: int
+
+
+class Rule(NamedTuple):
+    """A process in numbers."""
+
+    kind: int
+    strength: float  # 1 / tau, beta, 1 / spread or w
+    linear: bool  # fitness 1 - w + w u
+    keep: float
+    blind: bool
+    offspring: bool  # whether mutation is of offspring
+    together: bool
+    mutates: bool
+
+
+def play_large(game: PopulationGame, process: Process, count: Any, state: Any, pace: Pace, record: Any) -> None:
+    """Advance replicas, recording every so often; see ``simulate_strategies``."""
+    rule, mutation = _numbers(game, process), mutation_matrix(process, game.n_strategies)
+    _play(rule, mutation, game.matrix, game.n_players, count, state, pace, record)
+
+
+def _numbers(game: PopulationGame, process: Process) -> Rule:
+    """The process in numbers for compiled code, or the refusal of a fitness that is not positive."""
+    choice, linear = process.choice, False
+    least, most = game.payoff_range()
+    if isinstance(choice, Logit):
+        kind, strength = _LOGIT, 1.0 / cast(float, choice.temperature)
+    elif isinstance(choice, BestResponse):
+        kind, strength = _BEST, 1.0
+    elif isinstance(choice, Imitation):
+        kind, strength = _IMITATION, cast(float, choice.intensity)
+    elif isinstance(choice, Replicator):
+        kind, strength = _REPLICATOR, 1.0 / (most - least) if most > least else 0.0
+    else:
+        reproduction = cast(Reproduction, choice)
+        reproduction.log_fitness(np.array([least]))
+        kind, strength = (_DEATH_BIRTH if reproduction.among_others else _MORAN), float(reproduction.intensity)
+        linear = reproduction.fitness == "linear"
+    return Rule(
+        kind,
+        float(strength),
+        linear,
+        float(cast(float, process.keep_prob)),
+        process.masked == "blind",
+        isinstance(choice, Reproduction),
+        process.revision == "all",
+        process.mutation != 0.0,
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state: Any, pace: Any, record: Any) -> None:
+    """Advance replicas one after another."""
+    n = count.shape[1]
+    # below[i, j]: probability that a revising user of i next uses one of 0..j.
+    below, total = np.empty((n, n)), np.empty(n)
+    known = np.zeros(n, dtype=np.bool_)
+    after = np.empty(n, dtype=np.int64)
+    for replica in range(count.shape[0]):
+        words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
+        now = count[replica]
+        for sweep in range(pace.sweeps):
+            # What each strategy earns from all players is followed by sums, and anew in each sweep.
+            total[:] = matrix @ now.astype(np.float64)
+            known[:] = False
+            if rule.together:
+                after[:] = 0
+                for i in range(n):
+                    if now[i] == 0:
+                        continue
+                    _row(rule, mutation, matrix, players, now, i, total, below[i])
+                    left, share = now[i], 1.0
+                    for j in range(n - 1):
+                        part = below[i, j] - (below[i, j - 1] if j > 0 else 0.0)
+                        went, words = successes(left, _threshold(part / share if share > 0.0 else 0.0), words)
+                        after[j] += went
+                        left -= went
+                        share -= part
+                    after[n - 1] += left
+                now[:] = after
+            else:
+                for _ in range(players):
+                    bits, words = draw(words)
+                    player = np.int64(((bits >> _U(32)) * _U(players)) >> _U(32))
+                    i = 0
+                    while player >= now[i]:
+                        player -= now[i]
+                        i += 1
+                    if not known[i]:
+                        _row(rule, mutation, matrix, players, now, i, total, below[i])
+                        known[i] = True
+                    bits, words = draw(words)
+                    u = np.float64(bits >> _U(11)) * _UNIT
+                    j = 0
+                    while j < n - 1 and u >= below[i, j]:
+                        j += 1
+                    if j != i:
+                        now[i] -= 1
+                        now[j] += 1
+                        for k in range(n):
+                            total[k] += matrix[k, j] - matrix[k, i]
+                        known[:] = False
+            if (sweep + 1) % pace.every == 0:
+                record[replica, (sweep + 1) // pace.every] = now
+
+
+@numba.njit(cache=True, nogil=True)
+def _row(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row: Any) -> None:
+    """Work out the accumulated row of strategy i: rule, mask, mutation."""
+    n = now.size
+    _law(rule, matrix, players, now, i, total, row, 1.0)
+    if rule.keep < 1.0:
+        seen = row.copy()
+        if rule.blind:
+            _law(rule, matrix, players, now, i, total, row, 0.0)
+        else:
+            row[:] = 0.0
+            row[i] = 1.0
+        for j in range(n):
+            row[j] = rule.keep * seen[j] + (1.0 - rule.keep) * row[j]
+    if rule.mutates:
+        before = row.copy()
+        for j in range(n):
+            if rule.offspring:
+                row[j] = 0.0
+                for k in range(n):
+                    row[j] += before[k] * mutation[k, j]
+            else:
+                row[j] = mutation[i, i] * before[j] + (mutation[i, j] if j != i else 0.0)
+    for j in range(1, n):
+        row[j] += row[j - 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _law(rule: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row: Any, seen: Any) -> None:
+    """Probabilities of the rule alone; with ``seen`` 0.0 in place of 1.0 every payoff is 0."""
+    n = now.size
+    scale = seen / (players - 1.0)
+    if rule.kind == _LOGIT or rule.kind == _BEST:
+        best = -np.inf
+        for j in range(n):
+            row[j] = scale * (total[j] - matrix[j, i])
+            best = max(best, row[j])
+        mass = 0.0
+        for j in range(n):
+            if rule.kind == _LOGIT:
+                row[j] = np.exp((row[j] - best) * rule.strength)
+            else:
+                row[j] = 1.0 if row[j] == best else 0.0
+            mass += row[j]
+        for j in range(n):
+            row[j] /= mass
+    elif rule.kind == _IMITATION or rule.kind == _REPLICATOR:
+        mine = total[i] - matrix[i, i]
+        moving = 0.0
+        for j in range(n):
+            if j == i:
+                continue
+            ahead = scale * (total[j] - matrix[j, j] - mine)
+            if rule.kind == _IMITATION:
+                copy = 1.0 / (1.0 + np.exp(-rule.strength * ahead))
+            else:
+                copy = min(max(0.0, ahead) * rule.strength, 1.0)
+            row[j] = now[j] / (players - 1.0) * copy
+            moving += row[j]
+        row[i] = 1.0 - moving
+    else:
+        highest = -np.inf
+        for j in range(n):
+            if now[j] > 0:
+                highest = max(highest, scale * (total[j] - matrix[j, j]))
+        mass = 0.0
+        for j in range(n):
+            parents = now[j] - (1 if rule.kind == _DEATH_BIRTH and j == i else 0)
+            row[j] = 0.0
+            if parents > 0:
+                payoff = scale * (total[j] - matrix[j, j])
+                if rule.linear:
+                    row[j] = parents * (1.0 - rule.strength + rule.strength * payoff)
+                else:
+                    row[j] = parents * np.exp(rule.strength * (payoff - highest))
+            mass += row[j]
+        for j in range(n):
+            row[j] /= mass
+
+
+@numba.njit(cache=True, nogil=True)
+def _threshold(probability: Any) -> Any:
+    """Integer t for which a 64-bit draw u < t has this probability."""
+    scaled = probability * _TOP
+    if scaled >= _TOP:
+        return _U(2**64 - 1)
+    return _U(scaled) if scaled > 0.0 else _U(0)

@@ -1,0 +1,153 @@
+"""The third view: shares of n strategies in a large population.
+
+With N -> infinity and time in sweeps, the share vector x of a process that revises one at a time follows
+
+    x' = v(x),   v_j(x) = sum_i x_i P_ij(x) - x_j,
+
+P being what a revising user of i does (``switching``); revising all at once it is the map x -> x + v(x). Under
+``replicator`` v is the replicator equation over the payoff range, under ``moran`` with linear fitness that over the
+mean fitness, under ``logit`` softmax(u / tau) - x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurogames._arguments import finite_array, integer, invalid_argument, numbers
+from neurogames.engine.choice import BestResponse
+from neurogames.engine.matrix_dynamics.matrix_dynamics import MatrixPath, integrate_dynamics, iterate_dynamics
+from neurogames.engine.process import Process
+from neurogames.engine.strategies.rest_points import RestPoints, equal_payoffs, rest_points, searched
+from neurogames.engine.strategies.switching import check_strategies, limit_log_switching
+from neurogames.games.compositions import n_compositions
+from neurogames.games.population import PopulationGame
+
+_MOST_SUPPORTS = 16
+_MOST_STARTS = 2**14
+
+
+@dataclass(frozen=True, eq=False)
+class StrategyMeanField:
+    """The large-population limit of a process; see :func:`strategy_mean_field`.
+
+    Attributes:
+        game: the game.
+        process: how players revise.
+    """
+
+    game: PopulationGame
+    process: Process
+
+    def velocity(self, share: ArrayLike) -> NDArray[np.float64]:
+        """Change v(x) of the shares per sweep.
+
+        Args:
+            share: (..., n) shares.
+
+        Returns:
+            (..., n) velocities, which sum to 0.
+
+        Raises:
+            ValueError: if the shape is another.
+        """
+        x = numbers("share", share, f"shares of shape (..., {self.game.n_strategies})")
+        if x.ndim == 0 or x.shape[-1] != self.game.n_strategies:
+            raise invalid_argument("share", f"shape {x.shape}", f"shape (..., {self.game.n_strategies})")
+        flat = x.reshape(-1, x.shape[-1])
+        rule = np.exp(limit_log_switching(self.game, self.process, flat))
+        return np.asarray(((flat[:, None, :] @ rule)[:, 0, :] - flat).reshape(x.shape))
+
+    def path(self, start: ArrayLike, times: ArrayLike) -> MatrixPath:
+        """Shares over time: integrated, or iterated where all revise at once.
+
+        Args:
+            start: (..., n) shares at time 0.
+            times: (T,) increasing times >= 0, in sweeps; whole numbers where all revise at once.
+
+        Returns:
+            The path, its states being one array (T, ..., n).
+
+        Raises:
+            ValueError: if a start is outside the simplex or the times do not increase from 0 on.
+        """
+        if self.process.revision == "one":
+            return integrate_dynamics(lambda states: states, lambda x, _: self._velocity_near(x), [start], times)
+        at = finite_array("times", times, ndim=1)
+        if at[0] < 0 or (np.diff(at) <= 0).any() or (at % 1 != 0).any():
+            raise invalid_argument("times", times, "increasing whole numbers >= 0, since all revise at once")
+        last = int(at[-1])
+        path = iterate_dynamics(lambda states: states, lambda x, _: self.velocity(x), [start], last, step_size=1.0)
+        return MatrixPath(at, (path.states[0][at.astype(np.int64)],), path.off, path.status)
+
+    def rest_points(self, grid: int = 12) -> RestPoints:
+        """Compositions that do not change, with their stability.
+
+        Where nobody invents a strategy (a rule that copies, no mutation), x rests exactly where all strategies in use
+        earn the same. In a matrix game these are linear equations for each set of strategies, so that all are found.
+        Otherwise Newton's method searches them from many starts; where the velocity points into the simplex (logit, or
+        any mutation everywhere), the indices of all rest points sum to 1, and the status says when those found do not.
+
+        Args:
+            grid: the search starts at the compositions of so many players.
+
+        Returns:
+            The rest points.
+
+        Raises:
+            ValueError: for best responses, whose velocity jumps, or if there are more than 2^14 starts.
+
+        Reference: J. Hofbauer and K. Sigmund, Evolutionary Games and Population Dynamics (1998), section 13.4 (index).
+        """
+        if isinstance(self.process.choice, BestResponse):
+            expected = "a smooth rule; best responses rest at symmetric Nash equilibria, for which see solve_nash"
+            raise invalid_argument("process", "best_response()", expected)
+        n = self.game.n_strategies
+        grid = integer("grid", grid, minimum=1)
+        together = self.process.revision == "all"
+        closed_faces = self.process.choice.copies and self.process.mutation == 0.0
+        if closed_faces and getattr(self.process.choice, "intensity", 1.0) == 0.0:
+            return RestPoints((), False, "selection is neutral: every composition is a rest point")
+        if closed_faces and self.game.matrix is not None and n <= _MOST_SUPPORTS:
+            found, complete = equal_payoffs(self.game.matrix)
+            status = "ok" if complete else "some set of strategies has a continuum of rest points, which is left out"
+            return rest_points(self.velocity, found, together, complete, status)
+        if n_compositions(grid, n) > _MOST_STARTS:
+            got = f"{n_compositions(grid, n)} starts for {n} strategies"
+            raise invalid_argument("grid", got, f"at most {_MOST_STARTS}, so a smaller grid")
+        found = searched(self.velocity, n, grid, closed_faces)
+        inward = not closed_faces and bool((self.velocity(np.eye(n)) + 2 * np.eye(n) > 0).all())
+        status = "found by search: others may be missing"
+        return rest_points(self.velocity, found, together, False, status, inward=inward)
+
+    def _velocity_near(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Velocity at the nearest composition: steps of an integrator may leave the simplex by its error."""
+        inside = np.maximum(x, 0.0)
+        return self.velocity(inside / inside.sum(axis=-1, keepdims=True))
+
+
+def strategy_mean_field(game: PopulationGame, process: Process) -> StrategyMeanField:
+    """Large-population limit of a process with n strategies.
+
+    Args:
+        game: the game.
+        process: the process, with constant parameters.
+
+    Returns:
+        The limit, to be asked for its velocity, paths and rest points.
+
+    Raises:
+        ValueError: if the process has schedules or does not fit the game.
+
+    >>> from neurogames.engine import replicator
+    >>> coordination = PopulationGame.from_matrix([[2, 0], [0, 1]], 100)
+    >>> found = strategy_mean_field(coordination, Process(replicator())).rest_points()
+    >>> [(point.share.round(4).tolist(), point.kind) for point in found.points], found.complete
+    ([([0.0, 1.0], 'stable'), ([0.3333, 0.6667], 'unstable'), ([1.0, 0.0], 'stable')], True)
+
+    Reference: W. Sandholm, Population Games and Evolutionary Dynamics (2010), chapters 4, 5 and 10.
+    """
+    check_strategies(game, process)
+    return StrategyMeanField(game, process)
