@@ -14,7 +14,9 @@ from .engine import DominatingStrategy as DominatingStrategy
 from .engine import EscapeTime as EscapeTime
 from .engine import Exp3PlusPlus as Exp3PlusPlus
 from .engine import Fixation as Fixation
+from .engine import GoodFit as GoodFit
 from .engine import LeastCore as LeastCore
+from .engine import Leaving as Leaving
 from .engine import LinearQuadraticSolution as LinearQuadraticSolution
 from .engine import LogitBranch as LogitBranch
 from .engine import LogitEquilibrium as LogitEquilibrium
@@ -38,6 +40,7 @@ from .engine import RestPoint as RestPoint
 from .engine import RestPoints as RestPoints
 from .engine import Schedule as Schedule
 from .engine import SimulatedEscape as SimulatedEscape
+from .engine import SizeCurves as SizeCurves
 from .engine import SizeMarginals as SizeMarginals
 from .engine import SmallMutationLimit as SmallMutationLimit
 from .engine import SplitHalf as SplitHalf
@@ -64,7 +67,9 @@ from .engine import cosine as cosine
 from .engine import death_birth as death_birth
 from .engine import decompose_game as decompose_game
 from .engine import escape_times as escape_times
+from .engine import exact_leaving as exact_leaving
 from .engine import fictitious_play_step as fictitious_play_step
+from .engine import fit_goods as fit_goods
 from .engine import fixation_probability as fixation_probability
 from .engine import free_energy as free_energy
 from .engine import geometric as geometric
@@ -109,6 +114,7 @@ from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
 from .engine import simulate_strategies as simulate_strategies
+from .engine import size_curves as size_curves
 from .engine import small_mutation_limit as small_mutation_limit
 from .engine import solve_linear_quadratic as solve_linear_quadratic
 from .engine import solve_nash as solve_nash

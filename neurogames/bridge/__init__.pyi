@@ -40,19 +40,6 @@ from .measures.robustness import noise_curve as noise_curve
 from .measures.shortcut import shortcut_composition as shortcut_composition
 
 # Participation: gates on units, the game that the units play, and training in which they may leave.
-from .curvature.gate_curvature import GateCurvature as GateCurvature
-from .curvature.gate_curvature import SmallestCurvature as SmallestCurvature
-from .curvature.gate_curvature import gate_curvature as gate_curvature
-from .curvature.gate_curvature import smallest_curvature as smallest_curvature
-from .extraction.nash_gap import NashCost as NashCost
-from .extraction.nash_gap import nash_gap as nash_gap
-from .extraction.nash_verdict import NashGap as NashGap
-from .extraction.open_network import OpenNetwork as OpenNetwork
-from .extraction.open_network import open_game as open_game
-from .extraction.public_goods_game import LayerGame as LayerGame
-from .extraction.public_goods_game import public_goods_game as public_goods_game
-from .extraction.interaction import interaction_graph as interaction_graph
-from .extraction.participation_game import participation_game as participation_game
 from .gates.gates import Gates as Gates
 from .gates.gates import insert_gates as insert_gates
 from .participation.certificate import FeeCertificate as FeeCertificate
@@ -70,11 +57,15 @@ from .curvature.kfac import EKFAC as EKFAC
 from .curvature.kfac import KFAC as KFAC
 
 # Games out of networks: what its players are, what they would gain by a change of their own, and how they interact.
-from .extraction.interaction import interaction_graph as interaction_graph
-from .extraction.participation_game import participation_game as participation_game
 from .extraction.nash_gap import NashCost as NashCost
 from .extraction.nash_gap import nash_gap as nash_gap
 from .extraction.nash_verdict import NashGap as NashGap
+from .extraction.open_network import OpenNetwork as OpenNetwork
+from .extraction.open_network import open_game as open_game
+from .extraction.public_goods_game import LayerGame as LayerGame
+from .extraction.public_goods_game import public_goods_game as public_goods_game
+from .extraction.interaction import interaction_graph as interaction_graph
+from .extraction.participation_game import participation_game as participation_game
 
 # Pruning: networks without the units that left, and what that saves.
 from .pruning.coupling import CoupledGroups as CoupledGroups

@@ -10,11 +10,17 @@ from .coalitions.core import CoreViolation as CoreViolation
 from .coalitions.core import LeastCore as LeastCore
 from .coalitions.core import core_violation as core_violation
 from .coalitions.core import least_core as least_core
+from .coalitions.good_fit import GoodFit as GoodFit
+from .coalitions.good_fit import fit_goods as fit_goods
+from .coalitions.leaving import Leaving as Leaving
+from .coalitions.leaving import exact_leaving as exact_leaving
 from .coalitions.marginals_by_size import SizeMarginals as SizeMarginals
 from .coalitions.marginals_by_size import marginals_by_size as marginals_by_size
 from .coalitions.nucleolus import Nucleolus as Nucleolus
 from .coalitions.nucleolus import nucleolus as nucleolus
 from .coalitions.nucleolus import prenucleolus as prenucleolus
+from .coalitions.size_curves import SizeCurves as SizeCurves
+from .coalitions.size_curves import size_curves as size_curves
 from .coalitions.transforms import coalition_table as coalition_table
 from .coalitions.transforms import harsanyi_dividends as harsanyi_dividends
 from .coalitions.valuation import Values as Values

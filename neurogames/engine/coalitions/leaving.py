@@ -27,7 +27,7 @@ from scipy.special import ndtr
 from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.coalitions.size_curves import SizeCurves
 from neurogames.engine.coalitions.transforms import Vector, evaluate
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 Players = Literal["own", "alike", "additive", "context"]
 
@@ -76,12 +76,16 @@ def exact_leaving(game: CoalitionGame) -> Leaving:
     Returns:
         The path; ties go to the lowest number.
 
+    Raises:
+        ValueError: if it is no coalition game.
+
     >>> from neurogames.games.coalition import FunctionCoalitionGame
     >>> game = FunctionCoalitionGame(3, lambda members: members @ np.array([3.0, 1.0, 2.0]))
     >>> exact_leaving(game).order, exact_leaving(game).staying(1.5)
     (array([1, 2, 0]), 0.6666666666666667)
     """
-    n = integer("game.n_players", game.n_players, minimum=1)
+    game = coalition_game(game)
+    n = game.n_players
     inside = np.ones(n, dtype=np.bool_)
     worth = float(evaluate(game, inside[None])[0])
     order, marginals = np.empty(n, dtype=np.intp), np.empty(n)
