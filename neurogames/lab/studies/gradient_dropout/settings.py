@@ -85,7 +85,7 @@ class GradientDropoutSettings(StudySettings):
     """
 
     data: tuple[str, ...] = (*TABLES, *IMAGES)
-    seeds: int = 20
+    seeds: int = 16
     first_seed: int = 0
     strengths: tuple[float, ...] = (0.9, 0.5)
     adam_rates: tuple[float, ...] = (0.001, 0.01)
@@ -96,14 +96,15 @@ class GradientDropoutSettings(StudySettings):
     epochs: int = 40
     image_rows: int = 1000
     course_keep: float = 0.2
-    law_rates: int = 4
+    law_rates: int = 3
     rate_steps: int = 2000
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         super().__post_init__()
-        if isinstance(self.data, str):
-            raise invalid_argument("data", self.data, f"a sequence of names, such as ({self.data!r},)")
+        data: object = self.data
+        if isinstance(data, str):
+            raise invalid_argument("data", data, f"a sequence of names, such as ({data!r},)")
         for name in ("data", "strengths", "adam_rates", "sgd_rates", "batch_sizes", "keep_probs", "hidden"):
             values = getattr(self, name)
             if not values or (name != "hidden" and len(set(values)) < len(values)):
