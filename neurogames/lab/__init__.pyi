@@ -20,6 +20,7 @@ from .studies.comparison.analysis import against_controls as against_controls
 from .studies.comparison.analysis import correlations as correlations
 from .studies.comparison.settings import ComparisonSettings as ComparisonSettings
 from .studies.comparison.simulation import simulate_composition as simulate_composition
+from .studies.gradient_dropout.settings import GradientDropoutSettings as GradientDropoutSettings
 from .studies.page import DrawnFigure as DrawnFigure
 from .studies.page import Finding as Finding
 from .studies.page import Page as Page

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.data.datasets import load_dataset
-from neurogames.lab.data.image_folders import image_zips
+from neurogames.lab.data.image_folders import image_zip
 from neurogames.lab.data.images import IMAGE_NAMES, Images, load_images
 from neurogames.lab.data.preparation import Prepared, prepare
 from neurogames.lab.data.shortcut import Kind
@@ -87,7 +87,7 @@ def are_images(name: str) -> bool:
         name in IMAGE_NAMES
         or name.lower().endswith(".zip")
         or Path(name).expanduser().is_dir()
-        or ("/" not in name and name in image_zips())
+        or image_zip(name) is not None
     )
 
 

@@ -149,17 +149,17 @@ class GradientDropoutSettings(StudySettings):
         return replace(
             self,
             data=self.data[:1],
-            seeds=min(self.seeds, 4),
+            seeds=min(self.seeds, 3),
             strengths=self.strengths[:1],
             adam_rates=self.adam_rates[-1:],
             sgd_rates=self.sgd_rates[-1:],
             batch_sizes=self.batch_sizes[-1:],
             keep_probs=self.keep_probs[-1:],
             hidden=tuple(min(units, 16) for units in self.hidden),
-            epochs=min(self.epochs, 8),
+            epochs=min(self.epochs, 5),
             image_rows=min(self.image_rows, 200),
             law_rates=2,
-            rate_steps=min(self.rate_steps, 300),
+            rate_steps=min(self.rate_steps, 200),
         )
 
     def cells(self) -> list[dict[str, Any]]:
