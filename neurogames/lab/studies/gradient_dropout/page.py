@@ -36,7 +36,8 @@ READING = (
     "Holm's method, below .05), and also below that of the law at equal training loss (95 % t interval excludes 0). "
     "Errors are mean squared errors in variances of the training target, or shares of wrong classes. Seeds share a "
     "table, so an interval speaks of training anew on these data. "
-    "A difference that cannot be claimed is not shown to be 0."
+    "A difference that cannot be claimed is not shown to be 0. Under Adam the law is no exact mean: its second moment "
+    "is estimated by two draws of coins in each step, so that a small difference can be that estimate's."
 )
 
 

@@ -40,7 +40,7 @@ def plot_search(table: pd.DataFrame) -> Figure:
         table: that of :func:`.analysis.search_table`.
     """
     groups = list(table[["recipe", "batch_size"]].drop_duplicates().itertuples(index=False, name=None))
-    figure, ((axis,),) = panels(WIDTH, max(HEIGHT, 1.2 + 0.42 * len(groups)))
+    figure, ((axis,),) = panels(WIDTH, max(HEIGHT, 1.5 + 0.42 * len(groups)))
     axis.axvline(0.0, color="#555555", linewidth=0.8)
     places = {group: place for place, group in enumerate(groups)}
     keeps = sorted(table["keep_prob"].unique(), reverse=True)
@@ -54,7 +54,7 @@ def plot_search(table: pd.DataFrame) -> Figure:
     axis.set(ylim=(len(groups) - 0.5, -0.5))
     _signed_axis(axis, table["difference"].to_numpy())
     axis.set_xlabel("error with the shortcut broken, dropout minus law", fontsize=10)
-    axis.legend(fontsize=8, loc="best")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -109,7 +109,7 @@ def test_the_page_shows_all_outcomes(results):
     assert page.lead is not None
     axis = page.lead.drawing.axes[0]
     assert len(axis.get_yticklabels()) == 6
-    assert {text.get_text() for text in axis.get_legend().get_texts()} == {
+    assert {text.get_text() for text in page.lead.drawing.legends[0].get_texts()} == {
         ANNEALING,
         NOT_AT_EQUAL_FIT,
         WORSE,
