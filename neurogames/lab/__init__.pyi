@@ -23,6 +23,7 @@ from .studies.comparison.paper.noise_names import parse_noise_name as parse_nois
 from .studies.comparison.paper.settings import PaperSettings as PaperSettings
 from .studies.comparison.settings import ComparisonSettings as ComparisonSettings
 from .studies.comparison.simulation import simulate_composition as simulate_composition
+from .studies.gradient_dropout.settings import GradientDropoutSettings as GradientDropoutSettings
 from .studies.page import DrawnFigure as DrawnFigure
 from .studies.page import Finding as Finding
 from .studies.page import Page as Page

@@ -65,6 +65,13 @@ def image_zips() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.zip")) if _holds_images(path)}
 
 
+def image_zip(name: str) -> Path | None:
+    """The zip file of this name among them, without looking into the others."""
+    folder = data_folder()
+    path = None if folder is None or not name or "/" in name else folder / f"{name}.zip"
+    return path if path is not None and path.is_file() and _holds_images(path) else None
+
+
 def _holds_images(path: Path) -> bool:
     """Whether a zip file lists images where they are looked for."""
     try:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.data.datasets import FOLDER_VARIABLE
-from neurogames.lab.data.image_folders import image_zips, read_image_folders
+from neurogames.lab.data.image_folders import image_zip, image_zips, read_image_folders
 
 _OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
 IMAGE_NAMES = ("digits", *_OPENML)
@@ -118,10 +118,10 @@ def find_images(name: str | Path) -> str | Path:
         if path.exists():
             return path
         raise invalid_argument("data", f"no file {path}", "a zip file or a folder of images")
-    zips = image_zips()
-    if text in zips:
-        return zips[text]
-    known = ", ".join([*IMAGE_NAMES, *zips])
+    found = image_zip(text)
+    if found is not None:
+        return found
+    known = ", ".join([*IMAGE_NAMES, *image_zips()])
     expected = f"one of {known}, or the path of a zip file or folder with train/CLASS/NAME.png"
     raise invalid_argument("data", name or "nothing", expected)
 

@@ -154,6 +154,31 @@ def mean_difference(differences: ArrayLike, *, confidence: float = 0.95) -> Inte
     return Interval(mean, float(low), float(high), n, confidence, "t", float(test.pvalue))
 
 
+def holm_adjusted(p_values: ArrayLike) -> Array:
+    """Adjust p-values of several tests by Holm's step-down method, which bounds the chance of any false claim.
+
+    With p_(1) <= ... <= p_(m) in order: adjusted p_(k) = max over j <= k of min(1, (m - j + 1) p_(j)).
+
+    Args:
+        p_values: (m,) in [0, 1]; a missing one is no test, and stays missing.
+
+    Returns:
+        (m,) adjusted, in the given order.
+
+    Reference: S. Holm, A simple sequentially rejective multiple test procedure (1979).
+
+    >>> holm_adjusted([0.01, 0.04, 0.03, np.nan]).tolist()
+    [0.03, 0.06, 0.06, nan]
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full_like(values, np.nan)
+    tested = np.flatnonzero(np.isfinite(values))
+    order = tested[np.argsort(values[tested], kind="stable")]
+    scaled = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted
+
+
 def confidence_level(value: float) -> float:
     """A confidence level in (0, 1), or an error."""
     return number("confidence", value, "a confidence level in (0, 1)", lambda level: 0.0 < level < 1.0)

@@ -26,6 +26,9 @@ class Entry(NamedTuple):
 _ROOM = "neurogames.lab.studies"
 _STUDIES = {
     "comparison": Entry(f"{_ROOM}.comparison.page:COMPARISON", "Does gradient dropout do more than less work does?"),
+    "gradient-dropout": Entry(
+        f"{_ROOM}.gradient_dropout.page:GRADIENT_DROPOUT", "Does the noise of the mask let units leave a detour?"
+    ),
     "pruning": Entry(f"{_ROOM}.pruning.page:PRUNING", "Which units stay in a network where taking part has a price?"),
     "neurogame": Entry(f"{_ROOM}.coalition_filter.page:NEUROGAME", "Do layers that keep strong coalitions only help?"),
     "paper-protocol": Entry(

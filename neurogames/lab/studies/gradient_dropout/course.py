@@ -34,10 +34,11 @@ TIMES = (0.0, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.33, 0.42, 0.5, 0
 
 
 class Rows(NamedTuple):
-    """Rows as networks take them: training rows with the shortcut, and test rows with it broken."""
+    """Rows as networks take them: training and test rows with the shortcut, and test rows with it broken."""
 
     inputs: Tensor
     targets: Tensor
+    test_inputs: Tensor
     broken_inputs: Tensor
     test_targets: Tensor
 
@@ -96,8 +97,7 @@ def measure_course(
     for way in ways:
         if way not in FEEDBACK:
             raise invalid_argument("ways", way, f"some of {', '.join(FEEDBACK)}")
-    plant_seed, network_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
-    rows = as_rows(plant_shortcut(data, strength=strength, kind=kind, rng=np.random.default_rng(plant_seed)))
+    rows, network_seed = planted_rows(data, strength=strength, kind=kind, seed=seed)
     seen: list[NDArray[np.float64]] = []
     train_ensemble(
         rows.inputs,
@@ -121,12 +121,27 @@ def measure_course(
     )
 
 
+def planted_rows(data: Prepared | Images, *, strength: float, kind: Kind | None = None, seed: int) -> tuple[Rows, int]:
+    """Return the data with a shortcut planted, and the seed of the networks that are trained on it.
+
+    Args:
+        data: a prepared table, or images.
+        strength: of the shortcut, in [0, 1].
+        kind: of the shortcut; the first that suits the data if not given.
+        seed: decides both.
+    """
+    plant_seed, network_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
+    planted = plant_shortcut(data, strength=strength, kind=kind, rng=np.random.default_rng(plant_seed))
+    return as_rows(planted), network_seed
+
+
 def as_rows(planted: PlantedShortcut) -> Rows:
     """Return planted rows as tensors (rows, features), images flattened."""
-    inputs, broken = (
-        torch.from_numpy(part.reshape(len(part), -1)) for part in (planted.train_inputs, planted.broken_inputs)
+    inputs, tests, broken = (
+        torch.from_numpy(part.reshape(len(part), -1))
+        for part in (planted.train_inputs, planted.test_inputs, planted.broken_inputs)
     )
-    return Rows(inputs, torch.from_numpy(planted.train_targets), broken, torch.from_numpy(planted.test_targets))
+    return Rows(inputs, torch.from_numpy(planted.train_targets), tests, broken, torch.from_numpy(planted.test_targets))
 
 
 def composing_share(ensemble: Ensemble, rows: Rows) -> NDArray[np.float64]:
