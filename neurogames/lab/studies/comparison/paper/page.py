@@ -72,9 +72,9 @@ def _subtitle(results: xr.Dataset, settings: PaperSettings) -> str:
     epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
     return (
         f"{results.sizes['dataset']} tables in their own units, networks of {networks} hidden units, "
-        f"{results.sizes['seed']} repetitions, {epochs} of Adam at {settings.learning_rate:g} with "
-        f"batches of {settings.batch_size}, {len(settings.levels)} levels of input noise. Gradient dropout lets each "
-        "hidden unit learn in a step only with the keep probability; at 1 it is plain training."
+        f"{results.sizes['seed']} repetitions, {epochs} of Adam at {settings.learning_rate:g} with batches of "
+        f"{settings.batch_size}, {len(settings.levels)} levels of input noise. Gradient dropout lets each hidden unit "
+        "learn in a step only with the keep probability; at 1 it is plain training."
     )
 
 
