@@ -14,6 +14,7 @@ from .engine import DominatingStrategy as DominatingStrategy
 from .engine import EscapeTime as EscapeTime
 from .engine import Exp3PlusPlus as Exp3PlusPlus
 from .engine import Fixation as Fixation
+from .engine import GraphTrajectory as GraphTrajectory
 from .engine import LeastCore as LeastCore
 from .engine import LinearQuadraticSolution as LinearQuadraticSolution
 from .engine import LogitBranch as LogitBranch
@@ -108,6 +109,7 @@ from .engine import shapley_by_strata as shapley_by_strata
 from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
+from .engine import simulate_on_graph as simulate_on_graph
 from .engine import simulate_strategies as simulate_strategies
 from .engine import small_mutation_limit as small_mutation_limit
 from .engine import solve_linear_quadratic as solve_linear_quadratic
@@ -130,6 +132,7 @@ from .games import CoalitionGame as CoalitionGame
 from .games import FunctionCoalitionGame as FunctionCoalitionGame
 from .games import GloveMarketGame as GloveMarketGame
 from .games import Good as Good
+from .games import GraphGame as GraphGame
 from .games import Labels as Labels
 from .games import LinearGood as LinearGood
 from .games import LinearQuadraticGame as LinearQuadraticGame
