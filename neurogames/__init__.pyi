@@ -15,6 +15,7 @@ from .engine import EscapeTime as EscapeTime
 from .engine import Exp3PlusPlus as Exp3PlusPlus
 from .engine import Fixation as Fixation
 from .engine import GoodFit as GoodFit
+from .engine import GraphTrajectory as GraphTrajectory
 from .engine import LeastCore as LeastCore
 from .engine import Leaving as Leaving
 from .engine import LinearQuadraticSolution as LinearQuadraticSolution
@@ -113,6 +114,7 @@ from .engine import shapley_by_strata as shapley_by_strata
 from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
+from .engine import simulate_on_graph as simulate_on_graph
 from .engine import simulate_strategies as simulate_strategies
 from .engine import size_curves as size_curves
 from .engine import small_mutation_limit as small_mutation_limit
@@ -136,6 +138,7 @@ from .games import CoalitionGame as CoalitionGame
 from .games import FunctionCoalitionGame as FunctionCoalitionGame
 from .games import GloveMarketGame as GloveMarketGame
 from .games import Good as Good
+from .games import GraphGame as GraphGame
 from .games import Labels as Labels
 from .games import LinearGood as LinearGood
 from .games import LinearQuadraticGame as LinearQuadraticGame

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 # Heading -> the folders or modules of a floor whose names stand under it, as its stub gives them.
 GAMES = {
     "Games of two actions": "base symmetric public_goods network",
-    "Games of a population with several strategies": "population",
+    "Games of several strategies": "population graph_game",
     "Games in normal form": "normal_form nfg replies dominance",
     "Coalition games": "coalition coalition_families pairwise_energy",
     "Participation": "participation",

@@ -23,6 +23,8 @@ from neurogames.engine.schedules import Parameter, Range
 
 Logs = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+SAME = 1e-12  # payoffs are sums: differences below this share of them are rounding
+
 _TEMPERATURE = Range("temperature", "a temperature > 0", lambda value: value > 0)
 _INTENSITY = Range("intensity", "an intensity of selection >= 0", lambda value: value >= 0)
 
@@ -95,8 +97,9 @@ class BestResponse:
         return np.broadcast_to(accept, shape), np.broadcast_to(decline, shape)
 
     def log_answers(self, payoffs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log probability of each of several strategies: those that pay most share it equally."""
-        best = payoffs == payoffs.max(axis=-1, keepdims=True)
+        """Log probability of each of several strategies: those that pay most, to rounding, share it equally."""
+        rounding = SAME * np.abs(payoffs).max(axis=-1, keepdims=True)
+        best = payoffs >= payoffs.max(axis=-1, keepdims=True) - rounding
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(best / best.sum(axis=-1, keepdims=True)))
 

@@ -15,6 +15,7 @@ from .dominance import dominated as dominated
 from .dominance import iterated_elimination as iterated_elimination
 from .dynamic import LinearQuadraticGame as LinearQuadraticGame
 from .dynamic import LinearQuadraticStage as LinearQuadraticStage
+from .graph_game import GraphGame as GraphGame
 from .network import NetworkPublicGoodsGame as NetworkPublicGoodsGame
 from .nfg import read_nfg as read_nfg
 from .nfg import write_nfg as write_nfg

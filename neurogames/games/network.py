@@ -77,7 +77,7 @@ class NetworkPublicGoodsGame:
     ) -> None:
         if not isinstance(graph, nx.Graph) or graph.number_of_nodes() == 0:
             raise invalid_argument("graph", graph, "a networkx graph with at least one node")
-        first, neighbour, weight = _neighbourhoods(graph)
+        first, neighbour, weight = neighbourhoods(graph)
         size = 1.0 + _sums(weight, first)
         values = {
             "players": tuple(graph),
@@ -248,7 +248,7 @@ class NetworkPublicGoodsGame:
         return same and equal and alike
 
 
-def _neighbourhoods(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def neighbourhoods(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Neighbours of each node as (first, neighbour, weight), sorted."""
     place = {node: i for i, node in enumerate(graph)}
     weights: dict[tuple[int, int], float] = {}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import numba
 import numpy as np
 
-from neurogames.engine.choice import BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.reproduction import Reproduction
@@ -168,16 +168,16 @@ def _law(rule: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row
     n = now.size
     scale = seen / (players - 1.0)
     if rule.kind == _LOGIT or rule.kind == _BEST:
-        best = -np.inf
+        best, size = -np.inf, 0.0
         for j in range(n):
             row[j] = scale * (total[j] - matrix[j, i])
-            best = max(best, row[j])
+            best, size = max(best, row[j]), max(size, abs(row[j]))
         mass = 0.0
         for j in range(n):
             if rule.kind == _LOGIT:
                 row[j] = np.exp((row[j] - best) * rule.strength)
             else:
-                row[j] = 1.0 if row[j] == best else 0.0
+                row[j] = 1.0 if row[j] >= best - SAME * size else 0.0
             mass += row[j]
         for j in range(n):
             row[j] /= mass

@@ -34,6 +34,11 @@ def check_strategies(game: PopulationGame, process: Process) -> None:
         raise invalid_argument(
             "game", type(game).__name__, "a PopulationGame, such as PopulationGame.from_matrix(A, 100)"
         )
+    check_process(process, game.n_strategies)
+
+
+def check_process(process: Process, n: int) -> None:
+    """Refuse what is no process, or one that is not meant for n strategies."""
     if not isinstance(process, Process):
         raise invalid_argument("process", process, "a Process such as Process(logit(0.1))")
     if not process.constant:
@@ -43,9 +48,9 @@ def check_strategies(game: PopulationGame, process: Process) -> None:
             raise invalid_argument("process", f"keep_prob {process.keep_prob}", "1, since offspring gets no feedback")
     elif not (process.choice.copies or isinstance(process.choice, Logit | BestResponse)):
         raise invalid_argument("process", process.choice, "logit, best_response or a rule that copies")
-    if isinstance(process.mutation, tuple) and len(process.mutation) != game.n_strategies:
+    if isinstance(process.mutation, tuple) and len(process.mutation) != n:
         got = f"a mutation matrix of {len(process.mutation)} rows"
-        raise invalid_argument("process", got, f"{game.n_strategies} rows, one for each strategy")
+        raise invalid_argument("process", got, f"{n} rows, one for each strategy")
 
 
 def mutation_matrix(process: Process, n: int) -> Array:

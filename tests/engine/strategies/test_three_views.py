@@ -38,7 +38,7 @@ def answer(game, choice, agents, agent, blind=False):
         if isinstance(choice, Logit):
             law[:] = [exp(offer / choice.temperature) for offer in offers]
         else:
-            law[:] = [offer == max(offers) for offer in offers]
+            law[:] = [offer >= max(offers) - 1e-9 for offer in offers]
         return law / law.sum()
     if isinstance(choice, Reproduction):
         for parent in range(players):

@@ -1,0 +1,322 @@
+"""Compiled loops of agents with n strategies on a graph; see :mod:`neurogames.engine.graphs.graph_matrix`.
+
+Rules that compare a player's own strategies look at its neighbours when it revises. Rules that compare players need
+what each earns: a player who switches changes that of those who look at it, so that it is followed by sums and worked
+out anew from time to time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neurogames.engine.choice import SAME
+from neurogames.engine.population.generator import draw
+
+_U = np.uint64
+_UNIT = 2.0**-53
+_RENEWED = 64  # sweeps between two exact sums of all earnings
+LOGIT, BEST, IMITATION, REPLICATOR, MORAN, DEATH_BIRTH = range(6)
+
+
+class Rule(NamedTuple):
+    """A process in numbers."""
+
+    kind: int
+    strength: float  # 1 / tau, beta, 1 / spread or w
+    linear: bool  # fitness 1 - w + w u
+    keep: float
+    blind: bool
+    mutates: bool
+    together: bool
+    mean: bool
+
+
+class Edges(NamedTuple):
+    """Who looks at whom.
+
+    Attributes:
+        first: (m+1,) where the neighbours of a player begin.
+        neighbour: (edges,) their numbers.
+        weight: (edges,) weights; empty where all are 1.
+        rising: (edges,) weights summed along each player's neighbours; empty where all are 1.
+    """
+
+    first: NDArray[np.int64]
+    neighbour: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    rising: NDArray[np.float64]
+
+
+@numba.njit(cache=True, nogil=True)
+def play(
+    rule: Any,
+    mutation: Any,
+    matrix: Any,
+    edges: Any,
+    watchers: Any,
+    strategies: Any,
+    state: Any,
+    sweeps: Any,
+    every: Any,
+    record: Any,
+) -> None:
+    """Advance replicas; ``watchers`` are the edges the other way, used by rules that compare players."""
+    replicas, players = strategies.shape
+    n = len(matrix)
+    copies = rule.kind >= IMITATION
+    offer, count = np.empty(n), np.empty(n, dtype=np.int64)
+    earned = np.empty(players if copies else 0)
+    fitness = np.empty(players if rule.kind >= MORAN else 0)
+    later = np.empty(players if rule.together else 0, dtype=strategies.dtype)
+    for replica in range(replicas):
+        words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
+        s = strategies[replica]
+        count[:] = 0
+        for i in range(players):
+            count[s[i]] += 1
+        highest = 0.0
+        for sweep in range(sweeps):
+            if copies and sweep % _RENEWED == 0:
+                _earn(rule, matrix, edges, s, earned)
+                for i in range(fitness.size):
+                    fitness[i] = _fitness(rule, earned[i])
+            if rule.kind == MORAN:
+                highest = fitness.max()
+            for turn in range(players):
+                player: Any = np.int64(turn)
+                if not rule.together:
+                    player, words = _uniform(players, words)
+                if rule.kind == MORAN:
+                    # Parents are drawn by rejection: a candidate is taken with probability fitness over the highest.
+                    parent = player
+                    u, words = _unit(words)
+                    while u * highest >= fitness[parent]:
+                        parent, words = _uniform(players, words)
+                        u, words = _unit(words)
+                    if watchers.first[parent] == watchers.first[parent + 1]:
+                        continue
+                    edge, words = _neighbour(watchers, parent, words)
+                    player, new = np.int64(watchers.neighbour[edge]), np.int64(s[parent])
+                    if rule.mutates:
+                        new, words = _drawn(mutation[new], words)
+                else:
+                    new, words = _revised(rule, mutation, matrix, edges, s, earned, fitness, offer, player, words)
+                if rule.together:
+                    later[player] = new
+                elif new != s[player]:
+                    count[s[player]] -= 1
+                    count[new] += 1
+                    highest = _switch(rule, matrix, edges, watchers, s, earned, fitness, player, new, highest)
+            if rule.together:
+                for i in range(players):
+                    if later[i] != s[i]:
+                        count[s[i]] -= 1
+                        count[later[i]] += 1
+                s[:] = later
+                if copies:
+                    _earn(rule, matrix, edges, s, earned)
+                    for i in range(fitness.size):
+                        fitness[i] = _fitness(rule, earned[i])
+            if (sweep + 1) % every == 0:
+                record[replica, (sweep + 1) // every] = count
+
+
+@numba.njit(cache=True, nogil=True)
+def _revised(
+    rule: Any,
+    mutation: Any,
+    matrix: Any,
+    edges: Any,
+    s: Any,
+    earned: Any,
+    fitness: Any,
+    offer: Any,
+    i: Any,
+    words: Any,
+) -> Any:
+    """Next strategy of player i, and the generator after it."""
+    mine = np.int64(s[i])
+    first, last = edges.first[i], edges.first[i + 1]
+    if rule.kind == DEATH_BIRTH:
+        if first == last:
+            return mine, words
+        mass = 0.0
+        for edge in range(first, last):
+            mass += (edges.weight[edge] if edges.weight.size else 1.0) * fitness[edges.neighbour[edge]]
+        u, words = _unit(words)
+        u *= mass
+        edge = first
+        while edge < last - 1:
+            u -= (edges.weight[edge] if edges.weight.size else 1.0) * fitness[edges.neighbour[edge]]
+            if u < 0.0:
+                break
+            edge += 1
+        new = np.int64(s[edges.neighbour[edge]])
+        if rule.mutates:
+            new, words = _drawn(mutation[new], words)
+        return new, words
+    if rule.mutates:
+        new, words = _drawn(mutation[mine], words)
+        if new != mine:
+            return new, words
+    seen = 1.0
+    if rule.keep < 1.0:
+        u, words = _unit(words)
+        if u >= rule.keep:
+            if not rule.blind:
+                return mine, words
+            seen = 0.0
+    if rule.kind == IMITATION or rule.kind == REPLICATOR:
+        if first == last:
+            return mine, words
+        edge, words = _neighbour(edges, i, words)
+        model = edges.neighbour[edge]
+        if s[model] == mine:
+            return mine, words
+        ahead = seen * rule.strength * (earned[model] - earned[i])
+        u, words = _unit(words)
+        copy = 1.0 / (1.0 + np.exp(-ahead)) if rule.kind == IMITATION else ahead
+        return (np.int64(s[model]) if u < copy else mine), words
+    return _own_choice(rule, matrix, edges, s, offer, i, seen, words)
+
+
+@numba.njit(cache=True, nogil=True)
+def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, seen: Any, words: Any) -> Any:
+    """Logit choice or a best response among what all strategies would earn."""
+    n = len(matrix)
+    offer[:] = 0.0
+    total = 0.0
+    for edge in range(edges.first[i], edges.first[i + 1]):
+        weight = edges.weight[edge] if edges.weight.size else 1.0
+        total += weight
+        other = s[edges.neighbour[edge]]
+        for j in range(n):
+            offer[j] += weight * matrix[j, other]
+    scale = seen * (1.0 / total if rule.mean and total > 0.0 else 1.0)
+    best, size = -np.inf, 0.0
+    for j in range(n):
+        offer[j] *= scale
+        best, size = max(best, offer[j]), max(size, abs(offer[j]))
+    mass = 0.0
+    for j in range(n):
+        if rule.kind == LOGIT:
+            offer[j] = np.exp((offer[j] - best) * rule.strength)
+        else:
+            offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
+        mass += offer[j]
+    u, words = _unit(words)
+    u *= mass
+    j = 0
+    while j < n - 1:
+        u -= offer[j]
+        if u < 0.0:
+            break
+        j += 1
+    return np.int64(j), words
+
+
+@numba.njit(cache=True, nogil=True)
+def _switch(
+    rule: Any,
+    matrix: Any,
+    edges: Any,
+    watchers: Any,
+    s: Any,
+    earned: Any,
+    fitness: Any,
+    i: Any,
+    new: Any,
+    highest: Any,
+) -> Any:
+    """Let player i use a strategy; what it and those who look at it earn follows. Returns the highest fitness."""
+    old = s[i]
+    s[i] = new
+    if rule.kind < IMITATION:
+        return highest
+    earned[i] = _earning(rule, matrix, edges, s, i)
+    if rule.kind >= MORAN:
+        fitness[i] = _fitness(rule, earned[i])
+        highest = max(highest, fitness[i])
+    for edge in range(watchers.first[i], watchers.first[i + 1]):
+        k = watchers.neighbour[edge]
+        weight = watchers.weight[edge] if watchers.weight.size else 1.0
+        change = weight * (matrix[s[k], new] - matrix[s[k], old])
+        if rule.mean:
+            low, high = edges.first[k], edges.first[k + 1]
+            change /= edges.rising[high - 1] if edges.rising.size else np.float64(high - low)
+        earned[k] += change
+        if rule.kind >= MORAN:
+            fitness[k] = _fitness(rule, earned[k])
+            highest = max(highest, fitness[k])
+    return highest
+
+
+@numba.njit(cache=True, nogil=True)
+def _earn(rule: Any, matrix: Any, edges: Any, s: Any, earned: Any) -> None:
+    """What each player earns."""
+    for i in range(s.size):
+        earned[i] = _earning(rule, matrix, edges, s, i)
+
+
+@numba.njit(cache=True, nogil=True)
+def _earning(rule: Any, matrix: Any, edges: Any, s: Any, i: Any) -> Any:
+    total, reach = 0.0, 0.0
+    for edge in range(edges.first[i], edges.first[i + 1]):
+        weight = edges.weight[edge] if edges.weight.size else 1.0
+        total += weight * matrix[s[i], s[edges.neighbour[edge]]]
+        reach += weight
+    return total / reach if rule.mean and reach > 0.0 else total
+
+
+@numba.njit(cache=True, nogil=True)
+def _fitness(rule: Any, payoff: Any) -> Any:
+    return 1.0 - rule.strength + rule.strength * payoff if rule.linear else np.exp(rule.strength * payoff)
+
+
+@numba.njit(cache=True, nogil=True)
+def _unit(words: Any) -> Any:
+    """A number in [0, 1)."""
+    bits, words = draw(words)
+    return np.float64(bits >> _U(11)) * _UNIT, words
+
+
+@numba.njit(cache=True, nogil=True)
+def _uniform(size: Any, words: Any) -> Any:
+    """A whole number below ``size`` < 2^31."""
+    bits, words = draw(words)
+    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), words
+
+
+@numba.njit(cache=True, nogil=True)
+def _neighbour(edges: Any, i: Any, words: Any) -> Any:
+    """Number of an edge of player i, in proportion to its weight."""
+    low, high = edges.first[i], edges.first[i + 1] - 1
+    if edges.rising.size == 0:
+        step, words = _uniform(high - low + 1, words)
+        return low + step, words
+    u, words = _unit(words)
+    u *= edges.rising[high]
+    while low < high:
+        middle = (low + high) // 2
+        if u < edges.rising[middle]:
+            high = middle
+        else:
+            low = middle + 1
+    return low, words
+
+
+@numba.njit(cache=True, nogil=True)
+def _drawn(law: Any, words: Any) -> Any:
+    """A strategy by its probabilities."""
+    u, words = _unit(words)
+    j = 0
+    while j < law.size - 1:
+        u -= law[j]
+        if u < 0.0:
+            break
+        j += 1
+    return np.int64(j), words

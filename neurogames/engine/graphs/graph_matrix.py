@@ -1,0 +1,192 @@
+"""Agents with n strategies on any graph, simulated.
+
+The process is that of :mod:`neurogames.engine.strategies`, seen locally. A revising player
+
+- under logit or best response compares what its own strategies would earn against its neighbours;
+- under imitation or replicator draws a neighbour, in proportion to the weights, and compares what the two earn;
+- under ``death_birth`` is replaced by offspring of a neighbour, drawn in proportion to weight times fitness.
+
+Under ``moran`` a parent is drawn from all in proportion to fitness, and its offspring replaces one of those who look
+at it, drawn in proportion to their weights. On the complete graph all but this one are the well-mixed processes;
+Moran's differs in that nobody is replaced by offspring of its own. Who has no neighbour copies nobody.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurogames._arguments import integer, invalid_argument
+from neurogames.engine.choice import BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.graphs import agents
+from neurogames.engine.graphs.agents import Edges, Rule
+from neurogames.engine.population import generator
+from neurogames.engine.process import Process
+from neurogames.engine.strategies.reproduction import Reproduction
+from neurogames.engine.strategies.switching import check_process, mutation_matrix
+from neurogames.games.graph_game import GraphGame
+
+
+@dataclass(frozen=True, eq=False)
+class GraphTrajectory:
+    """Paths of a simulation on a graph.
+
+    Attributes:
+        time: (T,) in sweeps; the first entry is 0.
+        count: (replicas, T, n) number of players who use each strategy.
+        strategies: (replicas, m) what each player uses at the end.
+        labels: n names of the strategies.
+    """
+
+    time: NDArray[np.float64]
+    count: NDArray[np.int64]
+    strategies: NDArray[np.int8]
+    labels: tuple[str, ...]
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """(replicas, T, n) share of each strategy."""
+        return np.asarray(self.count / self.strategies.shape[-1])
+
+
+def simulate_on_graph(
+    game: GraphGame,
+    process: Process,
+    *,
+    start: ArrayLike,
+    sweeps: int,
+    replicas: int = 1,
+    rng: np.random.Generator,
+    every: int = 1,
+    threads: int = 1,
+) -> GraphTrajectory:
+    """Simulate replicas of players on a graph who revise their strategies.
+
+    Args:
+        game: the game.
+        process: the process, with constant parameters.
+        start: (m,) or (replicas, m) whole numbers in 0..n-1, what each player uses at time 0.
+        sweeps: how long, in sweeps (m single revisions, or one round of all).
+        replicas: number of independent populations.
+        rng: source of the replicas' seeds; a replica's path does not depend on how many others there are.
+        every: sweeps between two records.
+        threads: number of threads that share the replicas; the paths do not depend on it.
+
+    Returns:
+        The counts at times 0, every, 2 every, ... up to ``sweeps``, and the strategies at time ``sweeps``.
+
+    Raises:
+        ValueError: if a count or a start is out of range, the process has schedules or does not fit the game, or all
+            are to be replaced at once by ``moran``, which has no meaning on a graph.
+
+    >>> import networkx as nx
+    >>> from neurogames.engine import imitation
+    >>> game = GraphGame([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], nx.grid_2d_graph(10, 10, periodic=True))
+    >>> start, rng = np.arange(100) % 3, np.random.default_rng(0)
+    >>> path = simulate_on_graph(game, Process(imitation(2.0)), start=start, sweeps=20, replicas=2, rng=rng)
+    >>> path.count.shape, path.strategies.shape, path.count[0, 0].tolist()
+    ((2, 21, 3), (2, 100), [34, 33, 33])
+
+    Reference: G. Szabo and G. Fath, Evolutionary games on graphs, Physics Reports 446 (2007); E. Lieberman, C. Hauert
+    and M. Nowak, Evolutionary dynamics on graphs, Nature 433 (2005).
+    """
+    if not isinstance(game, GraphGame):
+        raise invalid_argument("game", type(game).__name__, "a GraphGame; for a well-mixed one see simulate_strategies")
+    check_process(process, game.n_strategies)
+    replicas = integer("replicas", replicas, minimum=1)
+    sweeps = integer("sweeps", sweeps, minimum=0)
+    every = integer("every", every, minimum=1)
+    threads = integer("threads", threads, minimum=1)
+    strategies = _starts(start, replicas, game)
+    rule = _numbers(game, process)
+    edges = _edges(game.first, game.neighbour, game.weight)
+    watchers = _reversed(game) if rule.kind >= agents.IMITATION else edges
+    time = np.arange(0, sweeps + 1, every)
+    record = np.empty((replicas, time.size, game.n_strategies), dtype=np.int64)
+    record[:, 0] = [np.bincount(row, minlength=game.n_strategies) for row in strategies]
+    state = generator.states(replicas, rng)
+    mutation = mutation_matrix(process, game.n_strategies)
+
+    def play(row: slice) -> None:
+        agents.play(
+            rule, mutation, game.matrix, edges, watchers, strategies[row], state[row], sweeps, every, record[row]
+        )
+
+    parts = np.array_split(np.arange(replicas), min(threads, replicas))
+    rows = [slice(part[0], part[-1] + 1) for part in parts]
+    if len(rows) == 1:
+        play(rows[0])
+    else:
+        with ThreadPoolExecutor(len(rows)) as pool:
+            list(pool.map(play, rows))
+    return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
+
+
+def _starts(start: ArrayLike, replicas: int, game: GraphGame) -> NDArray[np.int8]:
+    """A fresh array of what each player uses first."""
+    given, players = np.asarray(start), game.n_players
+    if given.dtype.kind not in "iu" or given.shape not in ((players,), (replicas, players)):
+        got = f"{given.dtype} of shape {given.shape}"
+        raise invalid_argument("start", got, f"whole numbers of shape ({players},) or ({replicas}, {players})")
+    if given.min() < 0 or given.max() >= game.n_strategies:
+        got = f"numbers from {given.min()} to {given.max()}"
+        raise invalid_argument("start", got, f"strategies 0..{game.n_strategies - 1}")
+    return np.array(np.broadcast_to(given, (replicas, players)), dtype=np.int8)
+
+
+def _numbers(game: GraphGame, process: Process) -> Rule:
+    """The process in numbers for compiled code, or the refusal of what cannot be played."""
+    choice, linear = process.choice, False
+    least, most = game.payoff_range()
+    if isinstance(choice, Logit):
+        kind, strength = agents.LOGIT, 1.0 / cast(float, choice.temperature)
+    elif isinstance(choice, BestResponse):
+        kind, strength = agents.BEST, 1.0
+    elif isinstance(choice, Imitation):
+        kind, strength = agents.IMITATION, cast(float, choice.intensity)
+    elif isinstance(choice, Replicator):
+        kind, strength = agents.REPLICATOR, 1.0 / (most - least) if most > least else 0.0
+    elif isinstance(choice, Reproduction):
+        kind, strength = (agents.DEATH_BIRTH if choice.among_others else agents.MORAN), choice.intensity
+        linear = choice.fitness == "linear"
+        choice.log_fitness(np.array([least]))
+        if not linear and max(abs(least), abs(most)) * strength > 600.0:
+            got = f"payoffs from {least:g} to {most:g}, whose fitness is beyond all floats"
+            raise invalid_argument("game", got, "intensity times payoff of at most 600")
+        if kind == agents.MORAN and process.revision == "all":
+            raise invalid_argument("process", "moran with revision 'all'", "revision 'one' on a graph, or death_birth")
+    else:
+        raise invalid_argument("process", choice, "imitation, replicator, moran or death_birth among rules that copy")
+    return Rule(
+        kind,
+        float(strength),
+        linear,
+        float(cast(float, process.keep_prob)),
+        process.masked == "blind",
+        process.mutation != 0.0,
+        process.revision == "all",
+        game.earnings == "mean",
+    )
+
+
+def _edges(first: NDArray[np.int64], neighbour: NDArray[np.int32], weight: NDArray[np.float64]) -> Edges:
+    """Edges with their weights summed along each player's neighbours."""
+    rising = np.empty(0)
+    if weight.size:
+        rising = np.concatenate([np.cumsum(part) for part in np.split(weight, first[1:-1])])
+    for array in (first, neighbour, weight, rising):  # of one kind, so that the loops are compiled once
+        array.flags.writeable = False
+    return Edges(first, neighbour, weight, rising)
+
+
+def _reversed(game: GraphGame) -> Edges:
+    """The edges sorted by whom they lead to."""
+    order = np.argsort(game.neighbour, kind="stable")
+    seen = np.bincount(game.neighbour, minlength=game.n_players)
+    player = np.repeat(np.arange(game.n_players, dtype=np.int32), np.diff(game.first))
+    first = np.concatenate([[0], np.cumsum(seen)]).astype(np.int64)
+    return _edges(first, player[order], game.weight[order] if game.weight.size else game.weight)
