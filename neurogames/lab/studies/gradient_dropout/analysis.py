@@ -17,7 +17,7 @@ from neurogames.lab.studies.tables import Row, records
 
 ALPHA = 0.05
 ANNEALING, NOT_AT_EQUAL_FIT, WORSE = "annealing", "better, not at equal fit", "worse"
-NO_DIFFERENCE, NOT_DECIDED = "no difference", "not decided"
+NO_DIFFERENCE, NOT_DECIDED = "no difference claimed", "not decided"
 OUTCOMES = (ANNEALING, NOT_AT_EQUAL_FIT, WORSE, NO_DIFFERENCE, NOT_DECIDED)
 
 

@@ -16,8 +16,10 @@ from neurogames.lab.studies.gradient_dropout.repetition import check_data
 from neurogames.lab.studies.gradient_dropout.settings import GradientDropoutSettings
 from neurogames.lab.studies.gradient_dropout.verdicts import (
     answer,
+    composing_sentence,
     course_sentence,
     distance_sentence,
+    gaussian_sentence,
     layer_sentence,
     study_verdicts,
 )
@@ -98,8 +100,8 @@ def _findings(
             "last layer",
             f"{course_sentence(courses)} Units first learn what composes, then the detour takes them; with masks they "
             "do so later. The number is the factor that brings plain training's course closest to that with masks (95 "
-            "% jackknife interval). The game's players who hold their action without feedback are slowed in the same "
-            "way, but move one way only: its parameters are no measurement, and only the stretch of time is compared.",
+            "% jackknife interval). By the law the layer below is slowed more, and the output layer not at all. The "
+            "game's players who hold their action without feedback are slowed in the same way, but move one way only: its parameters are no measurement, and only the stretch of time is compared.",
             DrawnFigure(
                 "course",
                 plot_course(chosen, keep_prob=settings.course_keep, optimizer="adam"),
@@ -110,8 +112,9 @@ def _findings(
         Finding(
             "Do more units compose than under the law?",
             f"median {cells['composing'].median():+.3f} of the units, over {len(cells)} cells",
-            "Share of units of the last hidden layer that compose at the end, gradient dropout minus law. Annealing "
-            "would show as points on the upper left: a lower error, and more units that compose.",
+            f"{composing_sentence(cells)} The units are those of the last hidden layer at the end; one that never "
+            "fires does not compose. Annealing would show on the upper left: a lower error, and more units that "
+            "compose.",
             DrawnFigure(
                 "composing",
                 plots.plot_against(cells, "composing", "units that compose, dropout minus law"),
@@ -121,8 +124,7 @@ def _findings(
         Finding(
             "Is it more than noise of this size?",
             f"median {cells['minus_gaussian'].median():+.4f} of the error",
-            "Error with the shortcut broken, gradient dropout minus training with normal gradient noise of the mask's "
-            "mean and covariance. At 0 the mask does what any noise of this size does.",
+            f"{gaussian_sentence(cells)} At 0 the mask does what any noise of this size does.",
             DrawnFigure(
                 "gaussian",
                 plots.plot_against(cells, "minus_gaussian", "dropout minus normal noise"),

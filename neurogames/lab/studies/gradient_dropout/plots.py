@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from neurogames.lab.figures import Look, drawn_in_style, panels
 from neurogames.lab.studies.gradient_dropout.analysis import (
@@ -78,6 +78,7 @@ def plot_distances(results: xr.Dataset) -> Figure:
     axis.set_xlabel("learning rate, in units of the largest", fontsize=11)
     axis.set_ylabel("rms distance to the law", fontsize=11)
     for one in (axis.xaxis, axis.yaxis):
+        one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         one.set_minor_formatter(NullFormatter())
     axis.tick_params(labelsize=10)

@@ -43,12 +43,12 @@ def test_every_kind_of_cell_is_told(cells):
 
 def test_the_answer_counts_them(cells):
     text = answer(cells)
-    assert "In 2 of 12 cells" in text
-    assert "in 2 more the error is lower, but not at equal fit" in text
-    assert "in 2 gradient dropout is worse" in text
+    assert "gradient dropout anneals in 2 of 12 cells" in text
+    assert "in 2 its error is lower, but not at equal fit" in text
+    assert "in 2 it is worse than its law" in text
     nothing = answer(cells[cells["outcome"] == NO_DIFFERENCE])
-    assert nothing.startswith("In none of 4 cells")
-    assert "in none is it worse" in nothing
+    assert "anneals in none of 4 cells" in nothing
+    assert "in none it is worse" in nothing
 
 
 def test_equal_fit_is_the_first_crossing(results):
@@ -118,4 +118,4 @@ def test_the_page_shows_all_outcomes(results):
     }
     assert "12 of 192 networks with masks diverged" in page.notes[0]
     assert page.verdicts[0].startswith("Annealing: found in some cells, but in as many or more it is worse.")
-    assert "supported" in page.verdicts[5]
+    assert "(SGD): supported." in page.verdicts[6]
