@@ -101,7 +101,8 @@ def _findings(
             f"{course_sentence(courses)} Units first learn what composes, then the detour takes them; with masks they "
             "do so later. The number is the factor that brings plain training's course closest to that with masks (95 "
             "% jackknife interval). By the law the layer below is slowed more, and the output layer not at all. The "
-            "game's players who hold their action without feedback are slowed in the same way, but move one way only: its parameters are no measurement, and only the stretch of time is compared.",
+            "game's players who hold their action without feedback are slowed in the same way, but move one way only: "
+            "its parameters are no measurement, and only the stretch of time is compared.",
             DrawnFigure(
                 "course",
                 plot_course(chosen, keep_prob=settings.course_keep, optimizer="adam"),
