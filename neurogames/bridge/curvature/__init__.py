@@ -1,10 +1,19 @@
-"""Second derivatives of the loss of a network, as operators ``A @ v``.
+"""Second derivatives of the loss of a network: operators ``A @ v``, and Kronecker factors layer by layer.
 
-operator        one interface for every curvature matrix: products, a block of it, dense, SciPy
-lanczos         the smallest and the largest eigenvalue of an operator
-gate_operators  the exact Hessian and the Gauss-Newton matrix of the loss in the gates of a network
-gate_curvature  the second-order model of the loss in the gates, module by module, and how negative the Hessian is
-layer_arrays    the one form of a layer's inputs and of the gradients at its outputs
+operator             one interface for every curvature matrix: products, a block of it, dense, SciPy
+lanczos              the smallest and the largest eigenvalue of an operator
+gate_operators       the exact Hessian and the Gauss-Newton matrix of the loss in the gates of a network
+gate_curvature       the second-order model of the loss in the gates, module by module, and how negative the Hessian is
+layer_arrays         the one form of a layer's inputs and of the gradients at its outputs
+layer_recorder       both, recorded in an ordinary pass forward and back
+layer_calls          how recorded calls come together to arrays
+kronecker            Kronecker factors of the Fisher matrix of a layer, and their damped inverse
+eigenbasis           their eigenvectors, and exact second moments of the gradients in that basis
+layer_curvature      what is remembered of a layer from step to step, and the direction that follows
+sampled_loss         losses of drawn labels, whose gradients make the true Fisher matrix
+layer_batches        what a step needs of the recorded layers, and whether it is finite
+kronecker_optimizer  steps along these directions
+kfac                 the optimizers KFAC and EKFAC
 
 Arrays of a layer have one normal form here, and only ``layer_arrays`` knows how kinds of layers come to it::
 

@@ -43,6 +43,8 @@ class KFAC(KroneckerOptimizer):
             kernel) are counted; see ``kronecker_factors``.
         params: parameters of the model, or groups of them; all that require gradients when left out.
         modules: names of the layers to precondition; all that can be when left out.
+        largest_factor: layers with more inputs (channels times kernel) or outputs are not preconditioned: the time of
+            a refresh grows with the cube.
 
     Attributes:
         preconditioned: names of layers.
@@ -85,10 +87,11 @@ class KFAC(KroneckerOptimizer):
         sharing: Sharing = "expand",
         params: Iterable[Any] | None = None,
         modules: Sequence[str] | None = None,
+        largest_factor: int = 8192,
     ) -> None:
         settings = {"lr": lr, "damping": damping, "momentum": momentum, "weight_decay": weight_decay}
         curvature = KFACCurvature(factor_interval, refresh, factor_decay, sharing)
-        super().__init__(model, params, settings, curvature=curvature, modules=modules)
+        super().__init__(model, params, settings, curvature=curvature, modules=modules, largest_factor=largest_factor)
 
 
 class EKFAC(KroneckerOptimizer):
@@ -117,6 +120,8 @@ class EKFAC(KroneckerOptimizer):
         sharing: "expand" or "reduce", for the factors; see ``kronecker_factors``.
         params: parameters of the model, or groups of them; all that require gradients when left out.
         modules: names of the layers to precondition; all that can be when left out.
+        largest_factor: layers with more inputs (channels times kernel) or outputs are not preconditioned: the time of
+            a refresh grows with the cube.
 
     Attributes:
         preconditioned: names of layers.
@@ -159,7 +164,8 @@ class EKFAC(KroneckerOptimizer):
         sharing: Sharing = "expand",
         params: Iterable[Any] | None = None,
         modules: Sequence[str] | None = None,
+        largest_factor: int = 8192,
     ) -> None:
         settings = {"lr": lr, "damping": damping, "momentum": momentum, "weight_decay": weight_decay}
         curvature = EKFACCurvature(factor_interval, refresh, moment_interval, factor_decay, moment_decay, sharing)
-        super().__init__(model, params, settings, curvature=curvature, modules=modules)
+        super().__init__(model, params, settings, curvature=curvature, modules=modules, largest_factor=largest_factor)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import invalid_argument, number
+from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.curvature.layer_arrays import layer_weights, recordable_layers
+from neurogames.bridge.curvature.layer_batches import LayerBatch, layer_batches
 from neurogames.bridge.curvature.layer_curvature import LayerCurvature
-from neurogames.bridge.curvature.layer_recorder import LayerArrays, LayerRecorder
-from neurogames.bridge.curvature.row_sums import sums_over_rows
+from neurogames.bridge.curvature.layer_recorder import LayerRecorder
 from neurogames.bridge.curvature.sampled_loss import Likelihood, sampled_loss
 
 _DIAGONAL_DECAY = 0.95
@@ -28,6 +28,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         settings: of every group: lr, damping, momentum, weight_decay.
         curvature: what turns the gradient of a layer into a direction.
         modules: names of the layers to precondition; all that can be when left out.
+        largest_factor: layers with more inputs or outputs are not preconditioned.
     """
 
     takes_model = True  # in place of parameters; see ``OptimizerFactory``
@@ -41,6 +42,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         *,
         curvature: LayerCurvature,
         modules: Sequence[str] | None,
+        largest_factor: int,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise invalid_argument("model", model, "a torch module")
@@ -48,6 +50,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             raise invalid_argument("modules", modules, "a list of names")
         self._model, self._curvature = model, curvature
         self._modules = None if modules is None else tuple(modules)
+        self._largest = integer("largest_factor", largest_factor, minimum=1)
         self._recorder: LayerRecorder | None = None
         self._layers: dict[str, tuple[nn.Module, nn.Parameter, nn.Parameter | None]] = {}
         for key, value in settings.items():
@@ -151,12 +154,11 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         if getattr(self, "found_inf", None) is not None:
             raise invalid_argument("gradients", "scaled by a GradScaler", "unscaled ones: autocast to bfloat16")
         slopes = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
-        arrays = self._recorded(slopes)
-        sums = sums_over_rows(self._layers, slopes, arrays)
-        if sums is None:
+        batches = layer_batches(self._attached, self._curvature, self._layers, slopes, self.state)
+        if batches is None:
             self._skip()
         else:
-            directions = self._directions(slopes, arrays, sums)
+            directions = self._directions(slopes, batches)
             for group in self.param_groups:
                 self._move(group, directions)
         self._attached.clear()
@@ -197,57 +199,53 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         whole = {
             name: (layer, layer.weight, layer.bias)
             for name, layer in layers.items()
-            if layer.weight in ours and (layer.bias is None or layer.bias in ours)
+            if layer.weight in ours
+            and (layer.bias is None or layer.bias in ours)
+            and max(layer.weight.flatten(1).shape) <= self._largest
         }
         if len(whole) < len(layers):
             recorder.remove()
             recorder = LayerRecorder(self._model, whole)
         if not whole:
             recorder.remove()
-            expected = "a Linear or a convolution without groups, its weights its own and all optimized here"
+            expected = "a Linear or convolution without groups, its weights its own, optimized here and not too large"
             raise invalid_argument("model", "no layer that can be preconditioned", expected)
         self._recorder, self._layers = recorder, whole
 
-    def _recorded(self, slopes: Mapping[nn.Parameter, Tensor]) -> dict[str, LayerArrays]:
-        """Arrays of all layers that have a gradient."""
-        found = {}
-        recorder = self._attached
-        for name, (_, weight, _) in self._layers.items():
-            if weight in slopes:
-                arrays = recorder.arrays(name)
-                if arrays is None:
-                    got = f"a gradient of layer {name!r} whose pass forward was not seen"
-                    raise invalid_argument("model", got, "calls of that layer before a step, or it left out of modules")
-                found[name] = arrays
-        return found
-
     def _directions(
-        self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays], sums: Collection[str]
+        self, slopes: Mapping[nn.Parameter, Tensor], batches: Mapping[str, LayerBatch]
     ) -> dict[nn.Parameter, Tensor]:
         """The direction in which each parameter goes down."""
         settings = {each: group for group in self.param_groups for each in group["params"]}
         directions: dict[nn.Parameter, Tensor] = {}
-        for name, (inputs, gradients, scale) in arrays.items():
+        for name, batch in batches.items():
             layer, weight, bias = self._layers[name]
-            damping, memory = settings[weight]["damping"], self.state[weight]
-            own = gradients * scale
-            drawn = self._attached.fisher_arrays(name)
-            a, g = (inputs, own) if drawn is None else (drawn.inputs, drawn.gradients * drawn.scale)
-            observed = self._curvature.observe(memory, a, g, damping=damping)
-            observed = observed if drawn is None else None  # the mean gradient of the draws is not that of the data
-            found = None
-            if name in sums:
-                found = self._curvature.direction_of_mean(memory, inputs, own, observed, damping=damping)
-            if found is None:
-                gradient = layer_weights(layer, slopes[weight], None if bias is None else slopes[bias])
-                found = self._curvature.direction(memory, gradient, damping=damping)
+            found = self._layer_direction(layer, slopes, batch, settings[weight]["damping"])
             directions[weight] = (found if bias is None else found[:, :-1]).reshape(weight.shape)
             if bias is not None:
                 directions[bias] = found[:, -1]
-        rows = max((each.scale for each in arrays.values()), default=1.0)
+        rows = max((batch.rows for batch in batches.values()), default=1)
         for each in slopes.keys() - directions.keys():
             directions[each] = self._diagonal(each, slopes[each], rows, settings[each]["damping"])
         return directions
+
+    def _layer_direction(
+        self, layer: Any, slopes: Mapping[nn.Parameter, Tensor], batch: LayerBatch, damping: float
+    ) -> Tensor:
+        """The direction (d_out, d_in) of a layer, after its batch has gone into the averages."""
+        memory, arrays, averaged = self.state[layer.weight], batch.arrays, batch.averaged
+        own = None if arrays is None else arrays.gradients * arrays.scale
+        first = None
+        if averaged is None:
+            memory["step"] += 1
+        elif averaged is arrays and own is not None:
+            first = self._curvature.observe(memory, arrays.inputs, own, damping=damping)
+        else:  # the mean gradient of drawn labels is not that of the data
+            self._curvature.observe(memory, averaged.inputs, averaged.gradients * averaged.scale, damping=damping)
+        if batch.is_sum and arrays is not None and own is not None:
+            return self._curvature.direction_of_mean(memory, arrays.inputs, own, first, damping=damping)
+        gradient = layer_weights(layer, slopes[layer.weight], None if layer.bias is None else slopes[layer.bias])
+        return self._curvature.direction(memory, gradient, damping=damping)
 
     def _diagonal(self, parameter: nn.Parameter, slope: Tensor, rows: float, damping: float) -> Tensor:
         """Divide by rows E[slope^2] + damping: of noise, rows times the square of a mean is the mean square."""

@@ -44,10 +44,13 @@ def layer_inputs(layer: nn.Module, inputs: Tensor) -> Tensor:
     """
     _check(layer, inputs, "inputs", rows_first=True)
     own: Any = layer
-    rows = _patches(own, inputs) if space_axes(layer) else inputs.reshape(len(inputs), -1, inputs.shape[-1])
-    if own.bias is None:
-        return rows
-    return torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], dim=2)
+    if space_axes(layer):
+        columns = _patches(own, inputs)
+        if own.bias is not None:
+            columns = torch.cat([columns, columns.new_ones(len(columns), 1, columns.shape[2])], dim=1)
+        return columns.mT
+    rows = inputs.reshape(len(inputs), -1, inputs.shape[-1])
+    return rows if own.bias is None else torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], dim=2)
 
 
 def layer_outputs(layer: nn.Module, outputs: Tensor) -> Tensor:
@@ -137,12 +140,14 @@ def _check(layer: nn.Module, values: Tensor | None = None, name: str = "", *, ro
 
 
 def _patches(layer: Any, inputs: Tensor) -> Tensor:
-    """What a convolution multiplies its weights with, (rows, positions, channels * kernel)."""
+    """What a convolution multiplies its weights with, (rows, channels * kernel, positions)."""
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     patches = functional.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
+    if space_axes(layer) == 2:  # twice as fast as what follows
+        return functional.unfold(patches, layer.kernel_size, layer.dilation, 0, layer.stride)
     for axis, (size, stride, dilation) in enumerate(zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)):
         patches = patches.unfold(2 + axis, (size - 1) * dilation + 1, stride)[..., ::dilation]
-    # (rows, channels, *positions, *kernel): positions together, then the channels with their kernel.
+    # (rows, channels, *positions, *kernel): the channels with their kernel, then positions together.
     space = space_axes(layer)
-    ordered = patches.movedim(1, 1 + space)
-    return ordered.flatten(1 + space).flatten(1, space)
+    ordered = patches.movedim(tuple(range(2, 2 + space)), tuple(range(-space, 0)))
+    return ordered.flatten(1, 1 + space).flatten(2)

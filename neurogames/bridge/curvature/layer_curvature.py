@@ -21,7 +21,10 @@ Memory = MutableMapping[str, Any]
 
 
 class LayerCurvature(Protocol):
-    """Turns the gradient of a layer into a direction, and learns from its arrays."""
+    """Turns the gradient of a layer into a direction, and learns from its arrays.
+
+    A batch whose arrays are not needed may be left out: ``memory["step"] += 1`` counts it.
+    """
 
     @property
     def keys(self) -> frozenset[str]:
@@ -52,8 +55,8 @@ class LayerCurvature(Protocol):
 
     def direction_of_mean(
         self, memory: Memory, inputs: Tensor, gradients: Tensor, observed: Tensor | None, *, damping: float
-    ) -> Tensor | None:
-        """The same for G = mean_r G_r of the batch that was observed; None where ``direction`` is no more work."""
+    ) -> Tensor:
+        """The same for G = mean_r G_r of the batch that was observed; for few arrays less work, see ``are_few``."""
         ...
 
 
@@ -112,9 +115,9 @@ class KFACCurvature:
         observed: Tensor | None,  # noqa: ARG002
         *,
         damping: float,  # noqa: ARG002
-    ) -> Tensor | None:
-        """The same from the arrays, where they are smaller than the gradient."""
-        return self._inverse(memory).multiply_mean(inputs, gradients) if _are_few(inputs, gradients) else None
+    ) -> Tensor:
+        """The same from the arrays."""
+        return self._inverse(memory).multiply_mean(inputs, gradients)
 
     def _inverse(self, memory: Memory) -> KroneckerFactors:
         """The inverses that are remembered."""
@@ -202,11 +205,9 @@ class EKFACCurvature:
         observed: Tensor | None,
         *,
         damping: float,
-    ) -> Tensor | None:
-        """The same with U_B' G U_A at hand, or from the arrays where they are smaller than the gradient."""
+    ) -> Tensor:
+        """The same with U_B' G U_A at hand, or from the arrays."""
         if observed is None:
-            if not _are_few(inputs, gradients):
-                return None
             observed = self._basis(memory).rotate_mean(inputs, gradients)
         return self._basis(memory).rotate_back(observed.div_(memory["moments"] + damping))
 
@@ -215,11 +216,13 @@ class EKFACCurvature:
         return Eigenbasis(memory["input_basis"], memory["output_basis"])
 
 
-def _are_few(inputs: Tensor, gradients: Tensor) -> bool:
-    """Whether two square matrices act on the arrays of a batch with less work than on the gradient that they make."""
-    rows, shared, d_in = inputs.shape
-    d_out = gradients.shape[2]
-    return rows * shared * (d_in**2 + d_out**2 + d_in * d_out) < d_in * d_out * (d_in + d_out)
+def are_few(places: int, d_in: int, d_out: int) -> bool:
+    """Whether two square matrices act on arrays of so many places with less work than on the gradient (d_out, d_in).
+
+    >>> are_few(128, 785, 256), are_few(128, 257, 10)
+    (True, False)
+    """
+    return places * (d_in**2 + d_out**2 + d_in * d_out) < d_in * d_out * (d_in + d_out)
 
 
 def _average_factors(

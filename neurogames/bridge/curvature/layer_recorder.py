@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs, recordable_layers
+from neurogames.bridge.curvature.layer_arrays import recordable_layers
+from neurogames.bridge.curvature.layer_calls import Call, of_passes, rows_of
 from neurogames.bridge.modules.hooks import known_module
 
 
@@ -42,13 +43,11 @@ class LayerArrays(NamedTuple):
     scale: float
 
 
-class _Call(NamedTuple):
-    """One call of a layer: its inputs, their version, rows of the model's inputs, the gradient at its outputs."""
+class Seen(NamedTuple):
+    """Numbers of rows of the model and of places at which a layer used its weights."""
 
-    inputs: Tensor
-    version: int
-    rows: int | None
-    gradient: Tensor
+    rows: int
+    places: int
 
 
 @dataclass
@@ -59,9 +58,9 @@ class _Record:
     """
 
     layer: Any
-    waiting: dict[int, list[_Call]] = field(default_factory=dict)
-    passes: list[list[_Call]] = field(default_factory=list)
-    drawn: list[list[_Call]] = field(default_factory=list)
+    waiting: dict[int, list[Call]] = field(default_factory=dict)
+    passes: list[list[Call]] = field(default_factory=list)
+    drawn: list[list[Call]] = field(default_factory=list)
     gradient: Tensor | None = None
     version: int = -1
 
@@ -121,8 +120,17 @@ class LayerRecorder:
         gradient = record.layer.weight.grad
         if not record.passes or gradient is None:
             return None
-        inputs, gradients, rows = _of_passes(name, record.layer, record.passes)
+        inputs, gradients, rows = of_passes(name, record.layer, record.passes)
         return LayerArrays(inputs, gradients, math.sqrt(rows * len(inputs)))
+
+    def seen(self, name: str) -> Seen | None:
+        """How many rows and places ``arrays`` has, at no cost; None if nothing was recorded."""
+        record = self._records[name]
+        if not record.passes or record.layer.weight.grad is None:
+            return None
+        rows = sum(rows_of(calls) for calls in record.passes)
+        places = sum(call.gradient.numel() for calls in record.passes for call in calls) // len(record.layer.weight)
+        return Seen(rows, places)
 
     def record_fisher(self, loss: Tensor) -> None:
         """Record the gradients of another loss, a sum over rows, of passes that are still to be gone back.
@@ -143,7 +151,7 @@ class LayerRecorder:
         record = self._records[name]
         if not record.drawn:
             return None
-        inputs, gradients, rows = _of_passes(name, record.layer, record.drawn)
+        inputs, gradients, rows = of_passes(name, record.layer, record.drawn)
         return LayerArrays(inputs, gradients, math.sqrt(len(inputs) / rows))
 
     def clear(self, *, drawn: bool = True) -> None:
@@ -163,7 +171,7 @@ class LayerRecorder:
     def _take(self, name: str, inputs: Tensor, version: int, rows: int | None, gradient: Tensor) -> None:
         """A gradient has come back to the output of a layer."""
         task = torch._C._current_graph_task_id()
-        call = _Call(inputs, version, rows, gradient.detach())
+        call = Call(inputs, version, rows, gradient.detach())
         self._records[name].waiting.setdefault(task, []).append(call)
 
     def _count(self, name: str) -> None:
@@ -183,39 +191,6 @@ def _take_off(handles: list[Any]) -> None:
     """Remove hooks."""
     for handle in handles:
         handle.remove()
-
-
-def _of_passes(name: str, layer: Any, passes: list[list[_Call]]) -> tuple[Tensor, Tensor, int]:
-    """Arrays of all passes and the number of rows of the model; where the layer sees others, each place is a row."""
-    parts = [_together(name, layer, calls) for calls in passes]
-    inputs, gradients, rows = parts[0] if len(parts) == 1 else _joined(parts)
-    if rows != len(inputs):
-        inputs, gradients = (part.flatten(0, 1).unsqueeze(1) for part in (inputs, gradients))
-    return inputs, gradients, rows
-
-
-def _together(name: str, layer: Any, calls: list[_Call]) -> tuple[Tensor, Tensor, int]:
-    """Inputs and output gradients of the calls of one backward pass, and the number of rows of the model."""
-    if any(call.inputs._version != call.version for call in calls):
-        raise RuntimeError(f"inputs of layer {name!r} were overwritten between the backward pass and the step")
-    dtype = layer.weight.dtype
-    parts = [
-        (layer_inputs(layer, call.inputs.to(dtype)), layer_outputs(layer, call.gradient.to(dtype))) for call in calls
-    ]
-    rows = [len(part[0]) if call.rows is None else call.rows for call, part in zip(calls, parts, strict=True)]
-    if len(parts) == 1:
-        return (*parts[0], rows[0])
-    if len({len(part[0]) for part in parts}) == 1 and len(set(rows)) == 1:
-        inputs, gradients = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
-        return inputs, gradients, rows[0]
-    return _joined([(*part, count) for part, count in zip(parts, rows, strict=True)])
-
-
-def _joined(parts: list[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor, int]:
-    """Arrays of different rows behind each other; where the numbers of places differ, each place is a row."""
-    if len({part[0].shape[1] for part in parts}) > 1:
-        parts = [(a.flatten(0, 1).unsqueeze(1), g.flatten(0, 1).unsqueeze(1), rows) for a, g, rows in parts]
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]), sum(p[2] for p in parts)
 
 
 class _Hook:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from neurogames.bridge import EKFAC, KFAC, train, train_participation
-from neurogames.bridge.curvature import row_sums
+from neurogames.bridge.curvature import layer_batches
 from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs, layer_weights
 from tests.bridge.cases import CASES
 
@@ -78,8 +78,8 @@ def test_a_first_step_is_the_explicit_one_of_the_gradients_of_single_rows(kind, 
 def test_the_way_by_arrays_and_the_way_by_gradients_are_one(kind, monkeypatch):
     """Few rows, so that arrays are less work; told that no gradient is the sum over rows, it takes the gradients."""
     case, ends = CASES["mlp"], []
-    for alike in (row_sums._ALIKE, -1.0):
-        monkeypatch.setattr(row_sums, "_ALIKE", alike)
+    for alike in (layer_batches._ALIKE, -1.0):
+        monkeypatch.setattr(layer_batches, "_ALIKE", alike)
         model = case.model(dtype=torch.float64)
         optimizer = kind(model, lr=0.05, refresh=4, **({"moment_interval": 3} if kind is EKFAC else {}))
         for seed in range(6):
@@ -98,6 +98,8 @@ def test_what_is_preconditioned_and_what_is_not():
     assert "embed.weight" in optimizer.not_preconditioned
     chosen = KFAC(CASES["mlp"].model(), modules=["2"])
     assert (chosen.preconditioned, chosen.not_preconditioned) == (("2",), ("0.weight", "0.bias", "4.weight", "4.bias"))
+    small = EKFAC(CASES["mlp"].model(), largest_factor=5)
+    assert (small.preconditioned, small.not_preconditioned) == (("4",), ("0.weight", "0.bias", "2.weight", "2.bias"))
     model = CASES["mlp"].model()
     weights = [each for name, each in model.named_parameters() if name != "0.bias"]
     assert EKFAC(model, params=weights).preconditioned == ("2", "4")
@@ -353,7 +355,7 @@ def test_wrong_arguments_are_refused_before_anything_is_attached():
     wrong = {
         "lr": -1.0, "damping": 0.0, "momentum": 1.0, "weight_decay": -0.1, "refresh": 0, "factor_interval": 0,
         "factor_decay": 1.0, "moment_interval": 0, "moment_decay": -0.1, "sharing": "both", "modules": ["nothing"],
-        "params": other.parameters(),
+        "params": other.parameters(), "largest_factor": 0,
     }  # fmt: skip
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=f"^{name}: got"):
