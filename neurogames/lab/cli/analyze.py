@@ -23,9 +23,7 @@ def analyze(
     model: Annotated[
         str, Argument(help="package.module:function, or a saved model, TorchScript or torch.export file.")
     ],
-    data: Annotated[
-        str | None, Option(help="Images or a table by name, or a file .npz with inputs and targets.")
-    ] = None,
+    data: Annotated[str | None, Option(help="Images or a table by name or file, or a file .npz with arrays.")] = None,
     weights: Annotated[Path | None, Option(help="State dictionary for what package.module:function builds.")] = None,
     players: Annotated[str, Option(help="layer, unit or block.")] = "layer",
     epsilon: Annotated[float, Option(help="Gains up to here do not count, in units of the loss.")] = 1e-3,

@@ -14,7 +14,7 @@ from torch.nn import functional
 from neurogames._arguments import integer, invalid_argument
 from neurogames.bridge.modules.data import Loss, trial_outputs
 from neurogames.lab.data.datasets import load_dataset
-from neurogames.lab.data.images import IMAGE_NAMES, fitting_rows, load_images
+from neurogames.lab.data.images import find_images, fitting_rows, load_images
 from neurogames.lab.data.preparation import prepare
 
 Rows = tuple[Tensor, Tensor]
@@ -42,8 +42,8 @@ def rows_for(model: nn.Module, data: str, *, rows: int = 2000, rng: np.random.Ge
 
     Args:
         model: in evaluation mode.
-        data: "digits", "mnist", "fashion_mnist"; a table that ``load_dataset`` reads, prepared and split as for
-            ``compare``; or a file ``.npz`` with the arrays inputs, targets and perhaps held_out_inputs and
+        data: images that ``load_images`` finds, by name or path; a table that ``load_dataset`` reads, prepared and
+            split as for ``compare``; or a file ``.npz`` with the arrays inputs, targets and perhaps held_out_inputs and
             held_out_targets, as they are.
         rows: most training rows, and most held-out rows.
         rng: draws the split of a table.
@@ -59,7 +59,7 @@ def rows_for(model: nn.Module, data: str, *, rows: int = 2000, rng: np.random.Ge
     (torch.Size([50, 4]), 'cross_entropy')
     """
     rows = integer("rows", rows, minimum=1)
-    if data in IMAGE_NAMES:
+    if _are_images(data):
         images = load_images(data)
         inputs, tests = fitting_rows(model, images)
         training, held_out = (inputs, images.targets), (tests, images.test_targets)
@@ -71,6 +71,15 @@ def rows_for(model: nn.Module, data: str, *, rows: int = 2000, rng: np.random.Ge
     parts = [ready.train_inputs, ready.train_targets, ready.test_inputs, ready.test_targets]
     tensors = [torch.from_numpy(np.asarray(part)) for part in parts]
     return _cut(model, (tensors[0], tensors[1]), (tensors[2], tensors[3]), rows, table.source)
+
+
+def _are_images(data: str) -> bool:
+    """Whether a name or path stands for images: any other file is a table or a file of arrays."""
+    try:
+        place = find_images(data)
+    except ValueError:
+        return False
+    return not isinstance(place, Path) or place.is_dir() or place.suffix.lower() == ".zip"
 
 
 def _arrays(path: Path) -> tuple[Rows, Rows | None]:
