@@ -43,17 +43,22 @@ class Deadline:
     """When the present question has to be answered.
 
     Attributes:
-        end: when all questions have to be answered, in seconds on the clock of ``time.monotonic``.
+        end: when all questions of a kind have to be answered, in seconds on the clock of ``time.monotonic``.
         at: when the present one has to be.
     """
 
     end: float = math.inf
     at: float = math.inf
 
-    def share(self, questions: int) -> None:
-        """Give the present question an equal share of the time that is left for some questions, itself included."""
+    def share(self, questions: int, least: float) -> None:
+        """Give the present question an equal share of the time that is left for some, itself included.
+
+        Args:
+            questions: how many are left.
+            least: seconds that it gets at least, as long as there are any: better some answers than none.
+        """
         now = time.monotonic()
-        self.at = now + max(0.0, self.end - now) / questions
+        self.at = min(self.end, now + max(least, (self.end - now) / questions))
 
     def check(self) -> None:
         """Raise ``OutOfTimeError`` where the time is over."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge.extraction import nash_gap as module
 from neurogames.bridge.extraction.deviation_search import best_deviation
 from neurogames.bridge.extraction.nash_gap import nash_gap
 from neurogames.bridge.extraction.network_players import joint_player, network_players
@@ -227,6 +228,22 @@ def test_a_search_whose_time_is_over_keeps_the_best_and_says_so():
         assert not done
         assert torch.equal(vector, player.own(given.weights))
         assert all(np.isnan(own_curvature(given, player)))
+
+
+def test_where_time_is_short_players_with_the_largest_gradients_are_searched_and_the_rest_said_to_be_open(monkeypatch):
+    """On a clock that moves by a second with each look at it."""
+    model, rows = teacher()
+    model[0].weight.data[2] += 1.0
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(module, "_SEARCH_PASSES", 1e9)
+    found = nash_gap(model, functional.huber_loss, rows, "unit", budget=150.0, rng=draws())
+    assert next(seconds) < 175
+    searched = [name for name, method in zip(found.players, found.method, strict=True) if method == "search"]
+    assert found.players[int(found.gradient.argmax())] in searched or found.gap > 0
+    assert "search, stopped" in found.method
+    assert found.status.startswith("not finished: the gain of ")
+    assert found.notion in ("not Nash", "undecided")
 
 
 def test_what_the_work_will_take_is_said_and_a_budget_below_one_pass_is_refused():
