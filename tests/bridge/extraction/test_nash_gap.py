@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,6 +158,21 @@ def test_a_block_that_holds_a_saddle_is_first_order_only_and_can_leave_it():
     found = nash_gap(model, SQUARES, linear_rows(), "block", rng=draws())
     assert (found.notion, found.local_notion) == ("not Nash", "first-order")
     assert found.players == ("0",)
+
+
+def test_a_curvature_that_is_not_known_is_not_called_negative():
+    found = nash_gap(chain(*[torch.zeros(3, 3)] * 2).double(), functional.huber_loss, linear_rows(), rng=draws())
+    unknown = np.full(2, np.nan)
+    lost = replace(found, smallest_curvature=unknown, largest_curvature=unknown, strict_curvature=unknown)
+    assert (found.notion, lost.notion) == ("local Nash", "first-order")
+    assert "First-order only: not every player's own curvature is known" in lost.verdict
+    moving = replace(lost, gradient=np.ones(2))
+    assert moving.notion == "undecided"
+    assert "but not every player's own curvature is known" in moving.verdict
+    steep = replace(found, gradient=np.ones(2), largest_curvature=np.ones(2))
+    assert "but a gradient step of one should gain more" in steep.verdict
+    bent = replace(found, smallest_curvature=np.array([0.0, -1.0]))
+    assert "First-order only: the own curvature of '1' is negative" in bent.verdict
 
 
 @pytest.mark.parametrize("name", ["tanh mlp, squares", "cnn", "residual"])
