@@ -2,6 +2,7 @@ from .data.datasets import list_datasets as list_datasets
 from .data.datasets import load_dataset as load_dataset
 from .data.images import Images as Images
 from .data.images import load_images as load_images
+from .data.model_sources import read_model as read_model
 from .data.models import load_model as load_model
 from .data.models import save_model as save_model
 from .data.preparation import prepare as prepare
@@ -15,6 +16,8 @@ from .inference.statistics import aggregate_units as aggregate_units
 from .inference.statistics import paired_difference as paired_difference
 from .runs.store import read_dataset as read_dataset
 from .runs.sweep import sweep as sweep
+from .studies.analysis.run import analyze as analyze
+from .studies.analysis.settings import AnalysisSettings as AnalysisSettings
 from .studies.coalition_filter.settings import NeurogameSettings as NeurogameSettings
 from .studies.comparison.analysis import against_controls as against_controls
 from .studies.comparison.analysis import correlations as correlations

@@ -163,7 +163,7 @@ FUNCTIONS: dict[str, Member] = {
     "gate curvature": lambda model, case, data: gate_curvature(model, case.loss, data),
     "smallest curvature": lambda model, case, data: smallest_curvature(model, case.loss, data),
     "nash gap": lambda model, case, data: nash_gap(
-        model, case.loss, data, "block", starts=1, steps=2, held_out=data, rng=draws()
+        model, case.loss, data, "block", starts=1, steps=1, held_out=data, rng=draws()
     ),
     "public goods game": lambda model, case, data: (
         public_goods_game(model, case.layer, data, budget=40, rng=draws()).curves

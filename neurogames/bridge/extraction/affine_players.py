@@ -121,7 +121,7 @@ def affine_layer(found: PlayerLoss, player: Player, kind: LossKind) -> AffineLay
     [True, False]
     """
     name = player.parameters[0].rpartition(".")[0]
-    layer = found.model.get_submodule(name)
+    layer = found.module(name)
     plain = {f"{name}.{part}".removeprefix(".") for part in ("weight", "bias")}
     if kind == "other" or not isinstance(layer, nn.Linear) or set(player.parameters) != plain & set(found.weights):
         return None

@@ -37,6 +37,8 @@ from neurogames.bridge.modules.adapted_model import Forward
 from neurogames.bridge.modules.data import Loss
 
 _LANCZOS = 60  # products for both ends of a spectrum, about
+_SEARCH_PASSES = 20  # that a search gets at least, as long as there is time
+_UNTIL_GAINS, _UNTIL_GROUPS = 0.55, 0.7  # of the budget
 _LBFGS_VECTORS = 25
 
 
@@ -46,6 +48,7 @@ class NashCost:
 
     Attributes:
         seconds: without a limit, if every search uses all its steps.
+        one_pass: seconds of one pass over all rows, forward and back.
         memory: bytes on top of the network and the rows.
         players: how many there are.
         parameters: how many they hold.
@@ -58,6 +61,7 @@ class NashCost:
     """
 
     seconds: float
+    one_pass: float
     memory: int
     players: int
     parameters: int
@@ -94,8 +98,8 @@ def nash_gap(
         pairs: whether to search for the gains of all pairs of players too ("layer" and "block").
         starts: random starts of each search, besides the present parameters.
         steps: most steps of L-BFGS from each start.
-        budget: seconds. Searches and curvatures share what is left of them; answers that were cut short say so. No
-            limit when left out.
+        budget: seconds, somewhat more than half of them for single players, those with the largest gradient first.
+            Answers that were cut short say so. No limit when left out.
         rng: draws the random starts.
         forward: calls the model with its inputs, as in ``participation_game``.
         on_estimate: called once with what the work will take, before it starts.
@@ -133,10 +137,9 @@ def nash_gap(
         cost = _cost(found, dealt, starts, steps, budget)
         if on_estimate is not None:
             on_estimate(cost)
-        if budget is not None:
-            found.deadline.end = time.monotonic() + budget
+        options = _Options(epsilon, pairs, starts, steps, math.inf if budget is None else budget, cost.one_pass)
         with torch.no_grad():
-            return _analysed(found, other, dealt, _Options(epsilon, pairs, starts, steps), rng)
+            return _analysed(found, other, dealt, options, rng)
 
 
 def _cost(found: PlayerLoss, dealt: tuple[Player, ...], starts: int, steps: int, budget: float | None) -> NashCost:
@@ -153,7 +156,7 @@ def _cost(found: PlayerLoss, dealt: tuple[Player, ...], starts: int, steps: int,
     activations = 8 * found.row_bytes * len(inputs)
     features = max((found.weights[part].shape[-1] for player in dealt for part in player.parameters[:1]), default=0)
     memory = activations + 8 * _LBFGS_VECTORS * len(vector) + 16 * features * len(found.inputs)
-    return NashCost(passes * one, memory, len(dealt), len(vector))
+    return NashCost(passes * one, one, memory, len(dealt), len(vector))
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class _Options:
     pairs: bool
     starts: int
     steps: int
+    budget: float
+    one_pass: float
 
 
 def _analysed(
@@ -176,27 +181,33 @@ def _analysed(
     present, gradient, relative = _gradients(found, dealt)
     kind = loss_kind(found.loss, found.outputs({}, found.inputs[:1].to(found.device)), found.targets)
     couples = list(itertools.combinations(range(len(dealt)), 2)) if options.pairs else []
-    questions = iter(range(2 * len(dealt) + len(couples) + 2, 0, -1))
+    began, groups = time.monotonic(), [tuple(range(len(dealt))), *couples]
     replies = Replies(found, present, kind, 0.1 * options.epsilon, options.starts, options.steps, rng, {})
     own: dict[int, Reply] = {}
-    for place in np.argsort(-gradient, kind="stable").tolist():
-        found.deadline.share(next(questions))
+    found.deadline.end = began + _UNTIL_GAINS * options.budget
+    for done, place in enumerate(np.argsort(-gradient, kind="stable").tolist()):
+        found.deadline.share(len(dealt) - done, _SEARCH_PASSES * options.one_pass)
         own[place] = replies.of(dealt[place])
     gain = np.array([present - own[place].loss for place in range(len(dealt))])
     together = {}
-    for group in [tuple(range(len(dealt))), *couples]:
+    found.deadline.end = began + _UNTIL_GROUPS * options.budget
+    for done, group in enumerate(groups):
         best = max(group, key=lambda place: gain[place])
         player = joint_player(tuple(dealt[place] for place in group))
         start = player.own({**found.weights, **dealt[best].moved(found.weights, own[best].vector.to(found.device))})
-        found.deadline.share(next(questions))
+        found.deadline.share(len(groups) - done, _SEARCH_PASSES * options.one_pass)
         together[group] = replies.search(player, further=[start.double().cpu()])
-    curvatures = []
-    for player, shifted in (*((player, shifted_layer(found, kind)) for player in dealt), (everybody, None)):
-        found.deadline.share(next(questions))
+    found.deadline.at = math.inf
+    shifted, curvatures = shifted_layer(found, kind), []
+    found.deadline.end = began + options.budget
+    found.deadline.share(3, 0.0)
+    jointly = own_curvature(found, everybody)
+    for done, player in enumerate(dealt):
+        found.deadline.share(len(dealt) - done, 3 * _LANCZOS * options.one_pass)
         curvatures.append(own_curvature(found, player, shifted))
     found.deadline.at = math.inf
-    smallest, largest, strict = np.array(curvatures[:-1]).T
-    everyone = together[tuple(range(len(dealt)))]
+    smallest, largest, strict = np.array(curvatures).T
+    everyone = together[groups[0]]
     held_out = None if other is None else [_held_out(other, player, own[place]) for place, player in enumerate(dealt)]
     return NashGap(
         players=names,
@@ -216,9 +227,9 @@ def _analysed(
         pair_gain={
             (names[i], names[j]): max(present - together[i, j].loss, float(gain[i]), float(gain[j])) for i, j in couples
         },
-        joint_curvature=curvatures[-1][0],
+        joint_curvature=jointly[0],
         symmetries=symmetries(found, kind),
-        status=_status(dealt, own, everyone, np.array(curvatures)),
+        status=_status(dealt, own, everyone, np.array([*curvatures, jointly])),
     )
 
 

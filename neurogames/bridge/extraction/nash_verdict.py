@@ -106,10 +106,14 @@ class NashGap:
             step = np.where(self.gradient == 0, 0.0, self.gradient**2 / (2.0 * self.largest_curvature))
         if not ((step >= 0) & (step <= self.epsilon)).all():
             return "undecided"
-        room = _FLAT * np.maximum(np.abs(self.largest_curvature), np.abs(self.smallest_curvature))
-        if not (self.smallest_curvature >= -room).all():
+        if not (self.smallest_curvature >= -self._room).all():
             return "first-order"
-        return "differential Nash" if (self.strict_curvature > room).all() else "local Nash"
+        return "differential Nash" if (self.strict_curvature > self._room).all() else "local Nash"
+
+    @property
+    def _room(self) -> NDArray[np.float64]:
+        """What the method cannot tell from a curvature of 0."""
+        return _FLAT * np.maximum(np.abs(self.largest_curvature), np.abs(self.smallest_curvature))
 
     @property
     def verdict(self) -> str:
@@ -129,8 +133,8 @@ class NashGap:
             "Nash up to epsilon": f"Nash up to {size}: no player can gain more alone.",
             "differential Nash": f"Differential (strict local) Nash{self._modulo()}: {self._not_found()}",
             "local Nash": f"Local Nash to second order, not strict: {self._not_found()}",
-            "first-order": f"First-order only: {self._bent()} curves down; {self._not_found()}",
-            "undecided": f"Undecided: no deviation that gains more than {size} was found, and gradients are not small.",
+            "first-order": f"First-order only: {self._bent()}; {self._not_found()}",
+            "undecided": f"Undecided: no deviation that gains more than {size} was found, but {self._open()}.",
         }[self.notion]
         return f"{said} All together gain {self.joint_gain:.3g} or more (coordination gap {self.coordination_gap:.3g})."
 
@@ -141,4 +145,11 @@ class NashGap:
         return f" modulo {', '.join(self.symmetries)}" if self.symmetries else ""
 
     def _bent(self) -> str:
-        return repr(self.players[int(np.nanargmin(self.smallest_curvature))]) if len(self.players) else ""
+        down = np.flatnonzero(self.smallest_curvature < -self._room)
+        if down.size == 0:
+            return "not every player's own curvature is known"
+        return f"the own curvature of {self.players[int(down[self.smallest_curvature[down].argmin()])]!r} is negative"
+
+    def _open(self) -> str:
+        unknown = np.isnan(self.largest_curvature).any()
+        return "not every player's own curvature is known" if unknown else "a gradient step of one should gain more"

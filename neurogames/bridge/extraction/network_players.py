@@ -114,7 +114,7 @@ def _owner(parameter: str) -> str:
 
 def _units(model: nn.Module, player: Player) -> list[Player]:
     """The units of a layer; none where it has no rows of its own."""
-    layer = model.get_submodule(player.name)
+    layer = dict(model.named_modules())[player.name]
     weight = dict(model.named_parameters())[player.parameters[0]]
     plain = {f"{player.name}.{part}".removeprefix(".") for part in ("weight", "bias")}
     if not isinstance(layer, _WITH_UNITS) or not plain.issuperset(player.parameters) or weight.ndim < 2:

@@ -43,17 +43,22 @@ class Deadline:
     """When the present question has to be answered.
 
     Attributes:
-        end: when all questions have to be answered, in seconds on the clock of ``time.monotonic``.
+        end: when all questions of a kind have to be answered, in seconds on the clock of ``time.monotonic``.
         at: when the present one has to be.
     """
 
     end: float = math.inf
     at: float = math.inf
 
-    def share(self, questions: int) -> None:
-        """Give the present question an equal share of the time that is left for some questions, itself included."""
+    def share(self, questions: int, least: float) -> None:
+        """Give the present question an equal share of the time that is left for some, itself included.
+
+        Args:
+            questions: how many are left.
+            least: seconds that it gets at least, as long as there are any: better some answers than none.
+        """
         now = time.monotonic()
-        self.at = now + max(0.0, self.end - now) / questions
+        self.at = min(self.end, now + max(least, (self.end - now) / questions))
 
     def check(self) -> None:
         """Raise ``OutOfTimeError`` where the time is over."""
@@ -90,9 +95,17 @@ class PlayerLoss:
         """Where the network is."""
         return next(iter(self.weights.values())).device
 
+    def module(self, name: str) -> nn.Module:
+        """A part of the network."""
+        modules: dict[str, nn.Module] = dict(self.model.named_modules())
+        return modules[name]  # TorchScript has no get_submodule
+
     def outputs(self, moved: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Outputs of some rows, with some parameters replaced."""
-        found: Tensor = functional_call(self.model, {**self.weights, **moved, **self.buffers}, (inputs,))
+        values = {**self.weights, **moved, **self.buffers}
+        if isinstance(self.model, torch.jit.ScriptModule):
+            return _scripted_call(self.model, values, inputs)
+        found: Tensor = functional_call(self.model, values, (inputs,))
         return found
 
     def chunks(self, copies: int = 2) -> Iterator[Data]:
@@ -158,6 +171,16 @@ class PlayerLoss:
         return torch.cat(found)
 
 
+def _scripted_call(model: nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    """``functional_call`` for TorchScript, which torch refuses; every call sets all tensors of the copy anew."""
+    owners = dict(model.named_modules(remove_duplicate=False))
+    for name, value in values.items():
+        owner, _, attribute = name.rpartition(".")
+        owners[owner]._c.setattr(attribute, value)
+    found: Tensor = model(inputs)
+    return found
+
+
 def _bent(slope: Tensor, given: Tensor, vectors: Tensor) -> Tensor:
     """The Hessian times each of some vectors (k, n)."""
     if len(vectors) == 1:  # without vmap, which costs time and for which some operations have no rule
@@ -211,7 +234,8 @@ def _checked(found: PlayerLoss) -> PlayerLoss:
     """The loss, once it has stood the tests on a few rows."""
     inputs, targets = (part[:_PROBE_ROWS].to(found.device) for part in (found.inputs, found.targets))
     seen: list[int] = []
-    leaves = [module for module in found.model.modules() if not any(module.children())]
+    scripted = isinstance(found.model, torch.jit.ScriptModule)  # knows no hooks
+    leaves = [module for module in found.model.modules() if not any(module.children()) and not scripted]
     hooks = [
         module.register_forward_hook(
             lambda _module, _inputs, output: seen.append(output.nbytes if isinstance(output, Tensor) else 0)

@@ -41,7 +41,7 @@ def shifted_layer(found: PlayerLoss, kind: LossKind) -> str | None:
     weights, inputs, before = _trial(found)
     for player in reversed(network_players(found.model, "layer")):
         name = f"{player.name}.weight".removeprefix(".")
-        layer = found.model.get_submodule(player.name)
+        layer = found.module(player.name)
         if not isinstance(layer, nn.Linear) or layer.out_features != before.shape[1] or name not in weights:
             continue
         move = torch.linspace(0.5, 1.5, layer.in_features).to(before)
@@ -72,7 +72,7 @@ def symmetries(found: PlayerLoss, kind: LossKind) -> tuple[str, ...]:
     shifted = shifted_layer(found, kind)
     listed = [] if shifted is None else [f"softmax shift of {shifted!r}"]
     for first, second in itertools.pairwise(network_players(found.model, "layer")):
-        if not isinstance(found.model.get_submodule(second.name), _LAYERS):
+        if not isinstance(found.module(second.name), _LAYERS):
             continue
         given, taken = first.parameters, second.parameters[:1]
         if not _equal(found.outputs(_scaled(weights, given, taken, 2.0), inputs), before):

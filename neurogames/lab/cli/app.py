@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from neurogames.lab.cli.analyze import analyze
 from neurogames.lab.cli.compare import compare
 from neurogames.lab.cli.datasets import datasets
 from neurogames.lab.cli.prune import prune
@@ -23,5 +24,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Game-theoretic questions about neural networks.",
 )
-for command in (compare, simulate, study, report, prune, units, datasets):
+for command in (compare, simulate, study, report, analyze, prune, units, datasets):
     app.command()(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge.extraction import nash_gap as module
 from neurogames.bridge.extraction.deviation_search import best_deviation
 from neurogames.bridge.extraction.nash_gap import nash_gap
 from neurogames.bridge.extraction.network_players import joint_player, network_players
@@ -158,6 +160,21 @@ def test_a_block_that_holds_a_saddle_is_first_order_only_and_can_leave_it():
     assert found.players == ("0",)
 
 
+def test_a_curvature_that_is_not_known_is_not_called_negative():
+    found = nash_gap(chain(*[torch.zeros(3, 3)] * 2).double(), functional.huber_loss, linear_rows(), rng=draws())
+    unknown = np.full(2, np.nan)
+    lost = replace(found, smallest_curvature=unknown, largest_curvature=unknown, strict_curvature=unknown)
+    assert (found.notion, lost.notion) == ("local Nash", "first-order")
+    assert "First-order only: not every player's own curvature is known" in lost.verdict
+    moving = replace(lost, gradient=np.ones(2))
+    assert moving.notion == "undecided"
+    assert "but not every player's own curvature is known" in moving.verdict
+    steep = replace(found, gradient=np.ones(2), largest_curvature=np.ones(2))
+    assert "but a gradient step of one should gain more" in steep.verdict
+    bent = replace(found, smallest_curvature=np.array([0.0, -1.0]))
+    assert "First-order only: the own curvature of '1' is negative" in bent.verdict
+
+
 @pytest.mark.parametrize("name", ["tanh mlp, squares", "cnn", "residual"])
 def test_own_and_joint_curvatures_are_those_of_dense_hessians(name):
     case = CASES[name]
@@ -227,6 +244,22 @@ def test_a_search_whose_time_is_over_keeps_the_best_and_says_so():
         assert not done
         assert torch.equal(vector, player.own(given.weights))
         assert all(np.isnan(own_curvature(given, player)))
+
+
+def test_where_time_is_short_players_with_the_largest_gradients_are_searched_and_the_rest_said_to_be_open(monkeypatch):
+    """On a clock that moves by a second with each look at it."""
+    model, rows = teacher()
+    model[0].weight.data[2] += 1.0
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(module, "_SEARCH_PASSES", 1e9)
+    found = nash_gap(model, functional.huber_loss, rows, "unit", budget=150.0, rng=draws())
+    assert next(seconds) < 175
+    searched = [name for name, method in zip(found.players, found.method, strict=True) if method == "search"]
+    assert found.players[int(found.gradient.argmax())] in searched or found.gap > 0
+    assert "search, stopped" in found.method
+    assert found.status.startswith("not finished: the gain of ")
+    assert found.notion in ("not Nash", "undecided")
 
 
 def test_what_the_work_will_take_is_said_and_a_budget_below_one_pass_is_refused():

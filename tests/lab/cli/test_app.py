@@ -138,12 +138,12 @@ def test_commands_that_need_no_torch_do_without_it(words: list[str], tmp_path: P
 
 def test_every_command_has_a_module_of_its_name() -> None:
     listed = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert listed == {"compare", "simulate", "study", "report", "prune", "units", "datasets"}
+    assert listed == {"compare", "simulate", "study", "report", "analyze", "prune", "units", "datasets"}
     for name in listed:
         assert callable(getattr(importlib.import_module(f"neurogames.lab.cli.{name}"), name))
 
 
 def test_a_command_that_is_not_there_is_said_to_be_so() -> None:
-    done = _run("analyze", "model.pt")
+    done = _run("explain", "model.pt")
     assert done.returncode == 2
-    assert "No such command 'analyze'" in done.stderr
+    assert "No such command 'explain'" in done.stderr

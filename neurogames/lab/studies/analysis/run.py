@@ -1,0 +1,82 @@
+"""From a network in memory to a folder with results and page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from neurogames._arguments import invalid_argument
+from neurogames.bridge.extraction.nash_gap import NashCost
+from neurogames.bridge.modules.adapted_model import Forward
+from neurogames.bridge.modules.data import Loss
+from neurogames.lab.runs.store import read_dataset, versions, write_dataset
+from neurogames.lab.studies.analysis.measure import measure_network
+from neurogames.lab.studies.analysis.page import analysis_page
+from neurogames.lab.studies.analysis.settings import AnalysisSettings
+from neurogames.lab.studies.page import write_page
+from neurogames.lab.studies.study import FinishedStudy
+
+NAME = "analysis"
+
+
+def analyze(
+    model: nn.Module,
+    loss: Loss,
+    data: Any,
+    folder: str | Path = "neurogames-runs/analysis",
+    *,
+    held_out: Any = None,
+    settings: AnalysisSettings | None = None,
+    forward: Forward | None = None,
+    on_estimate: Callable[[NashCost], object] | None = None,
+    source: str | None = None,
+    command: Sequence[str] | None = None,
+) -> FinishedStudy:
+    """Say which equilibrium a network is in, and which game the units of a layer play, in one report.
+
+    Args:
+        model: any module that takes one tensor, or any at all with ``forward``; it stays as it is.
+        loss: maps (outputs, targets) to the mean loss over rows, as ``torch.nn.functional.cross_entropy``.
+        data: inputs and targets, one row each: tensors, numpy arrays or a DataLoader.
+        folder: where to write; a new or empty folder, or one of an earlier analysis, which is replaced.
+        held_out: further rows, on which deviations are tried.
+        settings: what is asked; the defaults if not given.
+        forward: calls the model with its inputs, as in ``nash_gap``.
+        on_estimate: called with what the work will take, before it starts.
+        source: the network and its rows, in words, for the page.
+        command: what makes the page again, for the page.
+
+    Returns:
+        Results, tables and verdicts.
+
+    Raises:
+        ValueError: as ``nash_gap``, or the folder holds something else; before any work.
+    """
+    settings = AnalysisSettings() if settings is None else settings
+    place = _checked_folder(Path(folder).expanduser())
+    results = measure_network(
+        model, loss, data, held_out=held_out, settings=settings, forward=forward, on_estimate=on_estimate
+    )
+    about = source or f"A {type(model).__name__} in memory."
+    results = results.assign_attrs(study=NAME, settings=settings.to_dict(), versions=versions(), source=about)
+    place.mkdir(parents=True, exist_ok=True)
+    write_dataset(results, place / "results.nc")
+    page = analysis_page(results, about)
+    rerun = shlex.join(command) if command else "neurogames.lab.analyze(model, loss, data)"
+    write_page(page, place, rerun=rerun, settings=settings.to_dict(), versions=results.attrs["versions"])
+    return FinishedStudy(place, results, {table.name: table.frame for table in page.tables}, list(page.verdicts))
+
+
+def _checked_folder(folder: Path) -> Path:
+    """Refuse a folder that holds something else."""
+    if folder.exists() and not folder.is_dir():
+        raise invalid_argument("folder", str(folder), "a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        stored = folder / "results.nc"
+        if not stored.is_file() or read_dataset(stored).attrs.get("study") != NAME:
+            raise invalid_argument("folder", str(folder), "a new folder, or one of an earlier analysis")
+    return folder
