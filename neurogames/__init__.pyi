@@ -40,6 +40,7 @@ from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
 from .engine import RestPoints as RestPoints
 from .engine import Schedule as Schedule
+from .engine import SequenceFormSolution as SequenceFormSolution
 from .engine import SimulatedEscape as SimulatedEscape
 from .engine import SizeCurves as SizeCurves
 from .engine import SizeMarginals as SizeMarginals
@@ -121,6 +122,7 @@ from .engine import small_mutation_limit as small_mutation_limit
 from .engine import solve_linear_quadratic as solve_linear_quadratic
 from .engine import solve_nash as solve_nash
 from .engine import solve_participation as solve_participation
+from .engine import solve_sequence_form as solve_sequence_form
 from .engine import solve_zero_sum as solve_zero_sum
 from .engine import split_half as split_half
 from .engine import stable_strategies as stable_strategies
@@ -135,10 +137,12 @@ from .games import ClosedGame as ClosedGame
 from .games import ClubGood as ClubGood
 from .games import CoalitionFunction as CoalitionFunction
 from .games import CoalitionGame as CoalitionGame
+from .games import ExtensiveGame as ExtensiveGame
 from .games import FunctionCoalitionGame as FunctionCoalitionGame
 from .games import GloveMarketGame as GloveMarketGame
 from .games import Good as Good
 from .games import GraphGame as GraphGame
+from .games import InformationSet as InformationSet
 from .games import Labels as Labels
 from .games import LinearGood as LinearGood
 from .games import LinearQuadraticGame as LinearQuadraticGame
@@ -146,6 +150,7 @@ from .games import LinearQuadraticStage as LinearQuadraticStage
 from .games import MeanCoalitionGame as MeanCoalitionGame
 from .games import MultipleMajorityGame as MultipleMajorityGame
 from .games import NetworkPublicGoodsGame as NetworkPublicGoodsGame
+from .games import Node as Node
 from .games import NormalFormGame as NormalFormGame
 from .games import OpenGame as OpenGame
 from .games import PairwiseEnergyGame as PairwiseEnergyGame
@@ -169,7 +174,9 @@ from .games import iterated_elimination as iterated_elimination
 from .games import parallel as parallel
 from .games import player as player
 from .games import pure_equilibria as pure_equilibria
+from .games import read_efg as read_efg
 from .games import read_nfg as read_nfg
+from .games import reduced_normal_form as reduced_normal_form
 from .games import regret as regret
 from .games import spin_energy_game as spin_energy_game
 from .games import write_nfg as write_nfg

@@ -16,6 +16,7 @@ GAMES = {
     "Games of two actions": "base symmetric public_goods network",
     "Games of several strategies": "population graph_game",
     "Games in normal form": "normal_form nfg replies dominance",
+    "Games in extensive form": "extensive efg",
     "Coalition games": "coalition coalition_families pairwise_energy",
     "Participation": "participation",
     "Dynamic games": "dynamic",

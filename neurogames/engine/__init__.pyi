@@ -52,6 +52,8 @@ from .equilibria.quantal import LogitBranch as LogitBranch
 from .equilibria.quantal import LogitEquilibrium as LogitEquilibrium
 from .equilibria.quantal import logit_branch as logit_branch
 from .equilibria.quantal import logit_equilibrium as logit_equilibrium
+from .equilibria.sequence_form import SequenceFormSolution as SequenceFormSolution
+from .equilibria.sequence_form import solve_sequence_form as solve_sequence_form
 from .equilibria.zero_sum import ZeroSumSolution as ZeroSumSolution
 from .equilibria.zero_sum import solve_zero_sum as solve_zero_sum
 from .graphs.graph_matrix import GraphTrajectory as GraphTrajectory

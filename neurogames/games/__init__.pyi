@@ -15,6 +15,11 @@ from .dominance import dominated as dominated
 from .dominance import iterated_elimination as iterated_elimination
 from .dynamic import LinearQuadraticGame as LinearQuadraticGame
 from .dynamic import LinearQuadraticStage as LinearQuadraticStage
+from .efg import read_efg as read_efg
+from .extensive import ExtensiveGame as ExtensiveGame
+from .extensive import InformationSet as InformationSet
+from .extensive import Node as Node
+from .extensive import reduced_normal_form as reduced_normal_form
 from .graph_game import GraphGame as GraphGame
 from .network import NetworkPublicGoodsGame as NetworkPublicGoodsGame
 from .nfg import read_nfg as read_nfg

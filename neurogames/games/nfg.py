@@ -15,70 +15,15 @@ Reference: Gambit, File formats for game representations.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from fractions import Fraction
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
+from neurogames.games.gambit_text import Reader, quoted_names, read_text, tokens
 from neurogames.games.normal_form import Labels, NormalFormGame
-
-_TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:\\"|[^"])*")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_FRACTION = re.compile(r"[+-]?\d+/\d+")
-
-
-@dataclass
-class _Reader:
-    """Tokens with their lines, and a place among them."""
-
-    tokens: list[tuple[str, str, int]]
-    place: int = 0
-
-    def wrong(self, expected: str) -> ValueError:
-        """Error at the present token."""
-        _, token, line = self.tokens[self.place]
-        return ValueError(f"nfg, line {line}: got {token or 'the end of the file'}, expected {expected}")
-
-    def at(self, kind: str, token: str | None = None) -> bool:
-        """Tell whether the present token is of this kind (and this very one)."""
-        return self.tokens[self.place][0] == kind and token in (None, self.tokens[self.place][1])
-
-    def take(self, kind: str, expected: str, token: str | None = None) -> str:
-        """Return the present token and step on."""
-        if not self.at(kind, token):
-            raise self.wrong(expected)
-        self.place += 1
-        return self.tokens[self.place - 1][1]
-
-    def text(self, expected: str) -> str:
-        """Return a quoted text without its quotes."""
-        return self.take("text", expected)[1:-1].replace('\\"', '"')
-
-    def number(self) -> float:
-        """Return a payoff."""
-        word = self.take("word", "a number")
-        value = float("nan")
-        if _NUMBER.fullmatch(word):
-            value = float(word)
-        elif _FRACTION.fullmatch(word) and int(word.split("/")[1]) != 0:
-            value = float(Fraction(word))
-        if not isfinite(value):
-            self.place -= 1
-            raise self.wrong("a finite number such as 2, -0.5 or 1/3")
-        return value
-
-    def index(self, most: int, what: str) -> int:
-        """Return an integer in [0, most]."""
-        word = self.take("word", what)
-        if not word.isascii() or not word.isdigit() or len(word) > 18 or int(word) > most:
-            self.place -= 1
-            raise self.wrong(what)
-        return int(word)
 
 
 def parse_nfg(text: str) -> NormalFormGame:
@@ -97,14 +42,14 @@ def parse_nfg(text: str) -> NormalFormGame:
     >>> game.labels.title, game.payoffs[0].tolist()
     ('coin', [[1.0, -1.0], [-1.0, 0.5]])
     """
-    reader = _Reader(_tokens(text))
+    reader = Reader(tokens(text, "nfg"), "nfg")
     for word in ("NFG", "1"):
         reader.take("word", f"{word}, since a file starts with NFG 1 R", word)
     if not (reader.at("word", "R") or reader.at("word", "D")):
         raise reader.wrong("R, since a file starts with NFG 1 R")
     reader.place += 1
     title = reader.text("the title in quotes")
-    players = _names(reader, "the name of a player in quotes")
+    players = quoted_names(reader, "the name of a player in quotes")
     if not players:
         raise reader.wrong("at least one player")
     sizes, actions = _actions(reader, len(players))
@@ -170,12 +115,7 @@ def read_nfg(path: str | Path) -> NormalFormGame:
     (('Row', 'Column'), array([[2., 0.],
            [0., 1.]]))
     """
-    content = Path(path).read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return parse_nfg(text)
+    return parse_nfg(read_text(path))
 
 
 def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False) -> None:
@@ -200,38 +140,13 @@ def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False)
     Path(path).write_text(format_nfg(game, outcomes=outcomes), encoding="utf-8")
 
 
-def _tokens(text: str) -> list[tuple[str, str, int]]:
-    """Kind, text and line of every token, an end token last."""
-    tokens, line, place = [], 1, 0
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        assert match is not None, "the pattern matches any character"
-        if match.lastgroup == "open":
-            raise ValueError(f"nfg, line {line}: got an opening quote without an end, expected a quoted text")
-        if match.lastgroup is not None:
-            tokens.append((match.lastgroup, match.group(), line))
-        line += match.group().count("\n")
-        place = match.end()
-    return [*tokens, ("end", "", line)]
-
-
-def _names(reader: _Reader, expected: str) -> list[str]:
-    """Quoted names in braces."""
-    reader.take("brace", "{", "{")
-    names = []
-    while not reader.at("brace", "}"):
-        names.append(reader.text(expected + " or }"))
-    reader.place += 1
-    return names
-
-
-def _actions(reader: _Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]:
+def _actions(reader: Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]:
     """Numbers and names of the actions of n players."""
     reader.take("brace", "{", "{")
     names: list[tuple[str, ...]] = []
     for _ in range(n):
         if reader.at("brace", "{"):
-            names.append(tuple(_names(reader, "the name of an action in quotes")))
+            names.append(tuple(quoted_names(reader, "the name of an action in quotes")))
         else:
             what = "a number of actions for which there are payoffs, or names of actions in braces"
             names.append(tuple(str(k + 1) for k in range(reader.index(len(reader.tokens), what))))
@@ -242,7 +157,7 @@ def _actions(reader: _Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str,
     return tuple(map(len, names)), tuple(names)
 
 
-def _payoffs(reader: _Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+def _payoffs(reader: Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
     """(profiles, n) payoffs of the payoff version."""
     needed = prod(sizes) * len(sizes)
     left = len(reader.tokens) - 1 - reader.place
@@ -252,7 +167,7 @@ def _payoffs(reader: _Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
     return np.array([reader.number() for _ in range(needed)]).reshape(-1, len(sizes))
 
 
-def _outcomes(reader: _Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+def _outcomes(reader: Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
     """(profiles, n) payoffs of the outcome version."""
     reader.take("brace", "{", "{")
     table = [[0.0] * len(sizes)]

@@ -2,8 +2,9 @@
 
 Two players: all extreme equilibria (``bimatrix``), and in a degenerate game the maximal Nash
 subsets and components they span, since there an equilibrium found is as a rule one corner of a continuum. More players:
-the pure equilibria, and the one to which the principal branch of logit equilibria leads; no claim that there are no
-others. Regrets and status are computed from the payoffs, whatever the method.
+in small games all equilibria (``support_systems``), unless some are not isolated; otherwise the pure equilibria, and
+the one to which the principal branch of logit equilibria leads, with no claim that there are no others. Regrets and
+status are computed from the payoffs, whatever the method.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from neurogames.engine.equilibria.certificates import certify
 from neurogames.engine.equilibria.components import Groups, nash_subsets
 from neurogames.engine.equilibria.lemke_howson import follow
 from neurogames.engine.equilibria.logit_limit import logit_limit
+from neurogames.engine.equilibria.support_systems import all_by_supports, n_supports
 from neurogames.engine.solution import OK, ROUNDING, certified
 from neurogames.games.normal_form import NormalFormGame, check_game
 from neurogames.games.replies import Profile, pure_equilibria
 
-Method = Literal["auto", "vertices", "lemke_howson", "pure", "logit"]
+Method = Literal["auto", "vertices", "lemke_howson", "supports", "pure", "logit"]
 
 _MOST_BASES = 500_000
 _AUTO_CELLS = 4_000_000
+_MOST_SUPPORTS, _AUTO_SUPPORTS = 5_000, 100
+_MOST_BOXES, _AUTO_BOXES = 2_000_000, 20_000
 _SAME = 1e-8
 
 
@@ -48,7 +52,7 @@ class NashSolutions:
         index: index +1 or -1 of each equilibrium of a nondegenerate two-player game, None otherwise.
         subsets: maximal Nash subsets as tuples of numbers of profiles: every mixture of the first strategies of a
             subset with every mixture of the second ones is an equilibrium, and there are no others. None unless
-            complete.
+            complete. More than two players: each profile is one, being isolated.
         components: the subsets joined where they meet; a component of one number is an isolated equilibrium.
         method: how they were found; "exact vertices" where rounding could have decided and integers were used.
         iterations: bases visited, pivots or steps.
@@ -82,15 +86,17 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
     Args:
         game: the game.
         method: "vertices" (two players): all extreme equilibria. "lemke_howson" (two players): the ends of the paths
-            from every label. "pure": all pure equilibria. "logit": the limit of the principal logit branch. "auto": for
-            two players, vertices, given up where that would take more than about a second, then Lemke-Howson and pure,
-            with a status that says so; for more, pure and logit.
+            from every label. "supports": all isolated equilibria, by a search through all supports that proves in
+            boxes that there are no others, for small games of any number of players. "pure": all pure equilibria.
+            "logit": the limit of the principal logit branch. "auto": for two players, vertices, given up where that
+            would take more than about a second, then Lemke-Howson and pure, with a status that says so; for more,
+            supports where they are at most 100 and this settles the game, else pure and logit.
 
     Returns:
         The equilibria with their regrets, and whether they are all.
 
     Raises:
-        ValueError: if the method is not known or needs two players.
+        ValueError: if the method is not known or needs two players, or the game has more than 5000 support profiles.
 
     Reference: D. Avis, G. Rosenberg, R. Savani, B. von Stengel, Enumeration of Nash equilibria for two-player games,
     Economic Theory 42 (2010).
@@ -123,6 +129,14 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
         )
     if method == "lemke_howson":
         return _from_paths(game)
+    if method == "supports":
+        if n_supports(game) > _MOST_SUPPORTS:
+            raise invalid_argument("game", f"{n_supports(game)} support profiles", f"at most {_MOST_SUPPORTS}")
+        return _from_supports(game, _MOST_BOXES)
+    if method == "auto" and game.n_players > 2 and n_supports(game) <= _AUTO_SUPPORTS:
+        found = _from_supports(game, _AUTO_BOXES)
+        if found.complete:
+            return found
     profiles = [] if method == "logit" else _pure_profiles(game)
     if method == "pure" or (method == "auto" and game.n_players == 1):
         return _solutions(game, profiles, "pure", game.payoffs[0].size, "ok")
@@ -202,6 +216,32 @@ def _from_paths(game: NormalFormGame) -> NashSolutions:
     lost, pivots = len(ends) - len(profiles), [end.pivots for end in ends]
     status = f"{lost} paths were given up after {max(pivots)} pivots" if lost else OK
     return _solutions(game, profiles, "lemke_howson", sum(pivots), status)
+
+
+def _from_supports(game: NormalFormGame, most_boxes: int) -> NashSolutions:
+    """All isolated equilibria, complete where every support profile was settled."""
+    found = all_by_supports(game, most_boxes)
+    worst, share = certify(game, found.profiles)
+    complete, status = not found.undecided, certified(float(share.max(initial=0.0)))
+    if found.undecided:
+        status = f"{len(found.undecided)} support profiles are undecided, as where equilibria form a continuum"
+    elif not found.profiles:
+        complete, status = False, "rounding: no equilibrium found"
+    k = len(found.profiles)
+    alone = tuple((i,) for i in range(k)) if complete else None
+    return NashSolutions(
+        found.profiles,
+        worst,
+        status,
+        False if k > 1 else (True if complete else None),
+        complete,
+        None,
+        None,
+        alone,
+        alone,
+        "supports",
+        found.boxes,
+    )
 
 
 def _pure_profiles(game: NormalFormGame) -> list[Profile]:

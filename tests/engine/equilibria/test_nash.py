@@ -249,8 +249,8 @@ def test_positive_matrices_keep_best_replies():
     assert np.array_equal((mixtures @ matrix.T).argmax(axis=1), (mixtures @ scaled.T).argmax(axis=1))
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 2), (3, 2, 3), (2, 2, 2, 2)])
-def test_equilibria_of_more_players_are_certified_and_never_called_complete(shape):
+@pytest.mark.parametrize("shape", [(3, 2, 3), (2, 2, 2, 2, 2)])
+def test_equilibria_of_large_games_of_more_players_are_certified_and_never_called_complete(shape):
     rng = np.random.default_rng(4)
     for _ in range(5):
         game = NormalFormGame([rng.random(shape) for _ in shape])
