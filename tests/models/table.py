@@ -33,8 +33,8 @@ pixels. The same checks are the test `pytest tests/models -m models`; without to
 
 - **Gradient dropout**: outputs are identical to the bit, and masks arrive at the layer that was looked at.
 - **Gates**: outputs are identical to the bit at 1; at 0 the gates of each layer that is called change them. Layers that
-  are not called (heads of training mode, or weights used past the call of their module) have gates without effect;
-  `participation_game` and `prune` refuse these.
+  are not called (heads of training mode) have gates without effect; `participation_game` and `prune` refuse these.
+  Layers whose weights are read past their call are left out, or refused in the first pass with gradients.
 - **Participation game**, **coalition game**: of one hidden layer, whose units are the players.
 - **Grad-CAM**: equal to Captum's, where the layer gives maps.
 - **Half pruned**: the share of parameters that is left when half of the groups of coupled units in each layer

@@ -241,8 +241,8 @@ class PastTheModule(nn.Module):
 
 def test_weights_used_past_the_call_of_their_module_are_refused():
     """Gave another function (.29 to .48 off): gates are hooks, and see calls only."""
-    with pytest.raises(ValueError, match="weights of 'a' that are used by themselves"):
-        prune(PastTheModule(), half(PastTheModule()), torch.randn(3, 4))
+    with pytest.raises(ValueError, match="'a', whose weights are read past the call"):
+        prune(PastTheModule(), {"a": np.array([0.0, 0.5] * 4)}, torch.randn(3, 4))
 
 
 def test_norm_over_another_axis_is_refused():
@@ -445,8 +445,10 @@ def test_pruned_model_exports(tmp_path):
 def test_games_refuse_gates_that_nothing_passes_through():
     """Gave slopes of 0 for units whose weights are used past the call of their module."""
     data = torch.randn(6, 4), torch.arange(6) % 2
-    with pytest.raises(ValueError, match="which the outputs do not pass through"):
+    with pytest.raises(ValueError, match="at least one unit to gate, of a module that is called"):
         participation_game(PastTheModule(), functional.cross_entropy, data)
+    with pytest.raises(ValueError, match="'a', whose weights are read past the call"):
+        participation_game(PastTheModule(), functional.cross_entropy, data, modules=["a"])
 
 
 def test_gates_behind_a_norm_of_another_axis_are_refused_and_of_an_instance_norm_stand_at_the_linear():

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.feedback.gradient_dropout import GradientDropout, Granularity
 from neurogames.bridge.modules.adapted_model import uncompiled
-from neurogames.bridge.modules.graph import LAYERS
+from neurogames.bridge.modules.graph import LAYERS, ModelGraph, model_graph
 from neurogames.bridge.modules.hooks import known_module
+from neurogames.bridge.modules.reach import FirstPass, layers_read, refuse_read
 from neurogames.bridge.modules.units import find_unit_axis, layers_of, output_layers, space_axes
 
 
@@ -41,6 +42,7 @@ class AttachedGradientDropout(Generic[Layer]):
     Args:
         layers: the ``GradientDropout`` or ``MeanFeedback`` at each named module.
         hooks: what put them there.
+        first_pass: what looks whether the model calls them, if it is still to be seen.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> handle = attach_gradient_dropout(model, keep_prob=0.5, rng=torch.Generator().manual_seed(0))
@@ -49,9 +51,15 @@ class AttachedGradientDropout(Generic[Layer]):
     (['0'], None)
     """
 
-    def __init__(self, layers: dict[str, Layer], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
+    def __init__(
+        self,
+        layers: dict[str, Layer],
+        hooks: list[torch.utils.hooks.RemovableHandle],
+        first_pass: FirstPass | None = None,
+    ) -> None:
         self.layers = layers
         self._hooks = hooks
+        self._first_pass = first_pass
 
     @property
     def progress(self) -> float:
@@ -97,6 +105,8 @@ class AttachedGradientDropout(Generic[Layer]):
         """Leave the model as it was."""
         for hook in self._hooks:
             hook.remove()
+        if self._first_pass is not None:
+            self._first_pass.stop()
 
     def __enter__(self) -> AttachedGradientDropout[Layer]:
         return self
@@ -139,7 +149,9 @@ def attach_gradient_dropout(
         A handle with ``progress``, ``remove()`` and ``layers``; also a context manager.
 
     Raises:
-        ValueError: a module is not there, there is no hidden layer, or an argument is out of range.
+        ValueError: a module is not there, its weights are read past its call (``functional.linear(x, layer.weight)``),
+            there is no hidden layer, or an argument is out of range. Where a model's operations cannot be recorded,
+            its first pass with gradients raises the second of these.
 
     Warns:
         UserWarning: the model is compiled already.
@@ -167,16 +179,20 @@ def attach_layers(
     """Put a layer of its own, made for its axis of units, on the output of each module; see attach_gradient_dropout."""
     if isinstance(modules, str):
         raise invalid_argument("modules", modules, "a list of names")
-    if isinstance(model, nn.Module):
-        if any(uncompiled(part) is not part or part._compiled_call_impl is not None for part in model.modules()):
-            warnings.warn(
-                "the model is compiled and may not see later hooks: attach gradient dropout before torch.compile",
-                stacklevel=3,
-            )
-        model = uncompiled(model)
-    names = _hidden_layers(model) if modules is None else list(modules)
+    if not isinstance(model, nn.Module):
+        raise invalid_argument("model", model, "a torch module")
+    if any(uncompiled(part) is not part or part._compiled_call_impl is not None for part in model.modules()):
+        warnings.warn(
+            "the model is compiled and may not see later hooks: attach gradient dropout before torch.compile",
+            stacklevel=3,
+        )
+    model = uncompiled(model)
+    graph = model_graph(model)
+    read = set() if graph is None else layers_read(graph)
+    names = [name for name in _hidden_layers(model, graph) if name not in read] if modules is None else list(modules)
     if not names:
-        raise invalid_argument("modules", "no layer", "at least one hidden Linear or convolution")
+        raise invalid_argument("modules", "no layer", "at least one hidden Linear or convolution that the model calls")
+    refuse_read([name for name in names if name in read])
     named = {name: model if name == "" else known_module(model, name, argument="modules") for name in names}
     layers = {}
     for name in named:
@@ -187,12 +203,13 @@ def attach_layers(
         named[name].register_forward_hook(functools.partial(_mask_output, name, attached))
         for name, attached in layers.items()
     ]
-    return AttachedGradientDropout(layers, hooks)
+    first_pass = None if graph is not None else FirstPass(model, names)
+    return AttachedGradientDropout(layers, hooks, first_pass)
 
 
-def _hidden_layers(model: nn.Module) -> list[str]:
+def _hidden_layers(model: nn.Module, graph: ModelGraph | None) -> list[str]:
     """Names of the Linear and convolution layers but those that give the output."""
-    final = output_layers(model)
+    final = output_layers(model, graph)
     return [name for name in layers_of(model) if name and name not in final]
 
 

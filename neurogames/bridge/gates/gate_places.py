@@ -20,6 +20,7 @@ from torch import nn
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.modules.graph import ModelGraph, model_graph, turned_linear
 from neurogames.bridge.modules.hooks import known_module
+from neurogames.bridge.modules.reach import layers_read, refuse_read
 from neurogames.bridge.modules.units import UNIT_KINDS, Unit, layers_of, output_layers, space_axes, unit_count
 
 
@@ -34,6 +35,7 @@ class Place:
         units: number of players.
         axes: number of axes that follow the axis of units in the output (space).
         calls: how often the model calls the module; 1 where there is no graph to tell.
+        recorded: whether there is a graph, which shows that the model does not read the weights past that call.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Place:
     units: int
     axes: int
     calls: int
+    recorded: bool
 
 
 def gate_places(model: nn.Module, units: Unit | Sequence[Unit], modules: Sequence[str] | None = None) -> list[Place]:
@@ -50,7 +53,8 @@ def gate_places(model: nn.Module, units: Unit | Sequence[Unit], modules: Sequenc
     Args:
         model: any module.
         units: kinds of players.
-        modules: names of the modules to gate; all of these kinds but those that give the model's output if left out.
+        modules: names of the modules to gate; if left out all of these kinds, but for those that give the model's
+            output, and those whose weights are read past their call, where no gate would be seen.
 
     Returns:
         The places, at least one.
@@ -69,24 +73,29 @@ def gate_places(model: nn.Module, units: Unit | Sequence[Unit], modules: Sequenc
     wanted += turned_linear() if "neurons" in kinds else ()
     possible = layers_of(model, wanted)
     graph = model_graph(model)
+    read = set() if graph is None else layers_read(graph)
     if modules is None:
-        final = output_layers(model, graph)
-        chosen = [name for name in possible if name and name not in final]  # the model's own units are its outputs
+        left_out = output_layers(model, graph) | read  # the model's own units are its outputs
+        chosen = [name for name in possible if name and name not in left_out]
     else:
         chosen = _chosen(model, modules, possible, kinds)
+        refuse_read([name for name in chosen if name in read])
     if not chosen:
         raise invalid_argument(
-            "model", f"{type(model).__name__} without hidden {' or '.join(kinds)}", "at least one unit to gate"
+            "model",
+            f"{type(model).__name__} without hidden {' or '.join(kinds)}",
+            "at least one unit to gate, of a module that is called",
         )
     calls: Counter[str] = Counter() if graph is None else graph.calls
     norms = {} if graph is None else _norms(graph)
-    return [_place(name, possible[name], norms.get(name, name), max(calls[name], 1)) for name in chosen]
+    recorded = graph is not None
+    return [_place(name, possible[name], norms.get(name, name), max(calls[name], 1), recorded) for name in chosen]
 
 
-def _place(name: str, module: nn.Module, at: str, calls: int) -> Place:
+def _place(name: str, module: nn.Module, at: str, calls: int, recorded: bool) -> Place:
     """The place of one module's gates."""
     at = f"{name}.out_proj".lstrip(".") if isinstance(module, nn.MultiheadAttention) else at
-    return Place(name, module, at, unit_count(module), space_axes(module), calls)
+    return Place(name, module, at, unit_count(module), space_axes(module), calls, recorded)
 
 
 def _chosen(

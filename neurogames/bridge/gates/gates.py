@@ -28,6 +28,7 @@ from neurogames.bridge.gates.gate_hooks import NAME, attach, bare, detach, gate_
 from neurogames.bridge.gates.gate_places import gate_places
 from neurogames.bridge.gates.gate_weights import refuse_fixed
 from neurogames.bridge.modules.evaluation import evaluating
+from neurogames.bridge.modules.reach import FirstPass, stop_first_passes
 from neurogames.bridge.modules.units import Unit
 
 
@@ -124,6 +125,7 @@ class Gates:
         for gate, carrier in zip(gates, carriers, strict=True):
             detach(carrier, gate, fold=fold)
         release_fused(self.model)
+        stop_first_passes(self.model)
 
 
 def insert_gates(
@@ -139,15 +141,17 @@ def insert_gates(
         model: any module.
         units: "neurons" (of Linear), "filters" (of Conv1d, Conv2d, Conv3d), "heads" (of MultiheadAttention), or some.
         modules: names of the modules to gate. All of these kinds when left out, but for the layers that give the
-            model's output, and Linear layers inside MultiheadAttention.
+            model's output, Linear layers inside MultiheadAttention, and layers whose weights the model reads past
+            their call (``functional.linear(x, layer.weight)``), where no gate would be seen.
         gauge: move the norms of the units' own parameters into the gates.
 
     Returns:
         The gates, all 1 without gauge.
 
     Raises:
-        ValueError: if a name or a kind is not known, there is nothing to gate, the model has gates already, or weights
-            cannot be scaled for the gauge; the model is untouched then.
+        ValueError: if a name or a kind is not known, there is nothing to gate, the model has gates already, weights
+            cannot be scaled for the gauge, or a named module is read past its call; the model is untouched then. Where
+            a model's operations cannot be recorded, its first pass with gradients raises the last of these.
 
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
     >>> gates = insert_gates(model)
@@ -158,6 +162,8 @@ def insert_gates(
     True
     >>> gates.remove()
     """
+    if not isinstance(model, nn.Module):
+        raise invalid_argument("model", model, "a torch module")
     if present_gates(model) is not None:
         raise invalid_argument("model", "a model with gates", "a model without, or the gates removed first")
     places = gate_places(model, units, modules)
@@ -171,6 +177,9 @@ def insert_gates(
         for at, place in zip(ats, places, strict=True):
             attach(at, place, gauge=gauge)
     hold_fused(model)
+    unproved = [place.name for place in places if not place.recorded]
+    if unproved:
+        FirstPass(model, unproved)
     gates = present_gates(model)
     assert gates is not None
     return gates
