@@ -13,9 +13,9 @@ claimed to be complete.
 
 Bounds are computed in floats and widened by what rounding can do.
 
-Reference: R. Moore, R. Kearfott and M. Cloud, Introduction to Interval Analysis (2009), chapter 8 (Krawczyk's operator);
-R. Porter, E. Nudelman and Y. Shoham, Simple search methods for finding a Nash equilibrium, Games and Economic Behavior
-63 (2008) (supports).
+Reference: R. Moore, R. Kearfott and M. Cloud, Introduction to Interval Analysis (2009), chapter 8 (Krawczyk's
+operator); R. Porter, E. Nudelman and Y. Shoham, Simple search methods for finding a Nash equilibrium, Games and
+Economic Behavior 63 (2008) (supports).
 """
 
 from __future__ import annotations
@@ -156,10 +156,14 @@ def _roots(system: _System) -> tuple[list[Array], bool, int]:
             return found, True, looked
         if len(low) > _MOST_BOXES:
             break
-        verified, centre, low, high = _krawczyk(system, low, high)
-        found += [
-            root for root in _newton(system, centre[verified]) if all(np.abs(root - r).max() > _SAME for r in found)
-        ]
+        verified, centre, wide, low, high = _krawczyk(system, low, high)
+        roots = _newton(system, centre[verified])
+        # From the centre Newton's method may go to another root than the one that is known to be there.
+        inside = (np.abs(roots - centre[verified]) <= wide[verified]).all(axis=1)
+        for root in roots[inside]:
+            if all(np.abs(root - known).max() > _SAME for known in found):
+                found.append(root)
+        verified[np.flatnonzero(verified)[~inside]] = False
         left = ~verified & (low <= high).all(axis=1)
         low, high = _halved(low[left], high[left])
     return found, len(low) == 0, looked
