@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurogames.bridge import (
+    EKFAC,
+    KFAC,
     GaussianNoise,
     StableNoise,
     UnitBudget,
@@ -203,6 +205,8 @@ TRAINERS: dict[str, Member] = PARTICIPATION | {
     "training, adam": trained(torch.optim.Adam),
     "training, falling rate": trained(partial(torch.optim.SGD, momentum=0.9), learning_rate=linear(0.1, 0.0)),
     "training, line search": trained(partial(torch.optim.LBFGS, max_iter=3, line_search_fn="strong_wolfe")),
+    "training, kfac": trained(partial(KFAC, lr=0.01)),
+    "training, ekfac": trained(partial(EKFAC, lr=0.01)),
 }
 
 # Trainings of many small networks.

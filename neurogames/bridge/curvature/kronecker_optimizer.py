@@ -29,6 +29,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         modules: names of the layers to precondition; all that can be when left out.
     """
 
+    takes_model = True  # in place of parameters; see ``OptimizerFactory``
     _step_supports_amp_scaling = True  # a GradScaler then says that it is there, and is refused
 
     def __init__(

@@ -18,12 +18,16 @@ from torch import Tensor
 
 from neurogames._arguments import integer, invalid_argument, number
 from neurogames.bridge.modules.data import Data, Loss
-from neurogames.bridge.training.network import Network
+from neurogames.bridge.training.network import ModuleNetwork, Network
 from neurogames.bridge.training.rule import Moment, Rule
 from neurogames.engine.schedules import Parameter
 
-OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
-"""Builds an optimizer of the parameters that it is given, such as ``functools.partial(torch.optim.SGD, lr=0.1)``."""
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
+"""Builds an optimizer of the parameters that it is given, such as ``functools.partial(torch.optim.SGD, lr=0.1)``.
+
+A class with ``takes_model = True``, or a partial of it, is called with the model, and with the parameters as
+``params``: it puts hooks on the model, and takes them off by ``remove()``.
+"""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,12 @@ class Training:
             self.rule.step(moment)
         return seen[0]
 
+    def finish(self) -> None:
+        """Take off what the optimizer has put on the model."""
+        optimizer: Any = self.optimizer
+        if getattr(optimizer, "takes_model", False):
+            optimizer.remove()
+
 
 def start_training(
     network: Network,
@@ -152,7 +162,7 @@ def start_training(
     ]
     if not weights:
         raise invalid_argument("model", "no parameter that requires gradients", "at least one")
-    built = _built(optimizer, weights)
+    built = _built(optimizer, weights, network)
     rates: tuple[float, ...] | None = None
     if callable(learning_rate):
         given = [learning_rate(step / plan.steps) for step in range(plan.steps)]
@@ -170,13 +180,17 @@ def start_training(
     return Training(network, loss, rule, built, rates)
 
 
-def _built(optimizer: OptimizerFactory, weights: list[Tensor]) -> torch.optim.Optimizer:
+def _built(optimizer: OptimizerFactory, weights: list[Tensor], network: Network) -> torch.optim.Optimizer:
     """The optimizer of these parameters."""
+    takes_model = getattr(getattr(optimizer, "func", optimizer), "takes_model", False)
+    module = network.module if isinstance(network, ModuleNetwork) else None
+    if takes_model and module is None:
+        raise invalid_argument("optimizer", optimizer, "one of parameters, as no single model is trained here")
     expected = "a function of the parameters that gives a torch optimizer"
     if not callable(optimizer):
         raise invalid_argument("optimizer", optimizer, expected)
     try:
-        built: Any = optimizer(weights)
+        built: Any = optimizer(module, params=weights) if takes_model else optimizer(weights)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise invalid_argument("optimizer", optimizer, f"{expected}; it says: {error}") from error
     if not isinstance(built, torch.optim.Optimizer):

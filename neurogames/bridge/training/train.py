@@ -67,7 +67,8 @@ def train(
         loss: (outputs, targets) -> mean loss of the rows.
         data: inputs (rows, ...) and targets (rows, ...), where the model is.
         optimizer: function of a list of parameters that gives a torch optimizer, such as
-            ``functools.partial(torch.optim.SGD, lr=0.1)``; one that needs a closure works too.
+            ``functools.partial(torch.optim.SGD, lr=0.1)``; one that needs a closure, and ``KFAC`` or ``EKFAC``, which
+            are given the copy, work too.
         learning_rate: rate of all parameters in place of the optimizer's own: a number > 0, or a schedule >= 0 of the
             progress step / steps.
         rule: function of the copy that gives a :class:`Rule` to act beside the optimizer.
@@ -135,6 +136,7 @@ def train(
         after_epoch=after_epoch,
         on_progress=on_progress,
     )
+    training.finish()
     for parameter in network.module.parameters():
         parameter.grad = None
     for name, part in network.module.named_modules():

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge import EKFAC, KFAC
+from neurogames.bridge import EKFAC, KFAC, train, train_participation
 from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs, layer_weights
 from tests.bridge.cases import CASES
 
@@ -300,6 +300,17 @@ def test_wrong_arguments_are_refused_before_anything_is_attached():
         with pytest.raises(ValueError, match="^model: got"):
             KFAC(not_a_model)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_training_of_a_stack_of_models_refuses_it_and_a_training_of_one_leaves_no_hooks():
+    case = CASES["mlp"]
+    model, data, draws = case.model(), case.data(), torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match="^optimizer: got"):
+        train_participation(
+            model, *data, optimizer=EKFAC, loss=case.loss, price=0.01, epochs=1, batch_size=3, rng=draws
+        )
+    trained = train(model, case.loss, data, optimizer=EKFAC, epochs=2, batch_size=3, rng=draws).model
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in trained.modules())
 
 
 def test_a_pass_that_was_not_seen_is_refused_before_anything_changes():

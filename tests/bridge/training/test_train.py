@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from neurogames.bridge.curvature.kfac import EKFAC, KFAC
 from neurogames.bridge.feedback.attached import attach_gradient_dropout
 from neurogames.bridge.training.rule import Moment, Rule
 from neurogames.bridge.training.train import train
@@ -19,6 +20,8 @@ OPTIMIZERS = {
     "AdamW": functools.partial(torch.optim.AdamW, lr=1e-2),
     "RMSprop": functools.partial(torch.optim.RMSprop, lr=1e-3),
     "LBFGS": functools.partial(torch.optim.LBFGS, lr=0.1, max_iter=4, line_search_fn="strong_wolfe"),
+    "KFAC": functools.partial(KFAC, lr=0.01, refresh=3, factor_interval=2),
+    "EKFAC": functools.partial(EKFAC, lr=0.01, refresh=3),
 }
 
 
@@ -48,7 +51,8 @@ def same(one, other):
 def by_hand(model, data, optimizer, *, epochs, batch_size, rng, rate=None):
     """The loop that a user would write."""
     model, (inputs, targets) = copy.deepcopy(model).train(), data
-    descent, steps, step, losses = optimizer(model.parameters()), epochs * -(-len(inputs) // batch_size), 0, []
+    given = model if optimizer.func in (KFAC, EKFAC) else model.parameters()
+    descent, steps, step, losses = optimizer(given), epochs * -(-len(inputs) // batch_size), 0, []
     for _ in range(epochs):
         total = 0.0
         for rows in torch.randperm(len(inputs), generator=rng).split(batch_size):
