@@ -75,13 +75,30 @@ class Eigenbasis:
         >>> basis.moments(torch.tensor([[[1.0, 2.0]], [[1.0, 0.0]]]), torch.tensor([[[1.0]], [[3.0]]]))
         Moments(first=tensor([[2., 1.]]), second=tensor([[5., 2.]]))
         """
+        second = inputs.new_empty(len(self.outputs), len(self.inputs))
+        return Moments(self.average_moments_(second, inputs, gradients, decay=0.0), second)
+
+    def average_moments_(self, kept: Tensor, inputs: Tensor, gradients: Tensor, *, decay: float) -> Tensor:
+        """Average second moments with those of a batch, in place: S <- decay S + (1 - decay) S of the batch.
+
+        Args:
+            kept: S (d_out, d_in).
+            inputs: a (rows, shared, d_in).
+            gradients: g (rows, shared, d_out), each of the loss of its row alone.
+            decay: in [0, 1); with 0 what was there is forgotten, whatever it was.
+
+        Returns:
+            The first moments of the batch (d_out, d_in).
+        """
         rows, shared = inputs.shape[:2]
+        weight = (1 - decay) / rows
         if shared == 1:
             a, g = inputs[:, 0] @ self.inputs, gradients[:, 0] @ self.outputs
-            first = g.T @ a
-            return Moments(first.div_(rows), (g.square_().T @ a.square_()).div_(rows))
+            first = (g / rows).T @ a
+            kept.addmm_(g.square_().T, a.square_(), beta=decay, alpha=weight)
+            return first
         d_in, d_out = len(self.inputs), len(self.outputs)
-        first, second = inputs.new_zeros(d_out, d_in), inputs.new_zeros(d_out, d_in)
+        first, squares = torch.zeros_like(kept), torch.zeros_like(kept)
         # Either the arrays are turned or the gradients that they make: whichever is less work.
         arrays_first = shared * (d_in**2 + d_out**2) < d_out * d_in * (d_in + d_out)
         chunk = max(1, _ENTRIES // (d_in * d_out))
@@ -91,8 +108,9 @@ class Eigenbasis:
             else:
                 turned = self.outputs.T @ (g.mT @ a) @ self.inputs
             first += turned.sum(dim=0)
-            second += turned.square_().sum(dim=0)
-        return Moments(first.div_(rows), second.div_(rows))
+            squares += turned.square_().sum(dim=0)
+        kept.copy_(torch.add(squares * weight, kept, alpha=decay) if decay else squares.mul_(weight))
+        return first.div_(rows)
 
     def precondition(self, gradient: Tensor, second: Tensor, damping: float) -> Tensor:
         """(F + damping I)^-1 G for G (d_out, d_in), with the second moments S (d_out, d_in) and damping > 0.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -125,13 +126,13 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             raise invalid_argument("gradients", "scaled by a GradScaler", "unscaled ones: autocast to bfloat16")
         slopes = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
         arrays = self._recorded(slopes)
-        if slopes:
-            directions = self._directions(slopes, arrays) if _finite(slopes.values()) else {}
-            if directions and _finite(directions.values()):
-                for group in self.param_groups:
-                    self._move(group, directions)
-            else:
-                self._skip()
+        sums = self._which_are_sums(slopes, arrays)
+        if sums is None:
+            self._skip()
+        else:
+            directions = self._directions(slopes, arrays, sums)
+            for group in self.param_groups:
+                self._move(group, directions)
         self._attached.clear()
         return loss
 
@@ -190,22 +191,46 @@ class KroneckerOptimizer(torch.optim.Optimizer):
                 found[name] = arrays
         return found
 
-    def _directions(
+    def _which_are_sums(
         self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays]
+    ) -> set[str] | None:
+        """Layers whose gradient is G = sum_rs g a': not those that were clipped or have other parts. None: not finite.
+
+        It is told from the product with one vector, and all layers in one question to the device.
+        """
+        norms, rest = [], dict(slopes)
+        for name, (inputs, gradients, _) in arrays.items():
+            _, weight, bias = self._layers[name]
+            vector = torch.arange(inputs.shape[2], dtype=weight.dtype, device=weight.device).square_().cos_()
+            matrix = rest.pop(weight).flatten(1)
+            product = matrix @ vector[: matrix.shape[1]]
+            if bias is not None:
+                product.add_(rest.pop(bias) * vector[-1])
+            summed = gradients.flatten(0, 1).T @ (inputs.flatten(0, 1) @ vector)
+            norms += [torch.linalg.vector_norm(product), torch.linalg.vector_norm(product - summed)]
+        norms += torch._foreach_norm(list(rest.values())) if rest else []
+        found = torch.stack(norms).tolist() if norms else []
+        if not all(map(math.isfinite, found)):
+            return None
+        pairs = zip(arrays, found[::2], found[1::2], strict=False)
+        return {name for name, size, error in pairs if error <= _ALIKE * size}
+
+    def _directions(
+        self, slopes: Mapping[nn.Parameter, Tensor], arrays: Mapping[str, LayerArrays], sums: Collection[str]
     ) -> dict[nn.Parameter, Tensor]:
         """The direction in which each parameter goes down."""
         settings = {each: group for group in self.param_groups for each in group["params"]}
         directions: dict[nn.Parameter, Tensor] = {}
         for name, (inputs, gradients, scale) in arrays.items():
             layer, weight, bias = self._layers[name]
-            gradient = layer_weights(layer, slopes[weight], None if bias is None else slopes[bias])
             damping, memory = settings[weight]["damping"], self.state[weight]
             own = gradients * scale
             observed = self._curvature.observe(memory, inputs, own, damping=damping)
             found = None
-            if _is_sum(gradient, inputs, gradients):
+            if name in sums:
                 found = self._curvature.direction_of_mean(memory, inputs, own, observed, damping=damping)
             if found is None:
+                gradient = layer_weights(layer, slopes[weight], None if bias is None else slopes[bias])
                 found = self._curvature.direction(memory, gradient, damping=damping)
             directions[weight] = (found if bias is None else found[:, :-1]).reshape(weight.shape)
             if bias is not None:
@@ -234,7 +259,8 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             for place, (each, step) in enumerate(zip(moved, steps, strict=True)):
                 memory = self.state[each]
                 if "momentum_buffer" in memory:
-                    memory["momentum_buffer"].mul_(group["momentum"]).add_(step)
+                    buffer = memory["momentum_buffer"]
+                    torch.add(step, buffer, alpha=group["momentum"], out=buffer)
                 else:
                     memory["momentum_buffer"] = step.clone(memory_format=torch.contiguous_format)
                 steps[place] = memory["momentum_buffer"]
@@ -248,19 +274,6 @@ class KroneckerOptimizer(torch.optim.Optimizer):
             text = "a gradient is not finite: the step is skipped, and `skipped_steps` counts it and those to come"
             warnings.warn(text, stacklevel=4)
         self.param_groups[0]["skipped"] += 1
-
-
-def _finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether all entries are finite, in one question to the device."""
-    return bool(torch.stack(torch._foreach_norm(list(tensors))).isfinite().all())
-
-
-def _is_sum(gradient: Tensor, inputs: Tensor, gradients: Tensor) -> bool:
-    """Whether G = sum_rs g a', by its product with one vector: not so where it was clipped, or has other parts."""
-    vector = torch.arange(gradient.shape[1], dtype=gradient.dtype, device=gradient.device).square_().cos_()
-    product = gradient @ vector
-    summed = gradients.flatten(0, 1).T @ (inputs.flatten(0, 1) @ vector)
-    return bool((product - summed).norm() <= _ALIKE * product.norm())
 
 
 def _checked(key: str, value: Any) -> None:

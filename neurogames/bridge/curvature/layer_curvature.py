@@ -38,7 +38,7 @@ class LayerCurvature(Protocol):
             damping: > 0.
 
         Returns:
-            What ``direction_of_mean`` has done of its work already.
+            What ``direction_of_mean`` has done of its work already, and may write to.
         """
         ...
 
@@ -172,12 +172,11 @@ class EKFACCurvature:
             memory["moments_averaged"] = 0
         first = None
         if anew or memory["step"] % self.moment_interval == 0:
-            first, second = self._basis(memory).moments(inputs, gradients)
+            if "moments" not in memory:
+                memory["moments"] = inputs.new_empty(gradients.shape[2], inputs.shape[2])
             seen = memory["moments_averaged"]
-            if seen == 0:
-                memory["moments"] = second
-            else:
-                memory["moments"].lerp_(second, max(1 - self.moment_decay, 1 / (seen + 1)))
+            decay = min(self.moment_decay, seen / (seen + 1))
+            first = self._basis(memory).average_moments_(memory["moments"], inputs, gradients, decay=decay)
             memory["moments_averaged"] = seen + 1
         memory["step"] += 1
         return first
@@ -198,7 +197,7 @@ class EKFACCurvature:
         """The same with U_B' G U_A at hand."""
         if observed is None:
             return None
-        return self._basis(memory).rotate_back(observed / (memory["moments"] + damping))
+        return self._basis(memory).rotate_back(observed.div_(memory["moments"] + damping))
 
     def _basis(self, memory: Memory) -> Eigenbasis:
         """The basis that is remembered."""
@@ -215,7 +214,7 @@ def _average_factors(
         factors = kronecker_factors(inputs, gradients, sharing=curvature.sharing)
         memory.update(inputs=factors.inputs, outputs=factors.outputs, averaged=1)
     elif anew or step % curvature.factor_interval == 0:
-        decay = min(curvature.factor_decay, 1 - 1 / (memory["averaged"] + 1))
+        decay = min(curvature.factor_decay, memory["averaged"] / (memory["averaged"] + 1))
         factors = KroneckerFactors(memory["inputs"], memory["outputs"])
         factors.average_(inputs, gradients, decay=decay, sharing=curvature.sharing)
         memory["averaged"] += 1
