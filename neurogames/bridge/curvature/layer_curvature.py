@@ -106,11 +106,7 @@ class KFACCurvature:
         damping: float,  # noqa: ARG002
     ) -> Tensor | None:
         """The same from the arrays, where they are smaller than the gradient."""
-        d_in, d_out = inputs.shape[2], gradients.shape[2]
-        places = inputs.shape[0] * inputs.shape[1]
-        if places * (d_in**2 + d_out**2 + d_in * d_out) >= d_in * d_out * (d_in + d_out):
-            return None
-        return self._inverse(memory).multiply_mean(inputs, gradients)
+        return self._inverse(memory).multiply_mean(inputs, gradients) if _are_few(inputs, gradients) else None
 
     def _inverse(self, memory: Memory) -> KroneckerFactors:
         """The inverses that are remembered."""
@@ -188,20 +184,29 @@ class EKFACCurvature:
     def direction_of_mean(
         self,
         memory: Memory,
-        inputs: Tensor,  # noqa: ARG002
-        gradients: Tensor,  # noqa: ARG002
+        inputs: Tensor,
+        gradients: Tensor,
         observed: Tensor | None,
         *,
         damping: float,
     ) -> Tensor | None:
-        """The same with U_B' G U_A at hand."""
+        """The same with U_B' G U_A at hand, or from the arrays where they are smaller than the gradient."""
         if observed is None:
-            return None
+            if not _are_few(inputs, gradients):
+                return None
+            observed = self._basis(memory).rotate_mean(inputs, gradients)
         return self._basis(memory).rotate_back(observed.div_(memory["moments"] + damping))
 
     def _basis(self, memory: Memory) -> Eigenbasis:
         """The basis that is remembered."""
         return Eigenbasis(memory["input_basis"], memory["output_basis"])
+
+
+def _are_few(inputs: Tensor, gradients: Tensor) -> bool:
+    """Whether two square matrices act on the arrays of a batch with less work than on the gradient that they make."""
+    rows, shared, d_in = inputs.shape
+    d_out = gradients.shape[2]
+    return rows * shared * (d_in**2 + d_out**2 + d_in * d_out) < d_in * d_out * (d_in + d_out)
 
 
 def _average_factors(

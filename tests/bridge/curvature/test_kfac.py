@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from neurogames.bridge import EKFAC, KFAC, train, train_participation
+from neurogames.bridge.curvature import kronecker_optimizer
 from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs, layer_weights
 from tests.bridge.cases import CASES
 
@@ -71,6 +72,21 @@ def test_a_first_step_is_the_explicit_one_of_the_gradients_of_single_rows(kind, 
             torch.testing.assert_close(layer_weights(layer), expected, rtol=1e-7, atol=1e-9)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@by_kind
+def test_the_way_by_arrays_and_the_way_by_gradients_are_one(kind, monkeypatch):
+    """Few rows, so that arrays are less work; told that no gradient is the sum over rows, it takes the gradients."""
+    case, ends = CASES["mlp"], []
+    for alike in (kronecker_optimizer._ALIKE, -1.0):
+        monkeypatch.setattr(kronecker_optimizer, "_ALIKE", alike)
+        model = case.model(dtype=torch.float64)
+        optimizer = kind(model, lr=0.05, refresh=4, **({"moment_interval": 3} if kind is EKFAC else {}))
+        for seed in range(6):
+            backward(model, case, case.data(rows=2, seed=seed, dtype=torch.float64))
+            optimizer.step()
+        ends.append([each.detach() for each in model.parameters()])
+    torch.testing.assert_close(*ends)
 
 
 def test_what_is_preconditioned_and_what_is_not():

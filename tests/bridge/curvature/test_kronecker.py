@@ -88,6 +88,7 @@ def test_moments_are_those_of_the_turned_gradients_of_single_rows(shape, chunk, 
     turned = torch.stack([basis.outputs.T @ each @ basis.inputs for each in row_gradients(inputs, gradients)])
     first, second = basis.moments(inputs, gradients)
     torch.testing.assert_close(first, turned.mean(dim=0))
+    torch.testing.assert_close(basis.rotate_mean(inputs, gradients), first)
     torch.testing.assert_close(second, turned.square().mean(dim=0))
     torch.testing.assert_close((inputs, gradients), given, rtol=0, atol=0)
 
