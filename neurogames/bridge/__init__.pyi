@@ -79,6 +79,13 @@ from .pruning.work import count_parameters as count_parameters
 from .pruning.work import measured_speed as measured_speed
 from .pruning.work import multiply_adds as multiply_adds
 
+# Layers as players: training as a dynamic game.
+from .dgnopt.dgnopt import DGNOpt as DGNOpt
+from .dgnopt.layer_rules import DiagonalCurvature as DiagonalCurvature
+from .dgnopt.stages import StageGraph as StageGraph
+from .dgnopt.stages import stage_graph as stage_graph
+from .dgnopt.step_report import StepReport as StepReport
+
 # Coalitions: what the units of a layer are worth to the network.
 from .coalitions.coalition_values import NetworkCoalitionGame as NetworkCoalitionGame
 from .coalitions.coalition_values import coalition_game as coalition_game
