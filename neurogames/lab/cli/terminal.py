@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from neurogames.lab.runs.errors import CellError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,7 +27,7 @@ def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
     def run(*words: object, **options: object) -> None:
         try:
             command(*words, **options)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, CellError) as error:
             # An error is one line, whatever it quotes.
             print(f"neurogames: {' '.join(str(error).split())}", file=sys.stderr)
             raise typer.Exit(2) from None

@@ -8,10 +8,9 @@ own names, with the activation between them that the caller names: numbers do no
 
 from __future__ import annotations
 
+import io
 import itertools
-import os
 import pickle
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
+from neurogames.lab.whole_file import write_whole
 
 FORMAT = "neurogames model 1"
 
@@ -94,17 +94,12 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     content = {"format": FORMAT, "layers": _described("model", model), "state": model.state_dict()}
     if not path.parent.is_dir() or path.is_dir():
         raise invalid_argument("path", str(path), "a file in a folder that exists")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    written = io.BytesIO()
+    torch.save(content, written)
     try:
-        with temporary.open("xb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, written.getvalue())
     except OSError as error:
         raise invalid_argument("path", f"{path} ({error})", "a file that can be written") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_model(path: str | Path, *, activation: str | None = None) -> LoadedModel:
