@@ -277,7 +277,8 @@ CELLS = [{"seed": seed, "keep": keep} for seed in range(5) for keep in (0.1, 0.5
 def measure(seed, keep):
     with Path("measured.txt").open("a") as log:
         log.write(f"{seed} {keep}\\n")
-    time.sleep(0.0 if "QUICK" in os.environ else 0.25)
+    quick, long = "QUICK" in os.environ, "LONG" in os.environ and seed > 1
+    time.sleep(0.0 if quick else 60.0 if long else 0.25)
     draws = np.random.default_rng([seed, int(100 * keep)]).normal(size=1000)
     return xr.Dataset({"draws": ("k", draws), "best": draws.max()})
 
@@ -321,11 +322,12 @@ def wait_for_end(group: int) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_a_sweep_killed_in_the_middle_resumes_to_the_identical_result(tmp_path, monkeypatch):
-    victim = start(tmp_path, workers=2)
+    victim = start(tmp_path, workers=2, LONG="yes")
     wait_for_cells(tmp_path, 3, victim)
     os.kill(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    victim.wait()
     wait_for_end(victim.pid)
+    victim.stderr.close()
     assert 3 <= len(list(tmp_path.glob("run/cells/[!.]*.nc"))) < 10
     second = start(tmp_path, workers=1, QUICK="yes")
     message = second.communicate(timeout=240)[1].decode()
