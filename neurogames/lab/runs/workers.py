@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import multiprocessing
 import os
 import signal
 import threading
@@ -84,7 +85,8 @@ def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:
     """Do one job in a worker process, which leaves Ctrl-C to the process that started it, and ends with it."""
     if os.getpid() != starter and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if os.getppid() == starter:
+        if multiprocessing.current_process().name.startswith("LokyProcess"):
+            # Others, such as those of a cluster, have not been started by the process that waits.
             _end_with(starter)
     return act(*job)
 
