@@ -29,7 +29,7 @@ METRICS: dict[MetricName, str] = {
 }
 
 
-@ends_plainly
+@ends_plainly(resumes=False)
 def units(
     model: Annotated[Path, Argument(help="File of a saved model.")],
     data: Annotated[str | None, Option(help="The images it was trained on, by name or path.")] = None,
