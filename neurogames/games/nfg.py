@@ -15,6 +15,7 @@ Reference: Gambit, File formats for game representations.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.games.normal_form import Labels, NormalFormGame
+from neurogames.games.normal_form import Labels, NormalFormGame, check_game
 
 _TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:\\"|[^"])*")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -138,6 +139,7 @@ def format_nfg(game: NormalFormGame, *, outcomes: bool = False) -> str:
     -0.5 0.5
     <BLANKLINE>
     """
+    check_game(game)
     labels = game.labels
     head = f"NFG 1 R {_quoted(labels.title)} {_braced(labels.players)}\n"
     head += "{ " + " ".join(_braced(names) for names in labels.actions) + " }\n" + _quoted(labels.comment) + "\n\n"
@@ -170,6 +172,7 @@ def read_nfg(path: str | Path) -> NormalFormGame:
     (('Row', 'Column'), array([[2., 0.],
            [0., 1.]]))
     """
+    _check_path(path)
     content = Path(path).read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -197,7 +200,14 @@ def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False)
     >>> bool((again.payoffs[0] == game.payoffs[0]).all())
     True
     """
+    _check_path(path)
     Path(path).write_text(format_nfg(game, outcomes=outcomes), encoding="utf-8")
+
+
+def _check_path(path: object) -> None:
+    """Refuse what names no file."""
+    if not isinstance(path, str | os.PathLike):
+        raise invalid_argument("path", path, "the path of a file")
 
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:
