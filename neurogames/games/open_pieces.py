@@ -37,7 +37,7 @@ def player(name: str, actions: Sequence[Any], observations: Sequence[Any] = ((),
     """
     instance("name", name, str, "a text")
     for what, given in (("actions", actions), ("observations", observations)):
-        if not isinstance(given, Sequence) or isinstance(given, str):
+        if not isinstance(given, Sequence):
             raise invalid_argument(what, given, "a sequence, such as a list")
     if not actions or not observations:
         got = f"{len(actions)} actions, {len(observations)} observations"
