@@ -25,7 +25,7 @@ from neurogames._arguments import integer
 from neurogames.engine.coalitions.marginals_by_size import added_along
 from neurogames.engine.coalitions.transforms import Vector, evaluate
 from neurogames.engine.coalitions.valuation import required
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 _DEGREES, _ITERATIONS, _SMOOTH = 4, 100, 5
 
@@ -86,6 +86,7 @@ def size_curves(game: CoalitionGame, budget: int, *, rng: np.random.Generator) -
     >>> found.curves[:, 1].round(2), round(found.heterogeneity, 3)
     (array([1., 2., 3., 4.]), 1.0)
     """
+    game = coalition_game(game)
     n = integer("game.n_players", game.n_players, minimum=2)
     required(rng)
     cost = 2 * (n - 1)
