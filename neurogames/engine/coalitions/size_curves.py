@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from neurogames._arguments import integer
+from neurogames._arguments import fits_in_memory, integer
 from neurogames.engine.coalitions.marginals_by_size import added_along
 from neurogames.engine.coalitions.transforms import Vector, evaluate
 from neurogames.engine.coalitions.valuation import required
@@ -92,6 +92,7 @@ def size_curves(game: CoalitionGame, budget: int, *, rng: np.random.Generator) -
     cost = 2 * (n - 1)
     integer("budget", budget, minimum=2 + 2 * cost)
     pairs = (budget - 2) // cost
+    fits_in_memory("budget", budget, 2 * n * pairs)
     everybody = np.ones((1, n), dtype=np.bool_)
     ends = evaluate(game, np.concatenate([~everybody, everybody]))
     orders = rng.permuted(np.tile(np.arange(n), (pairs, 1)), axis=1)
