@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-Kind = TypeVar("Kind")
 
 _MOST_EXACT = 2.0**53
 MOST_ENTRIES = 2**31
@@ -37,8 +35,8 @@ def invalid_argument(name: str, got: object, expected: str) -> ValueError:
     return ValueError(f"{name}: got {shown}, expected {expected}")
 
 
-def instance(name: str, value: Any, kind: type[Kind], expected: str) -> Kind:
-    """Return ``value`` if it is of this kind, or refuse it.
+def instance(name: str, value: object, kind: Any, expected: str) -> None:
+    """Refuse what is not of this kind.
 
     >>> instance("rng", 0, np.random.Generator, "a numpy Generator")
     Traceback (most recent call last):
@@ -46,7 +44,6 @@ def instance(name: str, value: Any, kind: type[Kind], expected: str) -> Kind:
     """
     if not isinstance(value, kind):
         raise invalid_argument(name, value, expected)
-    return value
 
 
 def number(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurogames import engine, games
+from neurogames import bridge, engine, games
 from tests.attacks.recorded_calls import recorded_call
 
 NONSENSE: dict[str, Any] = {
@@ -46,6 +46,7 @@ RIGHT = {
     ("core_violation.allocation", "three axes"): "a batch of allocations",
     ("player.actions", "ragged"): "an action may be anything",
 }
+FITS_OR_NOT = ("three axes", "a truth", "huge")
 PLAIN_FORMULAS = {"replicator_velocity", "best_response_velocity", "projection_velocity", "gradient_velocity"}
 """One line of arithmetic each, called in inner loops: what calls them checks."""
 LONG_WORK = {
@@ -58,12 +59,16 @@ LONG_WORK = {
 }
 """Huge numbers that can be done, in time."""
 
+LONG_WORK |= {"noise_curve.repeats", "train_participation.epochs"}
+LAZY = {"second_moment_coins"}
+"""Begins when it is entered."""
+
 NAMES = sorted(
     name
-    for floor in (games, engine)
+    for floor in (games, engine, bridge)
     for name in floor.__all__
     if callable(getattr(floor, name))
-    and name not in {"CoalitionFunction", "Schedule", *PLAIN_FORMULAS}
+    and name not in {"CoalitionFunction", "Schedule", *PLAIN_FORMULAS, *LAZY}
     and not getattr(getattr(floor, name), "_is_protocol", False)
 )
 
@@ -106,7 +111,7 @@ def _answer(call: Callable[[], object], names: Collection[str], alarm: Callable[
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nonsense_is_refused_in_one_line_that_names_the_argument(name, alarm):
-    function = getattr(games, name, None) or getattr(engine, name)
+    function = next(getattr(floor, name) for floor in (games, engine, bridge) if name in floor.__all__)
     recorded = recorded_call(function)
     if recorded is None:
         pytest.skip("its example shows how it is returned, and not how it is made")
@@ -121,8 +126,8 @@ def test_nonsense_is_refused_in_one_line_that_names_the_argument(name, alarm):
                 continue
             again = type(recorded)(function, _copied(recorded.arguments))
             begun = time.process_time()
-            # Of two arrays that do not fit, either may be named.
-            names = recorded.arguments if what in ("three axes", "a truth") else [argument]
+            # Of two arguments that do not fit, either may be named.
+            names = recorded.arguments if what in FITS_OR_NOT else [argument.removesuffix("s")]
             found = _answer(lambda again=again, bad={argument: nonsense}: again(**bad), names, alarm)
             if found == "accepted" and (what not in NEVER_RIGHT or (place, what) in RIGHT):
                 continue
