@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _MOST_EXACT = 2.0**53
+MOST_ENTRIES = 2**31
+"""Numbers of eight bytes in the memory of a large machine."""
+_LONGEST = 300
+"""Characters of what came that an error quotes."""
 
 
 def invalid_argument(name: str, got: object, expected: str) -> ValueError:
@@ -25,7 +29,21 @@ def invalid_argument(name: str, got: object, expected: str) -> ValueError:
     >>> invalid_argument("keep_prob", 1.5, "a probability in (0, 1]")
     ValueError('keep_prob: got 1.5, expected a probability in (0, 1]')
     """
-    return ValueError(f"{name}: got {got!r}, expected {expected}")
+    shown = " ".join(repr(got).split())
+    if len(shown) > _LONGEST:
+        shown = f"{shown[: _LONGEST - 40]} ... ({len(shown)} characters)"
+    return ValueError(f"{name}: got {shown}, expected {expected}")
+
+
+def instance(name: str, value: object, kind: Any, expected: str) -> None:
+    """Refuse what is not of this kind.
+
+    >>> instance("rng", 0, np.random.Generator, "a numpy Generator")
+    Traceback (most recent call last):
+    ValueError: rng: got 0, expected a numpy Generator
+    """
+    if not isinstance(value, kind):
+        raise invalid_argument(name, value, expected)
 
 
 def number(
@@ -38,11 +56,34 @@ def number(
     """
     try:
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise invalid_argument(name, value, expected) from None
     if isinstance(value, (bool, np.bool_)) or not np.isfinite(result) or (where is not None and not where(result)):
         raise invalid_argument(name, value, expected)
     return result
+
+
+def fits_in_memory(name: str, value: Any, entries: int) -> None:
+    """Refuse what would hold more than ``MOST_ENTRIES`` numbers at once, before any of them is there.
+
+    >>> fits_in_memory("sweeps", 10**12, 10**12)
+    Traceback (most recent call last):
+    ValueError: sweeps: got 1000000000000, expected less: 1000000000000 numbers at once, of at most 2147483648
+    """
+    if entries > MOST_ENTRIES:
+        raise invalid_argument(name, value, f"less: {entries} numbers at once, of at most {MOST_ENTRIES}")
+
+
+def one_of(name: str, value: Any, options: Sequence[str]) -> str:
+    """Return ``value`` if it is one of the texts, or refuse it.
+
+    >>> one_of("revision", "one", ("one", "all"))
+    'one'
+    """
+    # An array compared with a text gives an array.
+    if not isinstance(value, str) or value not in options:
+        raise invalid_argument(name, value, " or ".join(map(repr, options)))
+    return value
 
 
 def probability(name: str, value: Any) -> float:
@@ -76,8 +117,20 @@ def numbers(name: str, value: Any, expected: str) -> NDArray[np.float64]:
     """
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise invalid_argument(name, value, expected) from None
+
+
+def given_array(name: str, value: Any) -> NDArray[Any]:
+    """Return ``value`` as an array of the kind it is of, or refuse lists of unequal length.
+
+    >>> given_array("start", [1, 2]).dtype.kind
+    'i'
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise invalid_argument(name, value, "an array, all of whose rows have one length") from None
 
 
 def finite_array(name: str, value: ArrayLike, *, ndim: int | None) -> NDArray[np.float64]:

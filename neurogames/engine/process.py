@@ -119,7 +119,7 @@ def switching(game: TwoActionGame, process: Process, *, progress: ArrayLike = 0.
     >>> bool(np.allclose(np.exp(rates.log_on), 1 / (1 + np.exp(-((np.arange(20) + 1) / 20 - 0.4) / 0.08))))
     True
     """
-    check_two_actions(process)
+    check_played(game, process)
     n, choice = game.n_players, process.choice
     spread = payoff_spread(game)
     if choice.copies:
@@ -158,12 +158,17 @@ def check_played(game: TwoActionGame, process: Process) -> None:
     """Refuse what is no process, such as a bare rule, and what is no symmetric two-action game, such as a network."""
     if not isinstance(process, Process):
         raise invalid_argument("process", process, "a Process such as Process(logit(0.1))")
+    check_two_action_game(game)
+    check_two_actions(process)
+
+
+def check_two_action_game(game: TwoActionGame) -> None:
+    """Refuse what is no symmetric game of two actions."""
     if not (hasattr(game, "gain") and hasattr(game, "baseline")):
         expected = (
             "a symmetric two-action game; see simulate_strategies for several strategies, simulate_network for a graph"
         )
         raise invalid_argument("game", game, expected)
-    check_two_actions(process)
 
 
 def check_two_actions(process: Process) -> None:

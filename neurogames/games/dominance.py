@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import one_of
 from neurogames.games.normal_form import NormalFormGame, check_game, restrict
 
 Kind = Literal["strict", "weak"]
@@ -38,8 +38,7 @@ class Survivors:
 
 def check_kind(kind: str) -> None:
     """Refuse anything but "strict" and "weak"."""
-    if kind not in get_args(Kind):
-        raise invalid_argument("kind", kind, "'strict' or 'weak'")
+    one_of("kind", kind, get_args(Kind))
 
 
 def action_rows(game: NormalFormGame, player: int) -> NDArray[np.float64]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
+
+from neurogames._arguments import invalid_argument
 
 _TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:\\"|[^"])*")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -93,8 +96,15 @@ def quoted_names(reader: Reader, expected: str) -> list[str]:
     return found
 
 
+def check_path(path: object) -> None:
+    """Refuse what names no file."""
+    if not isinstance(path, str | os.PathLike):
+        raise invalid_argument("path", path, "the path of a file")
+
+
 def read_text(path: str | Path) -> str:
     """Text of a file: UTF-8, with or without a byte order mark, or else Latin-1, as in old files."""
+    check_path(path)
     content = Path(path).read_bytes()
     try:
         return content.decode("utf-8-sig")

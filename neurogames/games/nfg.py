@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.games.gambit_text import Reader, quoted_names, read_text, tokens
-from neurogames.games.normal_form import Labels, NormalFormGame
+from neurogames.games.gambit_text import Reader, check_path, quoted_names, read_text, tokens
+from neurogames.games.normal_form import Labels, NormalFormGame, check_game
 
 
 def parse_nfg(text: str) -> NormalFormGame:
@@ -83,6 +83,7 @@ def format_nfg(game: NormalFormGame, *, outcomes: bool = False) -> str:
     -0.5 0.5
     <BLANKLINE>
     """
+    check_game(game)
     labels = game.labels
     head = f"NFG 1 R {_quoted(labels.title)} {_braced(labels.players)}\n"
     head += "{ " + " ".join(_braced(names) for names in labels.actions) + " }\n" + _quoted(labels.comment) + "\n\n"
@@ -137,6 +138,7 @@ def write_nfg(game: NormalFormGame, path: str | Path, *, outcomes: bool = False)
     >>> bool((again.payoffs[0] == game.payoffs[0]).all())
     True
     """
+    check_path(path)
     Path(path).write_text(format_nfg(game, outcomes=outcomes), encoding="utf-8")
 
 

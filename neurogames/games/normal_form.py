@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument
+from neurogames._arguments import finite_array, instance, invalid_argument
 from neurogames.games.exact import comparable
 
 _EXPECTED = "one payoff tensor for each player: (A, B) for two; see also zero_sum(A) and symmetric(A)"
@@ -34,6 +34,9 @@ class Labels:
         players: n names.
         actions: n tuples of names, the i-th with a_i of them.
 
+    Raises:
+        ValueError: if one of them is no text.
+
     >>> labels = Labels("Chicken", "", ("Ann", "Bob"), (("swerve", "stay"), ("swerve", "stay")))
     >>> NormalFormGame(([[6.0, 2.0], [7.0, 0.0]], [[6.0, 7.0], [2.0, 0.0]]), labels).labels.players
     ('Ann', 'Bob')
@@ -43,6 +46,16 @@ class Labels:
     comment: str
     players: tuple[str, ...]
     actions: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        for name, value in (("title", self.title), ("comment", self.comment)):
+            instance(name, value, str, "a text")
+        texts = "names: a sequence of texts"
+        object.__setattr__(self, "players", _names("players", self.players, texts))
+        given: object = self.actions
+        if not isinstance(given, Sequence) or isinstance(given, str):
+            raise invalid_argument("actions", given, f"for each player {texts}")
+        object.__setattr__(self, "actions", tuple(_names("actions", names, texts) for names in given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +233,13 @@ def restrict(game: NormalFormGame, actions: Sequence[ArrayLike]) -> NormalFormGa
     return NormalFormGame(
         [tensor[grid] for tensor in game.payoffs], Labels(labels.title, labels.comment, labels.players, names)
     )
+
+
+def _names(name: str, value: object, expected: str) -> tuple[str, ...]:
+    """Names as a tuple of texts."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise invalid_argument(name, value, expected)
+    return tuple(value)
 
 
 def _named(value: object) -> object:

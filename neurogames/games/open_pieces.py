@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.games.open import MOST_PROFILES, Agent, Context, OpenGame, Profile
 
 
@@ -27,7 +27,7 @@ def player(name: str, actions: Sequence[Any], observations: Sequence[Any] = ((),
         whatever it says elsewhere. So equilibria are Nash equilibria, threats that are never carried out included.
 
     Raises:
-        ValueError: if there is no action or no observation.
+        ValueError: if there is no action or no observation, or they are no sequences.
 
     >>> game = player("a", ["left", "right"]).close({"left": 1.0, "right": 2.0}.get)
     >>> game.equilibria()
@@ -35,6 +35,10 @@ def player(name: str, actions: Sequence[Any], observations: Sequence[Any] = ((),
 
     Reference: Compositional game theory, arXiv 1603.04641 (decisions as atomic games).
     """
+    instance("name", name, str, "a text")
+    for what, given in (("actions", actions), ("observations", observations)):
+        if not isinstance(given, Sequence):
+            raise invalid_argument(what, given, "a sequence, such as a list")
     if not actions or not observations:
         got = f"{len(actions)} actions, {len(observations)} observations"
         raise invalid_argument("actions, observations", got, "at least one of each")
@@ -65,10 +69,16 @@ def function(forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any])
     Returns:
         The game of one strategy, the empty profile, to which every context agrees.
 
+    Raises:
+        ValueError: if one of them is no function.
+
     >>> double = function(lambda x: 2 * x, lambda _, r: r / 2)
     >>> double.play((), 3), double.coplay((), 3, 5.0)
     (6, 2.5)
     """
+    for what, given in (("forward", forward), ("backward", backward)):
+        if not callable(given):
+            raise invalid_argument(what, given, "a function")
     return OpenGame(
         (),
         lambda profile, x: forward(x),  # noqa: ARG005

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument, number
+from neurogames._arguments import finite_array, given_array, invalid_argument, number
 from neurogames.games.coalition import coalition_array
 
 
@@ -90,7 +90,7 @@ def spin_energy_game(
     """
     strength = number("alpha", alpha)
     field = number("beta", beta)
-    form = np.shape(spins)
+    form = given_array("spins", spins).shape
     if len(form) != (2 if adjacency is None else 1):
         raise invalid_argument(
             "spins", f"shape {form}", "a map (h, w), or a vector (n,) together with an adjacency (n, n)"

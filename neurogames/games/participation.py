@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument, number
+from neurogames._arguments import finite_array, given_array, invalid_argument, number
 
 Rows = slice | NDArray[np.intp]
 _CHUNK_ENTRIES = 2**22
@@ -233,6 +233,8 @@ def _factors(value: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
     expected = "an array (n, d) of numbers, with n, d >= 1"
     try:
         given = np.asarray(value)
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers")
         if given.dtype != np.float32:
             given = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
@@ -247,7 +249,7 @@ def _factors(value: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
 
 def _per_player(name: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
     """One finite number for each player, read-only."""
-    given = np.asarray(value)
+    given = given_array(name, value)
     vector = np.full(n, number(name, given.item())) if given.ndim == 0 else finite_array(name, value, ndim=1)
     if vector.size != n:
         raise invalid_argument(name, f"{vector.size} entries", f"one for each of the {n} rows of factors")

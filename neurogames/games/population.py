@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, integer, invalid_argument
+from neurogames._arguments import finite_array, fits_in_memory, integer, invalid_argument
 from neurogames.games.compositions import compositions, n_compositions
 from neurogames.games.normal_form import NormalFormGame, check_game
 
@@ -57,6 +57,7 @@ class PopulationGame:
 
     def __post_init__(self) -> None:
         n = integer("n_strategies", self.n_strategies, minimum=2)
+        fits_in_memory("n_strategies", n, n * n)
         players = integer("n_players", self.n_players, minimum=2)
         if not callable(self.function):
             raise invalid_argument("function", self.function, "a function of (..., n_strategies) numbers of others")

@@ -23,7 +23,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import fits_in_memory, integer, invalid_argument, number
 from neurogames.games.symmetric import SymmetricGame
 
 
@@ -190,6 +190,7 @@ class PublicGoodsGame:
 
     def __post_init__(self) -> None:
         n = integer("n_players", self.n_players, minimum=2)
+        fits_in_memory("n_players", n, n)
         cost = number("cost", self.cost, "a number > 0", lambda value: value > 0)
         kappa = number("multiplier", self.multiplier, "a number > 0", lambda value: value > 0)
         good = _NAMED.get(self.good) if isinstance(self.good, str) else self.good

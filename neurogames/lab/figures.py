@@ -5,6 +5,7 @@ Colours are those of Okabe & Ito (2008); whatever a colour tells, a marker or a 
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+
+from neurogames.lab.whole_file import write_whole
 
 Look = dict[str, Any]
 """How a line or a mark is drawn: keywords of ``plot``."""
@@ -42,11 +45,14 @@ drawn_in_style = mpl.rc_context(STYLE)
 
 def save_figure(figure: Figure, folder: Path, name: str) -> None:
     """Write ``name.png`` and ``name.svg`` into ``folder``; the same figure gives the same bytes."""
+    vector, points = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(vector, format="svg", metadata={"Date": None})
         # The layout is the most expensive part of drawing, and stands by now.
         figure.set_layout_engine("none")
-        figure.savefig(folder / f"{name}.png")
+        figure.savefig(points, format="png")
+    write_whole(folder / f"{name}.svg", vector.getvalue())
+    write_whole(folder / f"{name}.png", points.getvalue())
 
 
 def panels(

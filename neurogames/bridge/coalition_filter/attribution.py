@@ -12,13 +12,14 @@ References: R. Selvaraju et al., Grad-CAM, arXiv 1610.02391; V. Petsiuk, A. Das 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
 from neurogames.bridge.coalition_filter.grad_cam import check_classes, resized
 from neurogames.bridge.modules.evaluation import evaluating
@@ -46,6 +47,9 @@ def shapley_map(
     tensor([[[2., 2., 0., 0.],
              [2., 2., 0., 0.]]])
     """
+    instance("layer", layer, CoalitionFilter, "a CoalitionFilter")
+    instance("size", size, Sequence, "(height, width)")
+    instance("activations", activations, Tensor, "a tensor")
     if activations.ndim != 4:
         raise invalid_argument("activations", f"shape {tuple(activations.shape)}", "maps (batch, channels, h, w)")
     if units not in ("strong", "all"):
@@ -71,6 +75,8 @@ def rank_agreement(first: Tensor, second: Tensor) -> Tensor:
     >>> rank_agreement(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[9.0, 5.0, 5.0]])).round(decimals=3)
     tensor([-0.8660], dtype=torch.float64)
     """
+    instance("first", first, Tensor, "a tensor")
+    instance("second", second, Tensor, "a tensor")
     if first.shape != second.shape or first.ndim < 2:
         raise invalid_argument(
             "first, second", (tuple(first.shape), tuple(second.shape)), "two maps (batch, ...) of one shape"
@@ -131,6 +137,10 @@ def deletion_curve(
 
     Reference: V. Petsiuk, A. Das and K. Saenko, RISE, arXiv 1806.07421, section 4.1.
     """
+    instance("model", model, nn.Module, "a torch module")
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("maps", maps, Tensor, "a tensor")
+    instance("classes", classes, Tensor, "a tensor")
     return _curve(model, inputs, maps, classes, steps, baseline, batch_size, inserting=False)
 
 
@@ -168,6 +178,10 @@ def insertion_curve(
     >>> torch.allclose(come.scores, gone.scores.flip(1))
     True
     """
+    instance("model", model, nn.Module, "a torch module")
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("maps", maps, Tensor, "a tensor")
+    instance("classes", classes, Tensor, "a tensor")
     return _curve(model, inputs, maps, classes, steps, baseline, batch_size, inserting=True)
 
 

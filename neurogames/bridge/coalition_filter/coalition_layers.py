@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument, number, probability
+from neurogames._arguments import instance, integer, invalid_argument, number, probability
 from neurogames.bridge.coalition_filter.coalition_operators import soft_gates, strong_units
 from neurogames.bridge.coalition_filter.gibbs_law import MOST_COLUMNS, log_partition, log_partitions
 from neurogames.bridge.coalition_filter.strong_coalitions import Payoff, Rule, decide, to_cells_of_rows
@@ -271,6 +271,7 @@ def set_progress(model: nn.Module, progress: float) -> None:
     >>> model[1].level
     0.25
     """
+    instance("model", model, nn.Module, "a torch module")
     for module in model.modules():
         if isinstance(module, CoalitionFilter):
             module.progress = progress

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.modules.adapted_model import Forward, adapted
 from neurogames.bridge.modules.data import REFUSALS
 from neurogames.bridge.modules.evaluation import evaluating
@@ -59,6 +59,7 @@ def grad_cam(
 
     Reference: R. Selvaraju et al., Grad-CAM, arXiv 1610.02391, equations 1 and 2.
     """
+    instance("classes", classes, Tensor, "a tensor")
     own, images, given = _adapted_images(model, inputs, forward)
     check_classes(images, classes)
     names = [name for name, module in own.named_modules() if module is layer]

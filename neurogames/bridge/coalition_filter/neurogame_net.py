@@ -21,10 +21,12 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import MOST_ENTRIES, instance, integer, invalid_argument
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
 
 Gate = Literal["coalition", "none", "random", "magnitude"]
+
+_MOST_CLASSES = 10**6
 
 
 class MagnitudeMask(nn.Module):
@@ -111,7 +113,7 @@ class NeuroGameNet(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = _image_shape(image_shape)
-        n_classes = integer("n_classes", n_classes, minimum=2)
+        n_classes = integer("n_classes", n_classes, minimum=2, maximum=_MOST_CLASSES)
         filters, hidden = integer("filters", filters, minimum=1), integer("hidden", hidden, minimum=1)
         if gate not in get_args(Gate):
             raise invalid_argument("gate", gate, "'coalition', 'none', 'random' or 'magnitude'")
@@ -162,8 +164,8 @@ def matched_mlp(image_shape: Sequence[int], n_classes: int, parameters: int, *, 
     151060
     """
     inputs = math.prod(_image_shape(image_shape))
-    n_classes = integer("n_classes", n_classes, minimum=2)
-    parameters = integer("parameters", parameters, minimum=1)
+    n_classes = integer("n_classes", n_classes, minimum=2, maximum=_MOST_CLASSES)
+    parameters = integer("parameters", parameters, minimum=1, maximum=MOST_ENTRIES)
     hidden = max(1, round((parameters - n_classes) / (inputs + 1 + n_classes)))
     first = _drawn(nn.utils.skip_init(nn.Linear, inputs, hidden), _generator(rng))
     last = _drawn(nn.utils.skip_init(nn.Linear, hidden, n_classes), rng)
@@ -200,6 +202,7 @@ def _drawn(layer: Any, rng: torch.Generator) -> Any:
 
 def _image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """Channels, height and width."""
+    instance("image_shape", image_shape, Sequence, "(channels, height, width) or (height, width)")
     shape = [integer("image_shape", size, minimum=1) for size in image_shape]
     if len(shape) not in (2, 3):
         raise invalid_argument("image_shape", tuple(image_shape), "(channels, height, width) or (height, width)")

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.coalitions.coalition_values import MEMORY
 from neurogames.bridge.coalitions.masked_network import Baseline, masked_network, mean_over_rows
 from neurogames.bridge.modules.adapted_model import Forward, adapted
@@ -82,6 +82,8 @@ def banzhaf_pathways(
     Reference: J. Banzhaf, Weighted voting doesn't work (1965); P. Hammer and R. Holzman, Approximations of
     pseudo-Boolean functions (1992), for values as a least-squares fit.
     """
+    instance("layers", layers, Sequence, "a sequence")
+    instance("rng", rng, np.random.Generator, "a numpy Generator")
     if len(layers) != 2:
         raise invalid_argument("layers", layers, "the names of two layers")
     number("share", share, "a share in [0, 1]", lambda value: 0 <= value <= 1)

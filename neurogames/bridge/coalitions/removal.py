@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import given_array, instance, invalid_argument
 from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame
 from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
 from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
 from neurogames.engine.coalitions.transforms import evaluate
 from neurogames.engine.coalitions.values import banzhaf, shapley
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,9 @@ def removal_curve(game: CoalitionGame, order: ArrayLike) -> RemovalCurve:
     >>> curve.worths, round(curve.area, 3), round(removal_curve(game, [2, 1, 0]).area, 3)
     (array([6., 3., 1., 0.]), 0.389, 0.611)
     """
+    game = coalition_game(game)
     n = game.n_players
-    players = np.asarray(order)
+    players = given_array("order", order)
     if players.dtype.kind not in "iu" or players.shape != (n,) or not np.array_equal(np.sort(players), np.arange(n)):
         raise invalid_argument("order", order, f"each of the players 0..{n - 1} once")
     places = np.argsort(players)
@@ -111,6 +112,7 @@ def removal_orders(
     >>> [sorted(order.tolist()) == [0, 1, 2, 3, 4] for order in orders.values()]
     [True, True, True, True, True]
     """
+    instance("rng", rng, np.random.Generator, "a numpy Generator")
     model, inputs, targets = adapted_pair(model, data, forward)
     metric: Literal["logit", "loss"] = "loss" if targets.is_floating_point() else "logit"
     scores = {

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import fits_in_memory, integer, invalid_argument, number
 from neurogames.bridge.ensembles.networks import Ensemble, initial_ensemble
 from neurogames.bridge.ensembles.per_network import feedback_kinds, keep_courses, per_network, rates_of_layers
 from neurogames.bridge.ensembles.stacked_steps import Recipe, Settings, State
@@ -169,6 +169,7 @@ def train_ensemble(
         len(hidden) + 1,
     )
     lengths = [_positive("epochs", length) for length in per_network("epochs", epochs, count)]
+    fits_in_memory("epochs", epochs, sum(lengths))
     noises = _label_noises(per_network("target_noise", target_noise, count), targets, loss)
     shares = [number("record_at", share, "shares in [0, 1]", lambda value: 0 <= value <= 1) for share in record_at]
     if shares != sorted(set(shares)) or (shares and on_record is None):

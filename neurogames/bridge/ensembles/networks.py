@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import instance, integer, invalid_argument
 from neurogames.bridge.ensembles.streams import INITIAL_WEIGHTS, uniforms
 
 
@@ -222,6 +222,8 @@ def initial_ensemble(
     >>> initial_ensemble((10, 32, 32, 1), seeds=range(3)).widths
     (10, 32, 32, 1)
     """
+    instance("widths", widths, Sequence, "numbers of inputs, hidden units and outputs")
+    instance("seeds", seeds, Iterable, "integers, one for each network")
     widths = [integer("widths", width, minimum=1) for width in widths]
     if len(widths) < 2:
         raise invalid_argument("widths", widths, "numbers of inputs, hidden units and outputs")

@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from torch import Tensor
 
-from neurogames._arguments import invalid_argument, number
+from neurogames._arguments import instance, invalid_argument, number
 from neurogames.bridge.ensembles.ensemble import Feedback, Schedule, train_ensemble
 from neurogames.bridge.ensembles.networks import Ensemble
 
@@ -155,6 +155,7 @@ def predict_training(
     >>> bool(((lower <= measured) & (measured <= upper)).mean() > 0.6)
     True
     """
+    instance("measures", measures, Mapping, "a mapping")
     for name in ("feedback", "on_record"):
         if name in settings:
             raise invalid_argument(name, settings[name], "nothing: it is the prediction's own")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from neurogames._arguments import invalid_argument, number
+from neurogames._arguments import instance, invalid_argument, number
 from neurogames.bridge.gates.gate_places import gate_places
 from neurogames.bridge.gates.gate_weights import unit_factors
 from neurogames.bridge.gates.gates import present_gates
@@ -53,6 +53,7 @@ def interaction_graph(
     >>> list(graph), graph.edges[("0", 0), ("0", 1)]
     ([('0', 0), ('0', 1)], {'weight': 6.0, 'cosine': 0.6})
     """
+    instance("model", model, nn.Module, "a torch module")
     least = number("least", least, "a number in [0, 1)", lambda value: 0 <= value < 1)
     gates = present_gates(model)
     if gates is None:

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument, number, probability
+from neurogames._arguments import finite_array, given_array, invalid_argument, number, numbers, probability
 
 Array = NDArray[np.float64]
 
@@ -221,7 +221,7 @@ def _change(
     rate = number("learning_rate", learning_rate, "a learning rate > 0", lambda value: value > 0)
     labels = _labels(blocks, len(slope))
     if not hasattr(hessian, "__matmul__"):
-        hessian = np.asarray(hessian, dtype=np.float64)
+        hessian = numbers("hessian", hessian, "numbers, or an operator with @")
     if isinstance(hessian, np.ndarray):
         hessian = _symmetric("hessian", hessian)
         if len(hessian) != len(slope):
@@ -251,7 +251,7 @@ def _symmetric(name: str, value: ArrayLike) -> Array:
 
 def _labels(blocks: ArrayLike, n: int) -> NDArray[np.int64]:
     """One block label >= -1 for each parameter, or refuse it."""
-    labels = np.asarray(blocks)
+    labels = given_array("blocks", blocks)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer) or (labels < -1).any():
         raise invalid_argument("blocks", f"{labels.dtype} of shape {labels.shape}", f"{n} integers >= -1")
     return labels.astype(np.int64)

@@ -24,6 +24,8 @@ from neurogames.bridge.modules.graph import LAYERS, model_graph
 
 LawOptimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 
+_MOST_LAYERS = 10_000
+
 
 def feedback_factors(
     model: nn.Module | int, keep_prob: float, *, optimizer: LawOptimizer, rescale: bool = False
@@ -62,10 +64,14 @@ def feedback_factors(
     [0.2, 0.447, 1.0]
     """
     known = get_args(LawOptimizer)
-    if optimizer not in known:
+    if not isinstance(optimizer, str) or optimizer not in known:
         raise invalid_argument("optimizer", optimizer, f"one whose law is known: {', '.join(map(repr, known))}")
     keep = checked_keep(keep_prob, rescale=rescale)
-    n_hidden = _hidden_layers(model) if isinstance(model, nn.Module) else integer("model", model, minimum=1)
+    n_hidden = (
+        _hidden_layers(model)
+        if isinstance(model, nn.Module)
+        else integer("model", model, minimum=1, maximum=_MOST_LAYERS)
+    )
     linear = optimizer in ("sgd", "momentum")
     power = (0.0 if rescale else 1.0) if linear else 0.5
     return (*(keep ** (power * above) for above in range(n_hidden, 0, -1)), 1.0)

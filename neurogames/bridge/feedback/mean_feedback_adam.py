@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.feedback.mean_feedback import second_moment_coins
 
 
@@ -73,8 +73,8 @@ class MeanFeedbackAdam(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         n_draws: int = 2,
     ) -> None:
-        if not isinstance(rng, torch.Generator):
-            raise invalid_argument("rng", rng, "a torch.Generator")
+        instance("rng", rng, torch.Generator, "a torch.Generator")
+        instance("params", params, Iterable, "parameters, or groups of them")
         settings = {
             "lr": number("lr", lr, "a learning rate > 0", lambda value: value > 0),
             "betas": tuple(number("betas", beta, "numbers in [0, 1)", lambda value: 0 <= value < 1) for beta in betas),

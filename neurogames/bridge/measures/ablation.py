@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.ensembles.networks import Ensemble
 from neurogames.bridge.measures.composition import Composition, hidden_activations, join_layers
 from neurogames.bridge.modules.data import finite_rows
@@ -54,6 +54,10 @@ def ablation_composition(
     >>> result.scores.shape, result.level.shape
     (torch.Size([2, 16]), torch.Size([2]))
     """
+    instance("ensemble", ensemble, Ensemble, "an Ensemble")
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("targets", targets, Tensor, "a tensor")
+    instance("groups", groups, Tensor, "a tensor")
     number("level", level, "a share in [0, 1]", lambda part: 0 <= part <= 1)
     hidden, rows = hidden_activations(ensemble, inputs)
     outputs, kind = ensemble.widths[-1], ensemble.weights[0].dtype
@@ -97,7 +101,8 @@ def quantile_groups(targets: Tensor, n_groups: int) -> Tensor:
     >>> quantile_groups(torch.tensor([3.0, 1.0, 2.0, 4.0]), 2).tolist()
     [1, 0, 0, 1]
     """
-    n_groups = integer("n_groups", n_groups, minimum=2)
+    instance("targets", targets, Tensor, "a tensor")
+    n_groups = integer("n_groups", n_groups, minimum=2, maximum=max(2, targets.numel()))
     if targets.ndim != 1 and targets.shape[1:] != (1,):
         raise invalid_argument("targets", f"shape {tuple(targets.shape)}", "(rows,) or (rows, 1) numbers")
     values, ranks, counts = torch.unique(

@@ -43,7 +43,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from neurogames._arguments import invalid_argument, number
+from neurogames._arguments import instance, invalid_argument, number
 from neurogames.bridge.ensembles.networks import Ensemble
 
 
@@ -117,6 +117,11 @@ def primitive_composition(
     >>> result.scores.numpy().round(3), result.level.item()
     (array([[1.   , 1.   , 0.667]]), 1.0)
     """
+    instance("ensemble", ensemble, Ensemble, "an Ensemble")
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("primitives", primitives, Tensor, "a tensor")
+    instance("shortcut", shortcut, Tensor, "a tensor")
+    instance("classes", classes, Tensor, "a tensor")
     number("level", level, "a share in [0, 1]", lambda part: 0 <= part <= 1)
     hidden, rows = hidden_activations(ensemble, inputs)
     if primitives.ndim != 2 or len(primitives) != rows or primitives.shape[1] == 0:

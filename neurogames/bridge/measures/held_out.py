@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.ensembles.networks import Ensemble
 from neurogames.bridge.measures.ablation import ablation_composition, quantile_groups
-from neurogames.bridge.measures.robustness import area_from_clean, noise_curve
+from neurogames.bridge.measures.robustness import area_from_clean, checked_levels, noise_curve
 
 N_GROUPS = 5  # quantile groups of a numeric target, over which an ablated unit's effect may be spread
 
@@ -48,10 +48,13 @@ def held_out_measures(
     >>> {name: measure(initial_ensemble((1, 8, 1), seeds=[0, 1])).shape for name, measure in measures.items()}
     {'loss': (2,), 'predictions': (2, 50, 1), 'robustness': (2,), 'composition': (2,)}
     """
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("targets", targets, Tensor, "a tensor")
+    instance("rng", rng, torch.Generator, "a torch.Generator")
     if not isinstance(targets, Tensor) or targets.ndim not in (1, 2) or len(targets) != len(inputs):
         got = f"shape {tuple(getattr(targets, 'shape', ()))}"
         raise invalid_argument("targets", got, f"a tensor with {len(inputs)} rows")
-    area_from_clean(levels, np.zeros(len(levels)))  # refuses levels before any training
+    checked_levels(levels)
     numbers = targets.is_floating_point()
     table = targets.reshape(len(targets), -1) if numbers else targets
     groups = quantile_groups(table[:, 0], N_GROUPS) if numbers else targets

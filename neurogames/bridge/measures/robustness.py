@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid
 from torch import Tensor
 
-from neurogames._arguments import finite_array, integer, invalid_argument
+from neurogames._arguments import finite_array, instance, integer, invalid_argument, numbers
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 
@@ -69,14 +69,24 @@ def noise_curve(
     >>> curve["mse"].round(0)
     array([ 0.,  9., 36.])
     """
-    steps = _checked_levels(levels)
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("targets", targets, Tensor, "a tensor")
+    instance("rng", rng, torch.Generator, "a torch.Generator")
+    if not isinstance(metrics, Mapping) or not metrics or not all(map(callable, metrics.values())):
+        raise invalid_argument("metrics", metrics, "at least one measure of outputs and targets, by name")
+    if not callable(predict):
+        raise invalid_argument("predict", predict, "a function from inputs to outputs")
+    steps = checked_levels(levels)
     repeats = integer("repeats", repeats, minimum=1)
     if inputs.ndim != 2 or not len(inputs):
         raise invalid_argument("inputs", f"shape {tuple(inputs.shape)}", "shape (rows, features)")
     if not inputs.is_floating_point() or not inputs.isfinite().all():
         got = f"{inputs.dtype}, {int((~inputs.isfinite()).sum())} entries not finite"
         raise invalid_argument("inputs", got, "finite floating numbers")
-    spread = inputs.std(dim=0, correction=0) if scale is None else torch.as_tensor(scale).to(inputs)
+    spread = inputs.std(dim=0, correction=0)
+    if scale is not None:
+        given = scale if isinstance(scale, Tensor) else numbers("scale", scale, "numbers >= 0")
+        spread = torch.as_tensor(given).to(inputs)
     fits = spread.ndim == 0 or spread.shape == inputs.shape[1:]
     if not fits or not ((spread >= 0) & spread.isfinite()).all():
         raise invalid_argument("scale", scale, f"one finite number >= 0, or one for each of {inputs.shape[1]} features")
@@ -272,7 +282,8 @@ def _unless_nan(logits: Tensor, values: Tensor) -> Tensor:
     return torch.where(logits.isnan().any(dim=-1).any(dim=-1), torch.nan, values)
 
 
-def _checked_levels(levels: ArrayLike) -> NDArray[np.float64]:
+def checked_levels(levels: ArrayLike) -> NDArray[np.float64]:
+    """Noise levels as an array, or an error."""
     steps = finite_array("levels", levels, ndim=1)
     if len(steps) < 2 or steps[0] != 0 or (np.diff(steps) <= 0).any():
         raise invalid_argument("levels", steps.tolist(), "at least two levels, starting at 0 and increasing")
@@ -280,7 +291,7 @@ def _checked_levels(levels: ArrayLike) -> NDArray[np.float64]:
 
 
 def _checked_curve(levels: ArrayLike, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    steps, values = _checked_levels(levels), np.asarray(curve, dtype=np.float64)
+    steps, values = checked_levels(levels), numbers("curve", curve, "numbers (..., levels)")
     if values.ndim < 1 or values.shape[-1] != len(steps):
         raise invalid_argument("curve", f"shape {values.shape}", f"shape (..., {len(steps)})")
     return steps, values

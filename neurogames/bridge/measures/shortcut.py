@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.coalitions.coalition_values import coalition_game
 from neurogames.bridge.ensembles.networks import Ensemble
 from neurogames.bridge.measures.ablation import ablation_effects
@@ -69,6 +69,10 @@ def shortcut_composition(
     """
     if baseline not in ("mean", "zero"):
         raise invalid_argument("baseline", baseline, "'mean' or 'zero'")
+    instance("inputs", inputs, Tensor, "a tensor")
+    instance("targets", targets, Tensor, "a tensor")
+    if not isinstance(model, Ensemble | nn.Module):
+        raise invalid_argument("model", model, "a torch module or an Ensemble")
     if isinstance(model, Ensemble):
         if layer is not None:
             raise invalid_argument("layer", layer, "none: all hidden units of an ensemble are measured")

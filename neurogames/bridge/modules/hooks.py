@@ -35,7 +35,7 @@ def known_module(
         raise invalid_argument("model", model, "a torch module")
     modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     modules.pop("")
-    if name not in modules:
+    if not isinstance(name, str) or name not in modules:
         names = list(modules if among is None else among)
         near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names[:3]
         raise invalid_argument(argument, name, f"the name of a module, such as {', '.join(map(repr, near))}")

@@ -74,7 +74,7 @@ def _settings(loss: Loss) -> tuple[Tensor | None, int] | None:
     """Weights of classes and ignored id of a loss that is a weighted mean; None for any other."""
     if type(loss) in (nn.CrossEntropyLoss, nn.NLLLoss):
         known = vars(loss) | {"weight": loss.weight}  # type: ignore[attr-defined]
-    elif loss in _FUNCTIONS:
+    elif callable(loss) and loss in _FUNCTIONS:
         known = {}
     elif isinstance(loss, partial) and loss.func in _FUNCTIONS and not loss.args:
         known = loss.keywords

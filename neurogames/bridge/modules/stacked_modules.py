@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.modules.evaluation import copy_module, unfused_attention
 
 
@@ -113,7 +113,7 @@ def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:
     >>> stacked(torch.zeros(5, 3)).shape
     torch.Size([2, 5, 2])
     """
-    same_architecture(modules)
+    same_architecture(modules, "modules")
     with torch.no_grad():
         stacked = {
             name: torch.stack([module.get_parameter(name).detach() for module in modules]).requires_grad_()
@@ -125,16 +125,17 @@ def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:
     return StackedModules(copy_module(modules[0]), stacked, buffers)
 
 
-def same_architecture(modules: Sequence[nn.Module]) -> None:
+def same_architecture(modules: Sequence[nn.Module], name: str = "models") -> None:
     """Refuse modules that cannot be stacked."""
+    instance(name, modules, Sequence, "a torch module, or a sequence of them")
     if not modules or not all(isinstance(module, nn.Module) for module in modules):
-        raise invalid_argument("models", modules, "a torch module, or a sequence of them")
+        raise invalid_argument(name, modules, "a torch module, or a sequence of them")
     first = _shapes(modules[0])
     for module in modules:
         if _shapes(module) != first:
-            raise invalid_argument("models", "models that differ in their parameters", "models of one architecture")
+            raise invalid_argument(name, "models that differ in their parameters", "models of one architecture")
     if not any(True for _ in modules[0].parameters()):
-        raise invalid_argument("models", "a model without parameters", "models with parameters")
+        raise invalid_argument(name, "a model without parameters", "models with parameters")
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.gates.gates import Gates, insert_gates
-from neurogames.bridge.modules.data import Data, Loss, data_pair
+from neurogames.bridge.modules.data import Data, Loss, data_pair, try_rows
 from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.modules.graph import is_turned_linear
 from neurogames.bridge.modules.units import Unit
@@ -44,6 +45,7 @@ def magnitude_importance(
 
     Reference: H. Li et al., Pruning filters for efficient ConvNets, arXiv 1608.08710, section 3.1, with the 2-norm.
     """
+    instance("model", model, nn.Module, "a torch module")
     gates = insert_gates(copy_module(model).eval(), units)
     layers: list[Any] = [gates.model.get_submodule(name) for name in gates.modules]
     weights = [layer.weight.t() if is_turned_linear(layer) else layer.weight.flatten(1) for layer in layers]
@@ -81,7 +83,11 @@ def taylor_importance(
     Reference: P. Molchanov et al., Pruning convolutional neural networks for resource efficient inference,
     arXiv 1611.06440, eq. 7 and 8 (there on feature maps, whose slope times value is the slope of their gate).
     """
+    instance("model", model, nn.Module, "a torch module")
+    if not callable(loss):
+        raise invalid_argument("loss", loss, "a function of outputs and targets")
     inputs, targets = data_pair(data)
+    try_rows(model, loss, (inputs, targets))
     gates: Gates = insert_gates(copy_module(model).eval(), units)
     shares = gates.parameters()
     total = [torch.zeros_like(share) for share in shares]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.bridge.modules.hooks import known_module
 
@@ -56,6 +56,9 @@ def rebuild(model: nn.Module, state: Mapping[str, Tensor], sizes: Mapping[str, M
       (2): Linear(in_features=2, out_features=1, bias=True)
     ), True)
     """
+    instance("model", model, nn.Module, "a torch module")
+    instance("sizes", sizes, Mapping, "a mapping")
+    instance("state", state, Mapping, "a mapping")
     result = copy_module(model)
     for name, attributes in sizes.items():
         module = known_module(result, name, argument="sizes") if name else result

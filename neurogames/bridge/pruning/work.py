@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import instance, integer, invalid_argument
 from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
 
 
@@ -31,6 +31,7 @@ def count_parameters(model: nn.Module) -> int:
     >>> count_parameters(nn.Linear(3, 2))
     8
     """
+    instance("model", model, nn.Module, "a torch module")
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -85,6 +86,8 @@ def measured_speed(
     >>> measured_speed(model, model, torch.ones(2, 4)) > 0
     True
     """
+    instance("before", before, nn.Module, "a torch module")
+    instance("after", after, nn.Module, "a torch module")
     repeats = integer("repeats", repeats, minimum=1)
     arguments = as_arguments(inputs)
     seconds: tuple[list[float], list[float]] = ([], [])

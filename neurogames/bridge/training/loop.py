@@ -53,7 +53,7 @@ class Plan:
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         integer("epochs", self.epochs, minimum=1)
-        integer("batch_size", self.batch_size, minimum=1)
+        integer("batch_size", self.batch_size, minimum=1, maximum=2**62)
 
     @property
     def steps_per_epoch(self) -> int:

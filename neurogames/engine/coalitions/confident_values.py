@@ -20,7 +20,7 @@ from neurogames.engine.coalitions.paired_design import least_draws
 from neurogames.engine.coalitions.transforms import Vector
 from neurogames.engine.coalitions.valuation import Values, required
 from neurogames.engine.coalitions.values import shapley
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 _FIRST_STAGE = 2.0  # times the least that the regression needs
 _GROWTH = 2.0  # most that a stage may cost, as multiple of all before
@@ -64,6 +64,7 @@ def shapley_until(
     Reference: A. Ghorbani and J. Zou, Neuron Shapley: discovering the responsible neurons (2020), section 3, which
     stops single players instead; with a regression every coalition tells of all of them.
     """
+    game = coalition_game(game)
     n = game.n_players
     if (half_width is None) == (top is None):
         raise invalid_argument("half_width, top", (half_width, top), "exactly one of them")
@@ -152,6 +153,8 @@ def split_half(game: CoalitionGame, budget: int, *, top: int, rng: np.random.Gen
     >>> found.overlap, found.rank_correlation > 0.8
     (1.0, True)
     """
+    budget = integer("budget", budget, minimum=2)
+    game = coalition_game(game)
     integer("top", top, minimum=1, maximum=game.n_players)
     required(rng)
     first, second = (shapley(game, budget // 2, rng=rng) for _ in range(2))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neurogames._arguments import integer
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_table, evaluate
 from neurogames.engine.coalitions.valuation import covers, required
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 _ENTRIES = 1 << 24  # of coalitions by player, at once
 
@@ -71,6 +71,7 @@ def marginals_by_size(game: CoalitionGame, budget: int, *, rng: np.random.Genera
 
     Reference: J. Castro, D. Gomez and J. Tejada, Polynomial calculation of the Shapley value based on sampling (2009).
     """
+    game = coalition_game(game)
     n = integer("game.n_players", game.n_players, minimum=2)
     if covers(game, budget):
         return _exact(game)

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from neurogames._arguments import integer
+from neurogames._arguments import fits_in_memory, integer
 from neurogames.engine.coalitions.marginals_by_size import added_along
 from neurogames.engine.coalitions.transforms import Vector, evaluate
 from neurogames.engine.coalitions.valuation import required
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 _DEGREES, _ITERATIONS, _SMOOTH = 4, 100, 5
 
@@ -86,11 +86,13 @@ def size_curves(game: CoalitionGame, budget: int, *, rng: np.random.Generator) -
     >>> found.curves[:, 1].round(2), round(found.heterogeneity, 3)
     (array([1., 2., 3., 4.]), 1.0)
     """
+    game = coalition_game(game)
     n = integer("game.n_players", game.n_players, minimum=2)
     required(rng)
     cost = 2 * (n - 1)
     integer("budget", budget, minimum=2 + 2 * cost)
     pairs = (budget - 2) // cost
+    fits_in_memory("budget", budget, 2 * n * pairs)
     everybody = np.ones((1, n), dtype=np.bool_)
     ends = evaluate(game, np.concatenate([~everybody, everybody]))
     orders = rng.permuted(np.tile(np.arange(n), (pairs, 1)), axis=1)

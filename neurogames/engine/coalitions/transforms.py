@@ -12,7 +12,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import finite_array, invalid_argument
 from neurogames.games.coalition import CoalitionGame, TabularCoalitionGame, coalition_game
 
 Vector = NDArray[np.float64]
@@ -133,7 +133,8 @@ def harsanyi_dividends(table: ArrayLike) -> Vector:
     >>> harsanyi_dividends(np.array([0.0, 1.0, 2.0, 5.0]))
     array([0., 1., 2., 2.])
     """
-    result = TabularCoalitionGame(table).values.copy()
+    worths = finite_array("table", table, ndim=1)
+    result = TabularCoalitionGame(worths).values.copy()
     for i in range(result.size.bit_length() - 1):
         halves = result.reshape(-1, 2, 1 << i)
         halves[:, 1] -= halves[:, 0]

@@ -18,7 +18,7 @@ from neurogames._arguments import integer, number
 from neurogames.engine.coalitions.transforms import Vector, evaluate
 from neurogames.engine.coalitions.valuation import Values, covers, required
 from neurogames.engine.coalitions.values import shapley
-from neurogames.games.coalition import CoalitionGame
+from neurogames.games.coalition import CoalitionGame, coalition_game
 
 
 def shapley_by_strata(game: CoalitionGame, budget: int, *, rng: np.random.Generator) -> Values:
@@ -44,6 +44,7 @@ def shapley_by_strata(game: CoalitionGame, budget: int, *, rng: np.random.Genera
     Reference: S. Maleki, L. Tran-Thanh, G. Hines, T. Rahwan and A. Rogers, Bounding the estimation error of
     sampling-based Shapley value approximation (2013), for strata by size.
     """
+    game = coalition_game(game)
     if covers(game, budget):
         return shapley(game)
     required(rng)
@@ -109,6 +110,7 @@ def shapley_by_permutations(
     Reference: J. Castro, D. Gomez and J. Tejada, Polynomial calculation of the Shapley value based on sampling (2009);
     A. Ghorbani and J. Zou, Data Shapley (2019), algorithm 1, for the truncation.
     """
+    game = coalition_game(game)
     limit = number("truncation", truncation, "a number >= 0", lambda value: value >= 0)
     if covers(game, budget):
         return shapley(game)

@@ -60,6 +60,8 @@ def shapley_by_components(game: MeanCoalitionGame, budget: int, *, rng: np.rando
     Reference: I. Covert, S. Lundberg and S.-I. Lee, Understanding global feature contributions with additive
     importance measures (2020), algorithm 1, draws a row for every order; here every row has as many.
     """
+    if not hasattr(game, "values_along_permutations"):
+        raise invalid_argument("game", game, "a mean of games, with values_along_permutations")
     required(rng)
     n = integer("game.n_players", game.n_players, minimum=2)
     integer("budget", budget, minimum=least_budget(n))

@@ -24,7 +24,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import integer, invalid_argument, number, one_of
 from neurogames.games.normal_form import NormalFormGame, check_game
 
 _MOST_EXPONENT = 1e300
@@ -86,8 +86,7 @@ def alpha_rank(
         most = f"at most {_MOST_EXPONENT:g} when multiplied by the population size and the payoff range"
         raise invalid_argument("alpha", alpha, most)
     for name, value, kinds in (("populations", populations, Populations), ("fitness", fitness, Fitness)):
-        if value not in get_args(kinds):
-            raise invalid_argument(name, value, " or ".join(map(repr, get_args(kinds))))
+        one_of(name, value, get_args(kinds))
     if populations == "one":
         log_rate, shape = _one_population(game, alpha, m, fitness)
     else:

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import Replicator
 from neurogames.engine.graphs.network_tables import (
     Cells,
@@ -104,6 +104,7 @@ def simulate_network(
     replicas = integer("replicas", replicas, minimum=1)
     sweeps = integer("sweeps", sweeps, minimum=0)
     every = integer("every", every, minimum=1)
+    fits_in_memory("replicas, sweeps", (replicas, sweeps), replicas * max(n, sweeps // every + 1))
     profile = _starts(start, replicas, n)
     table = cells(game)
     count = profile.sum(axis=1)
@@ -132,7 +133,7 @@ def simulate_network(
 
 def _starts(start: ArrayLike, replicas: int, n: int) -> NDArray[np.bool_]:
     """A fresh array of the replicas' first profiles."""
-    given = np.asarray(start)
+    given = given_array("start", start)
     if given.dtype != np.bool_ or given.shape not in ((n,), (replicas, n)):
         got = f"{given.dtype} of shape {given.shape}"
         raise invalid_argument("start", got, f"booleans of shape ({n},) or ({replicas}, {n})")

@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, one_of
 from neurogames.engine.linear_quadratic.quadratic import Array, ControlLaw, Quadratic
 from neurogames.engine.solution import OK, certified
 from neurogames.games.dynamic import LinearQuadraticGame, LinearQuadraticStage
@@ -96,8 +96,8 @@ def solve_linear_quadratic(game: LinearQuadraticGame, information: Information =
     corollary 6.1 (feedback); the two structures of a network's layers: Dynamic Game Theoretic Neural Optimizer, arXiv
     2105.03788, equations (9) and (11).
     """
-    if information not in ("feedback", "open_loop", "cooperative"):
-        raise invalid_argument("information", information, "'feedback', 'open_loop' or 'cooperative'")
+    instance("game", game, LinearQuadraticGame, "a LinearQuadraticGame")
+    one_of("information", information, ("feedback", "open_loop", "cooperative"))
     played = _united(game) if information == "cooperative" else game
     open_loop = information == "open_loop"
     laws, _, unique, status = _sweep(played, costate=open_loop, names=range(played.n_players))

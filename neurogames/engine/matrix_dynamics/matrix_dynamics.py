@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, integer, invalid_argument, number, numbers
+from neurogames._arguments import finite_array, fits_in_memory, integer, invalid_argument, number, numbers
 from neurogames.engine.matrix_dynamics.matrix_velocities import Vector, Velocity, project
-from neurogames.games.normal_form import NormalFormGame
+from neurogames.games.normal_form import NormalFormGame, check_game
 
 States = tuple[Vector, ...]
 Fitness = Callable[[States], States]
@@ -57,6 +57,7 @@ def one_population_fitness(game: NormalFormGame) -> Fitness:
     >>> fitness((np.array([0.5, 0.5]),))
     (array([0.5, 0.5]),)
     """
+    check_game(game)
     if game.n_players != 2 or not np.array_equal(game.payoffs[0], game.payoffs[1].T):
         raise invalid_argument(
             "game", f"payoffs of shape {game.n_actions}", "2 players, payoffs[1] the transpose of payoffs[0]"
@@ -81,6 +82,7 @@ def two_population_fitness(game: NormalFormGame) -> Fitness:
     >>> fitness((np.array([1.0, 0.0]), np.array([0.5, 0.5])))
     (array([0., 0.]), array([-1.,  1.]))
     """
+    check_game(game)
     if game.n_players != 2:
         raise invalid_argument("game", f"{game.n_players} players", "2 players")
     first, second = game.payoffs
@@ -101,12 +103,16 @@ def fictitious_play_step(step: int) -> float:
     Returns:
         The step size.
 
+    Raises:
+        ValueError: if the step is no such number.
+
     >>> [fictitious_play_step(t) for t in (0, 2)]
     [0.5, 0.25]
 
     Reference: G. Brown, Iterative solution of games by fictitious play, in Activity Analysis of Production and
     Allocation (1951).
     """
+    step = integer("step", step, minimum=0)
     return 1.0 / (step + 2)
 
 
@@ -143,8 +149,8 @@ def integrate_dynamics(
     """
     from scipy.integrate import solve_ivp  # a slow import
 
-    _check_motion(fitness, velocity)
     states = _starts(start)
+    _check_motion(fitness, velocity, states)
     at = finite_array("times", times, ndim=1)
     if at[0] < 0 or (np.diff(at) <= 0).any():
         raise invalid_argument("times", times, "increasing times >= 0")
@@ -202,9 +208,10 @@ def iterate_dynamics(
     >>> bool(abs(path.states[0][-1, 0] - 0.5) < 0.03)
     True
     """
-    _check_motion(fitness, velocity)
     states = _starts(start)
+    _check_motion(fitness, velocity, states)
     steps, every = integer("steps", steps, minimum=0), integer("every", every, minimum=1)
+    fits_in_memory("steps", steps, (steps // every + 1) * sum(state.size for state in states))
     records = [states]
     for t in range(steps):
         size = step_size(t) if callable(step_size) else step_size
@@ -227,12 +234,18 @@ def _meeting(states: States, populations: int, actions: tuple[int, ...]) -> Stat
     return states
 
 
-def _check_motion(fitness: Fitness, velocity: Velocity) -> None:
-    """Refuse what is no function, such as a game in the place of its fitness."""
+def _check_motion(fitness: Fitness, velocity: Velocity, states: States) -> None:
+    """Refuse what is no function of the states, such as a game in the place of its fitness."""
     if not callable(fitness):
         raise invalid_argument("fitness", fitness, "a function of states, such as one_population_fitness(game)")
     if not callable(velocity):
         raise invalid_argument("velocity", velocity, "a function of state and fitness, such as replicator_velocity")
+    try:
+        moves = [velocity(state, pay) for state, pay in zip(states, fitness(states), strict=True)]
+    except (TypeError, AttributeError) as error:
+        raise invalid_argument("fitness, velocity", f"functions that fail ({error})", "two that fit together") from None
+    if any(np.shape(move) != state.shape for move, state in zip(moves, states, strict=True)):
+        raise invalid_argument("velocity", f"shapes {[np.shape(move) for move in moves]}", "those of the states")
 
 
 def _starts(start: Sequence[ArrayLike]) -> States:

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, number, numbers
+from neurogames._arguments import instance, integer, number, numbers
 from neurogames.engine.participation.factors import add, dot, sums
 from neurogames.engine.participation.uniqueness import participation_uniqueness
 from neurogames.engine.solution import ParticipationSolution, certified
@@ -69,6 +69,7 @@ def solve_participation(
     M. D'Amours, Strategic interaction and networks, American Economic Review 104 (2014). One-pass
     conjugate gradients: A. Chronopoulos and C. W. Gear, s-step iterative methods, J. Comput. Appl. Math. 25 (1989).
     """
+    instance("game", game, ParticipationGame, "a ParticipationGame")
     tolerance = number("tolerance", tolerance, "a tolerance > 0", lambda value: value > 0)
     max_sweeps = integer("max_sweeps", max_sweeps, minimum=1)
     first = numbers("start", start, "numbers in [0, 1]")

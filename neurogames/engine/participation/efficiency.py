@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurogames._arguments import instance
 from neurogames.engine.participation.participation_equilibria import participation_equilibria
 from neurogames.games.participation import ParticipationGame
 
@@ -52,6 +53,7 @@ def price_of_anarchy(game: ParticipationGame, *, starts: ArrayLike | None = None
     Reference: E. Koutsoupias and C. Papadimitriou, Worst-case equilibria, STACS (1999); E. Anshelevich et al., The
     price of stability for network design with fair cost allocation, SIAM Journal on Computing 38 (2008).
     """
+    instance("game", game, ParticipationGame, "a ParticipationGame")
     united = ParticipationGame(game.benefit, game.factors, game.ridge, game.price, 2.0 * game.competition, game.blocks)
     ours, best = participation_equilibria(game, starts=starts), participation_equilibria(united, starts=starts)
     # Welfare is also compared at the equilibria, so that a sampled optimum cannot lie below them.

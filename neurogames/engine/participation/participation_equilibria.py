@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import instance, integer, invalid_argument
 from neurogames.engine.participation.complementarity import solve_participation
 from neurogames.engine.participation.support_search import BETWEEN, FULL, search
 from neurogames.games.participation import ParticipationGame
@@ -73,6 +73,7 @@ def participation_equilibria(
 
     Reference: R. Cottle, J.-S. Pang and R. Stone, The Linear Complementarity Problem (2009), section 2.3 (pivots).
     """
+    instance("game", game, ParticipationGame, "a ParticipationGame")
     max_nodes = integer("max_nodes", max_nodes, minimum=1)
     n = game.n_players
     if n <= _MOST_PLAYERS:

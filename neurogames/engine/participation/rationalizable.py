@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames._arguments import integer, number
+from neurogames._arguments import instance, integer, number
 from neurogames.games.participation import ParticipationGame
 
 _DENSE = 4096
@@ -72,6 +72,7 @@ def rationalizable_box(
     Reference: D. Pearce, Rationalizable strategic behavior and the problem of perfection, Econometrica 52 (1984);
     H. Moulin, Dominance solvability and Cournot stability, Mathematical Social Sciences 7 (1984).
     """
+    instance("game", game, ParticipationGame, "a ParticipationGame")
     tolerance = number("tolerance", tolerance, "a tolerance > 0", lambda value: value > 0)
     max_rounds = integer("max_rounds", max_rounds, minimum=1)
     n, eta = game.n_players, game.competition

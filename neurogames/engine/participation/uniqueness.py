@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from neurogames._arguments import instance
 from neurogames.engine.participation.factors import products, sums
 from neurogames.games.participation import ParticipationGame
 
@@ -56,6 +57,7 @@ def participation_uniqueness(game: ParticipationGame) -> ParticipationUniqueness
     104 (2014); R. Cottle, J.-S. Pang and R. Stone, The Linear Complementarity Problem (2009), theorem
     3.3.7 (P-matrices).
     """
+    instance("game", game, ParticipationGame, "a ParticipationGame")
     if game.n_players <= _DENSE:
         value, error = _dense(game)
     else:

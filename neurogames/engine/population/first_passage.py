@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from neurogames._arguments import integer
+from neurogames._arguments import fits_in_memory, integer
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.population.simulate import threshold_tables
@@ -59,7 +59,8 @@ def escape_times(
     start = integer("start", start, minimum=0, maximum=n)
     target = integer("target", target, minimum=0, maximum=n)
     replicas = integer("replicas", replicas, minimum=1)
-    max_sweeps = integer("max_sweeps", max_sweeps, minimum=1)
+    max_sweeps = integer("max_sweeps", max_sweeps, minimum=1, maximum=2**62)
+    fits_in_memory("replicas", replicas, replicas)
     count = np.full(replicas, start, dtype=np.int64)
     steps = np.full(replicas, -1 if start != target else 0, dtype=np.int64)
     state = generator.states(replicas, rng)

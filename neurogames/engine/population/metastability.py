@@ -25,7 +25,7 @@ from neurogames._arguments import integer, invalid_argument, number
 from neurogames.engine.choice import logit
 from neurogames.engine.population.birth_death import line
 from neurogames.engine.population.chain import population_chain
-from neurogames.engine.process import Process, switching
+from neurogames.engine.process import Process, check_two_action_game, switching
 from neurogames.engine.solution import EscapeTime
 from neurogames.games.base import TwoActionGame
 
@@ -71,6 +71,7 @@ def free_energy(game: TwoActionGame, temperature: float) -> NDArray[np.float64]:
     >>> free_energy(PublicGoodsGame(4, 0.5, 1.0), 0.1).round(3)
     array([ 0.   ,  0.111,  0.071, -0.139, -0.5  ])
     """
+    check_two_action_game(game)
     tau = number("temperature", temperature, "a temperature > 0", lambda value: value > 0)
     n = game.n_players
     # Running sums of ln((N - k) / (k + 1)), exact in sign near both ends where ln-gamma would cancel.
@@ -105,6 +106,7 @@ def metastable_escape(game: TwoActionGame, temperature: float, *, start: int, ta
 
     Reference: N. van Kampen, Stochastic Processes in Physics and Chemistry, chapter XIII.2 (escape times).
     """
+    check_two_action_game(game)
     n = game.n_players
     start, target = integer("start", start, minimum=0, maximum=n), integer("target", target, minimum=0, maximum=n)
     if start == target:

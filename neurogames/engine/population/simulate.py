@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process, check_played, switching
@@ -64,6 +64,7 @@ def simulate(
     replicas = integer("replicas", replicas, minimum=1)
     sweeps = integer("sweeps", sweeps, minimum=0)
     every = integer("every", every, minimum=1)
+    fits_in_memory("replicas, sweeps", (replicas, sweeps), replicas * (sweeps // every + 1))
     count = _starts(start, replicas, n)
     time = np.arange(0, sweeps + 1, every)
     record = np.empty((replicas, time.size), dtype=np.int64)
@@ -77,7 +78,7 @@ def simulate(
 
 def _starts(start: ArrayLike, replicas: int, n: int) -> NDArray[np.int64]:
     """A fresh array of the replicas' first counts."""
-    given = np.asarray(start)
+    given = given_array("start", start)
     expected = f"integers in [0, {n}], one or {replicas} of them"
     if given.dtype.kind not in "iu" or given.shape not in ((), (replicas,)):
         raise invalid_argument("start", start, expected)

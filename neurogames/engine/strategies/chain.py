@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import given_array, integer, invalid_argument
 from neurogames.engine.process import Process
 from neurogames.engine.solution import EscapeTime
 from neurogames.engine.strategies.moves import Moves, check_size, round_moves, single_moves
@@ -243,7 +243,7 @@ class StrategyChain:
 
 def check_start(game: PopulationGame, start: ArrayLike, batch: tuple[int, ...]) -> NDArray[np.int64]:
     """Return compositions of N players as a fresh array of shape (*batch, n), or refuse them."""
-    given = np.asarray(start)
+    given = given_array("start", start)
     n = game.n_strategies
     expected = f"{n} whole numbers >= 0 that sum to {game.n_players}" + (
         f", one or {batch[0]} of them" if batch else ""

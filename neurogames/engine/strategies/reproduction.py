@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames._arguments import invalid_argument, number
+from neurogames._arguments import invalid_argument, number, one_of
 
 FitnessMap = Literal["exponential", "linear"]
 
@@ -40,8 +40,7 @@ class Reproduction:
 
     def __post_init__(self) -> None:
         number("intensity", self.intensity, "an intensity of selection >= 0", lambda value: value >= 0)
-        if self.fitness not in get_args(FitnessMap):
-            raise invalid_argument("fitness", self.fitness, "'exponential' or 'linear'")
+        one_of("fitness", self.fitness, get_args(FitnessMap))
         if self.fitness == "linear" and self.intensity > 1:
             raise invalid_argument("intensity", self.intensity, "at most 1 for linear fitness 1 - w + w u")
 

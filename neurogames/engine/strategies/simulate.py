@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import fits_in_memory, integer, invalid_argument
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process
@@ -100,6 +100,7 @@ def simulate_strategies(
     n = game.n_strategies
     if n > _MOST_STRATEGIES:
         raise invalid_argument("game", f"{n} strategies", f"at most {_MOST_STRATEGIES}")
+    fits_in_memory("replicas, sweeps", (replicas, sweeps), replicas * n * (sweeps // every + 1))
     count = check_start(game, start, (replicas,))
     play = _player(game, process)
     time = np.arange(0, sweeps + 1, every)

@@ -15,7 +15,7 @@ from neurogames.lab.cli.terminal import ends_plainly, run_and_say
 from neurogames.lab.studies.registry import load_study
 
 
-@ends_plainly
+@ends_plainly(resumes=True)
 def compare(
     data: Annotated[list[str] | None, Option(help="Dataset name, openml:NAME or a file; repeatable.")] = None,
     target: Annotated[str | None, Option(help="Target column of a file.")] = None,

@@ -23,7 +23,7 @@ _LISTED = 12
 _FAR = 3.0
 
 
-@ends_plainly
+@ends_plainly(resumes=False)
 def prune(
     model: Annotated[Path, Argument(help="File of a saved model.")],
     data: Annotated[str | None, Option(help="The images it was trained on, by name or path.")] = None,

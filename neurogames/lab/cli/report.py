@@ -11,7 +11,7 @@ from neurogames.lab.cli.terminal import ends_plainly, say
 from neurogames.lab.studies.registry import study_of
 
 
-@ends_plainly
+@ends_plainly(resumes=False)
 def report(folder: Annotated[Path, Argument(help="Folder of a finished study.")]) -> None:
     """Write the report of a finished study again."""
     study = study_of(folder)

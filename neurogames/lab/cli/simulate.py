@@ -20,7 +20,7 @@ from neurogames.lab.studies.comparison.settings import ComparisonSettings
 DEFAULT = ComparisonSettings()
 
 
-@ends_plainly
+@ends_plainly(resumes=False)
 def simulate(
     players: Annotated[int, Option(help="Number of players, N.")] = DEFAULT.n_players,
     cost: Annotated[float, Option(help="Cost of composing, c.")] = DEFAULT.cost,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from neurogames.lab.studies.study import Settings, Study
 
 
-@ends_plainly
+@ends_plainly(resumes=True)
 def study(
     name: Annotated[str | None, Argument(help="Name of the study; without it, the studies are listed.")] = None,
     data: Annotated[list[str] | None, Option(help="Name of the data, with the settings that suit them.")] = None,

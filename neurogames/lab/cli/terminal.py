@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from neurogames.lab.runs.errors import CellError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,27 +21,44 @@ if TYPE_CHECKING:
     from neurogames.lab.studies.study import FinishedStudy, Settings, Study
 
 
-def ends_plainly(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command end with one line and an exit code where it would end with a traceback."""
+def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command, so that it ends with one line and an exit code where it would end with a traceback.
 
-    @functools.wraps(command)
-    def run(*words: object, **options: object) -> None:
-        try:
-            command(*words, **options)
-        except (ValueError, OSError) as error:
-            # An error is one line, whatever it quotes.
-            print(f"neurogames: {' '.join(str(error).split())}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print("neurogames: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-            raise typer.Exit(130) from None
+    Args:
+        resumes: whether the same command goes on where an interrupted one stopped.
+    """
+    after = "the same command goes on where this one stopped" if resumes else "nothing is left half done"
 
-    return run
+    def plain(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(*words: object, **options: object) -> None:
+            try:
+                command(*words, **options)
+            except (ValueError, OSError, CellError) as error:
+                # An error is one line, whatever it quotes.
+                print(f"neurogames: {cell(' '.join(str(error).split())).plain}", file=sys.stderr)
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                print(f"neurogames: interrupted; {after}", file=sys.stderr)
+                raise typer.Exit(130) from None
+
+        return run
+
+    return plain
 
 
 def say(text: str) -> None:
     """Print a line as it is."""
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def cell(text: object) -> Text:
+    r"""A text for a cell of a table, as it is but for control characters, which could change the terminal.
+
+    >>> cell("[bold]size\x1b").plain
+    '[bold]size\\x1b'
+    """
+    return Text("".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text)))
 
 
 @contextlib.contextmanager

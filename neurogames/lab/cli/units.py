@@ -16,6 +16,7 @@ from typer import Argument, Option
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.cli.saved_model import Activation, check_model, say_source
 from neurogames.lab.cli.terminal import ends_plainly, say
+from neurogames.lab.whole_file import write_whole
 
 if TYPE_CHECKING:
     from neurogames.lab.studies.units.saved import SavedUnits
@@ -28,7 +29,7 @@ METRICS: dict[MetricName, str] = {
 }
 
 
-@ends_plainly
+@ends_plainly(resumes=False)
 def units(
     model: Annotated[Path, Argument(help="File of a saved model.")],
     data: Annotated[str | None, Option(help="The images it was trained on, by name or path.")] = None,
@@ -67,7 +68,7 @@ def units(
     from neurogames.lab.studies.units import plots as unit_plots
 
     out.mkdir(parents=True, exist_ok=True)
-    found.table.to_csv(out / "units.csv", index=False)
+    write_whole(out / "units.csv", found.table.to_csv(index=False))
     save_figure(unit_plots.plot_unit_values(found.table, found.layer), out, "units")
     save_figure(unit_plots.plot_removal(found.curves, METRICS[named]), out, "removal")
     if pathways is not None:

@@ -24,9 +24,9 @@ import sklearn.datasets
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.data.planted import planted_task
+from neurogames.lab.data.table_files import ENDINGS, read_table
 from neurogames.lab.data.tables import Dataset, Task, clean_column, dataset_from_frame, infer_task, listed
 
-ENDINGS = (".csv", ".csv.gz", ".parquet")
 FOLDER_VARIABLE = "NEUROGAMES_DATA"
 LISTED_IN_FULL = 32 * 2**20
 """Larger files are listed without being read."""
@@ -61,7 +61,7 @@ def load_dataset(name_or_path: str | Path, *, target: str | None = None, task: T
     usual: str | None
     if isinstance(name_or_path, Path) or _looks_like_path(text):
         path = Path(text).expanduser()
-        frame = _read_table(path)
+        frame = read_table(path)
         if target is None:
             raise invalid_argument("target", None, f"a column of {path.name}: {listed(frame.columns)}")
         return dataset_from_frame(_stem(path), frame, target, task=task, source=f"file {path}")
@@ -71,7 +71,7 @@ def load_dataset(name_or_path: str | Path, *, target: str | None = None, task: T
         frame = BUNDLED[text]()
         usual, source = str(frame.columns[-1]), "generated" if text == "planted" else "bundled with scikit-learn"
     elif text in (files := _folder_files()):
-        frame = _read_table(files[text])
+        frame = read_table(files[text])
         usual, source = str(frame.columns[-1]), f"file {files[text].name} of the folder {FOLDER_VARIABLE}"
         if target is None and all(_is_number(column) for column in frame.columns):
             raise invalid_argument(
@@ -193,31 +193,6 @@ def _fetch_openml(text: str) -> tuple[pd.DataFrame, str | None, str]:
     details = getattr(bunch, "details", None) or {}
     source = f"openml.org, {details.get('name', wanted)} version {details.get('version', '?')}"
     return bunch.frame, names[0] if len(names) == 1 else None, source
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a csv, csv.gz or parquet file, or say in one line why it is no table."""
-    if not path.is_file():
-        there = "a folder" if path.is_dir() else "nothing"
-        raise invalid_argument("data", str(path), f"an existing file ({there} is there)")
-    if not path.name.lower().endswith(ENDINGS):
-        raise invalid_argument("data", str(path), f"a file that ends in {', '.join(ENDINGS)}")
-    expected = "a table with at least two columns and a header row"
-    try:
-        parquet = path.name.lower().endswith(".parquet")
-        frame = pd.read_parquet(path) if parquet else pd.read_csv(path, low_memory=False)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise invalid_argument("data", f"{path} ({why})", expected) from None
-    if any("\0" in str(column) for column in frame.columns):
-        raise invalid_argument("data", f"{path} with binary content", expected)
-    if frame.shape[1] < 2:
-        raise invalid_argument(
-            "data",
-            f"{path} with {frame.shape[1]} columns ({listed(frame.columns)})",
-            f"{expected}, separated by commas",
-        )
-    return frame
 
 
 def _peek(path: Path) -> tuple[object, ...]:

@@ -8,10 +8,9 @@ own names, with the activation between them that the caller names: numbers do no
 
 from __future__ import annotations
 
+import io
 import itertools
-import os
 import pickle
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
+from neurogames.lab.whole_file import write_whole
 
 FORMAT = "neurogames model 1"
 
@@ -55,6 +55,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 """What may stand between the layers of a perceptron of which only the numbers are there."""
 
+_EXPECTED = "a file of save_model, or of tensors only"
+_FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 _WITH_BIAS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _BY_NAME = {kind.__name__: kind for kind in _LAYERS}
 
@@ -94,17 +96,12 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     content = {"format": FORMAT, "layers": _described("model", model), "state": model.state_dict()}
     if not path.parent.is_dir() or path.is_dir():
         raise invalid_argument("path", str(path), "a file in a folder that exists")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    written = io.BytesIO()
+    torch.save(content, written)
     try:
-        with temporary.open("xb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, written.getvalue())
     except OSError as error:
         raise invalid_argument("path", f"{path} ({error})", "a file that can be written") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_model(path: str | Path, *, activation: str | None = None) -> LoadedModel:
@@ -135,9 +132,12 @@ def load_model(path: str | Path, *, activation: str | None = None) -> LoadedMode
         raise invalid_argument("path", str(path), "a file that is there")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:
+        # Torch's own message advises to run what is in the file.
+        raise invalid_argument("path", f"{path}, which holds more than numbers", _EXPECTED) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise invalid_argument("path", f"{path} ({why})", "a file of save_model, or of tensors only") from error
+        raise invalid_argument("path", f"{path} ({why})", _EXPECTED) from error
     if isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values()):
         return LoadedModel(_perceptron(path, content, activation).eval(), "state_dict")
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
@@ -145,9 +145,12 @@ def load_model(path: str | Path, *, activation: str | None = None) -> LoadedMode
     if activation is not None:
         raise invalid_argument("activation", activation, "none: the file says what stands between its layers")
     try:
-        model = _built(content["layers"])
-        model.load_state_dict(content["state"])
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        # On no device: a description takes no memory until the numbers are known to fit it.
+        with torch.device("meta"):
+            model = _built(content["layers"])
+        _refuse_other_kinds(model, content["state"])
+        model.load_state_dict(content["state"], assign=True)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise invalid_argument("path", f"{path} ({why})", "a description that fits its numbers") from error
     return LoadedModel(model.eval(), "description")
@@ -180,10 +183,21 @@ def _built(description: Mapping[str, Any]) -> nn.Module:
     if kind not in _BY_NAME:
         raise invalid_argument("path", f"a layer of kind {kind!r}", f"one of Sequential, {', '.join(_BY_NAME)}")
     arguments = dict(description["arguments"])
-    if "dtype" in arguments:
-        arguments["dtype"] = getattr(torch, arguments["dtype"])
     maker: Callable[..., nn.Module] = _BY_NAME[kind]
+    known = {*_LAYERS[_BY_NAME[kind]], *(("bias", "dtype") if _BY_NAME[kind] in _WITH_BIAS else ())}
+    if not arguments.keys() <= known:
+        raise KeyError(f"{kind} with {', '.join(sorted(arguments.keys() - known))}")
+    if "dtype" in arguments:
+        arguments["dtype"] = _FLOATS[arguments["dtype"]]
     return maker(**arguments)
+
+
+def _refuse_other_kinds(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Refuse numbers of another kind than the described module's, which loading would take over."""
+    for name, expected in model.state_dict().items():
+        got = state[name]
+        if got.dtype != expected.dtype or got.layout is not torch.strided:
+            raise TypeError(f"{name} of kind {got.dtype}, {got.layout}")
 
 
 def _perceptron(path: Path, state: Mapping[str, Tensor], activation: str | None) -> nn.Module:
@@ -238,6 +252,9 @@ def _linear_layers(path: Path, state: Mapping[str, Tensor]) -> dict[str, nn.Line
         used += 1 if bias is None else 2
         if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
             raise invalid_argument("path", f"{path} with {key!r} of shape {tuple(weight.shape)}", expected)
+        parts = (weight,) if bias is None else (weight, bias)
+        if any(not part.is_floating_point() or part.layout is not torch.strided for part in parts):
+            raise invalid_argument("path", f"{path} with {key!r} of kind {weight.dtype}, {weight.layout}", expected)
         layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=weight.dtype)
         layer.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
         layers[name] = layer

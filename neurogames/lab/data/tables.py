@@ -24,6 +24,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 LEAST_ROWS = 20
 MOST_WHOLE_CLASSES = 10
 LARGEST_NUMBER = 1e30
+SMALLEST_SPREAD = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,18 +160,28 @@ def _as_classes(values: pd.Series, *, was_bool: bool) -> pd.Series:
     if values.dtype != np.float64:
         return values
     order = sorted(values.unique())
-    names = [str(bool(value)) if was_bool else f"{value:.15g}" for value in order]
+    names = [str(bool(value)) if was_bool else _shortest(float(value)) for value in order]
     return values.map(dict(zip(order, names, strict=True))).astype(pd.CategoricalDtype(names))
 
 
+def _shortest(value: float) -> str:
+    """The shortest text that tells a number from all others."""
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
 def _refuse_wild_numbers(values: pd.Series) -> None:
-    """Refuse infinities, and numbers that would overflow in single precision."""
+    """Refuse infinities, and numbers that would overflow or vanish in single precision."""
     wild = int((values.abs() > LARGEST_NUMBER).sum())
     if wild:
         raise invalid_argument(
             f"column {values.name!r}",
             f"{wild} infinite or huge entries",
             f"numbers of size at most {LARGEST_NUMBER:.0e}",
+        )
+    spread = float(values.max() - values.min())
+    if 0.0 < spread < SMALLEST_SPREAD:
+        raise invalid_argument(
+            f"column {values.name!r}", f"a spread of {spread:.0e}", f"numbers that differ by at least {SMALLEST_SPREAD}"
         )
 
 

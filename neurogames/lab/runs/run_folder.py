@@ -15,7 +15,8 @@ from typing import Any
 import tomli_w
 
 from neurogames._arguments import invalid_argument
-from neurogames.lab.runs.store import TEMPORARY, plain_value, versions, whole_file
+from neurogames.lab.runs.store import plain_value, versions
+from neurogames.lab.whole_file import TEMPORARY, write_whole
 
 SETTINGS_FILE = "settings.toml"
 
@@ -92,8 +93,7 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
 def _written(folder: Path, settings: dict[str, Any]) -> Run:
     """The run in a folder whose settings have just been written."""
     text = tomli_w.dumps({"settings": settings, "versions": versions()})
-    with whole_file(folder / SETTINGS_FILE) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(folder / SETTINGS_FILE, text)
     return Run(folder=folder, settings=settings)
 
 

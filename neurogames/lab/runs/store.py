@@ -1,21 +1,18 @@
-"""Results on disk: netCDF files that appear whole or not at all.
+"""Results on disk: netCDF files that appear whole or not at all, and are read only if not a bit has changed.
 
-A file is written under a temporary name in its own folder, flushed to the disk, and renamed: whoever is killed leaves
-the old file or the new one. Nothing is ever unpickled: arrays are HDF5 with a checksum, attributes are text and
-numbers, and richer attributes are JSON behind the mark ``json:``.
+A file is made in memory, as the netCDF library does not survive a full disk, and ends with a hash of all before it.
+Nothing is ever unpickled: arrays are HDF5, attributes are text and numbers, and richer attributes are JSON behind the
+mark ``json:``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-import logging
-import os
 import platform
 import signal
 import threading
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -26,14 +23,12 @@ import numpy as np
 import xarray as xr
 
 from neurogames._arguments import invalid_argument
+from neurogames.lab.whole_file import sealed, unsealed, write_whole
 
 RECORDED = ("neurogames", "numpy", "scipy", "torch", "numba", "scikit-learn", "pandas", "xarray", "h5netcdf")
-TEMPORARY = ".partial"
-"""How the name of a file ends that is not whole yet."""
-LEFTOVER_SECONDS = 60.0
-"""A temporary file is written within seconds: a younger one may belong to a run that is alive."""
 
 _MARK = "json:"
+_REMEDY = "the command that wrote it makes it again"
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
@@ -45,6 +40,7 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
 
     Raises:
         ValueError: if an attribute is of another kind.
+        OSError: if the file cannot be written; what was there stays.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "results.nc"
@@ -54,28 +50,26 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
     """
     plain = dataset.copy()
     plain.attrs = _encoded(dataset.attrs)
-    encoding: dict[Any, dict[str, Any]] = {}
     for name, variable in plain.variables.items():
         plain[name].attrs = _encoded(variable.attrs)
         plain[name].encoding = {}
-        if variable.dtype.kind in "biuf" and variable.ndim and variable.size:
-            encoding[name] = {"fletcher32": True}
-    with _undisturbed(), whole_file(Path(path)) as temporary:
-        plain.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+    with _undisturbed():
+        write_whole(Path(path), sealed(bytes(plain.to_netcdf(None, engine="h5netcdf"))))
 
 
 def read_dataset(path: str | Path) -> xr.Dataset:
-    """Read a data set that ``write_dataset`` wrote, whole and into memory.
+    """Read a data set that ``write_dataset`` wrote, whole and into memory, after its hash was checked.
 
     Raises:
         ValueError: if the file is missing, cut short, damaged, or no netCDF; the error names it.
     """
     try:
         with _undisturbed():
-            dataset = xr.load_dataset(Path(path), engine="h5netcdf", decode_timedelta=False)
+            content = io.BytesIO(unsealed(Path(path).read_bytes()))
+            dataset = xr.load_dataset(content, engine="h5netcdf", decode_timedelta=False)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
-        raise invalid_argument("results", why, "a whole netCDF file") from None
+        raise invalid_argument("results", why, f"a whole netCDF file; {_REMEDY}") from None
     dataset.attrs = _decoded(dataset.attrs)
     for name in dataset.variables:
         dataset[name].attrs = _decoded(dataset[name].attrs)
@@ -114,36 +108,6 @@ def plain_value(name: object, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain_value(name, item) for item in value]
     raise invalid_argument(str(name), value, "texts, numbers, booleans, None, or lists and mappings of these")
-
-
-def remove_leftovers(folder: str | Path) -> None:
-    """Remove the temporary files that killed writers left in a folder more than a minute ago."""
-    for path in Path(folder).glob(f".*{TEMPORARY}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                path.unlink()
-                logging.getLogger(__name__).info("removed the leftover %s", path)
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Lend a temporary name in the same folder; flush and rename it at the end, remove it after an error."""
-    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        # The rename itself is on the disk only once the folder is.
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -26,9 +26,11 @@ import torch
 import xarray as xr
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.lab.runs.errors import CellError
 from neurogames.lab.runs.grid import Cell, checked_grid, combined
-from neurogames.lab.runs.store import plain_value, read_dataset, remove_leftovers, versions, write_dataset
+from neurogames.lab.runs.store import plain_value, read_dataset, versions, write_dataset
 from neurogames.lab.runs.workers import finish, heard_interrupt
+from neurogames.lab.whole_file import remove_leftovers
 
 Measure = Callable[..., xr.Dataset]
 Progress = Callable[[int, int, dict[str, Any]], object]
@@ -67,7 +69,7 @@ def sweep(
 
     Raises:
         ValueError: for cells that fill no grid, or a folder with cells of another measure.
-        RuntimeError: if a cell fails; the error names it. Cells finished before stay.
+        CellError: if a cell fails; the error names it. Cells finished before stay.
 
     >>> import tempfile
     >>> def double(number):
@@ -178,7 +180,7 @@ def _measure_cell(
         write_dataset(_expanded(result, cell, identity), path)
     except Exception as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RuntimeError(f"the cell {_named(cell)} failed: {why}") from error
+        raise CellError(f"the cell {_named(cell)} failed: {why}") from error
     finally:
         torch.set_num_threads(before)
     return index

@@ -1,11 +1,14 @@
-"""Jobs done by any number of processes, and Ctrl-C, which stops them all and is never lost."""
+"""Jobs done by any number of processes, which end with the one that started them, and Ctrl-C, which is never lost."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import multiprocessing
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
@@ -13,6 +16,9 @@ from typing import Any, TypeVar
 import joblib
 
 Gain = TypeVar("Gain")
+
+_LOOK_SECONDS = 0.5
+"""How often a worker looks whether the process that started it is there."""
 
 
 def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: int) -> Generator[Gain, None, None]:
@@ -76,7 +82,25 @@ def heard_interrupt() -> Iterator[Callable[[], None]]:
 
 
 def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:
-    """Do one job in a worker process, which leaves Ctrl-C to the process that started it."""
+    """Do one job in a worker process, which leaves Ctrl-C to the process that started it, and ends with it."""
     if os.getpid() != starter and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if multiprocessing.current_process().name.startswith("LokyProcess"):
+            # Others, such as those of a cluster, have not been started by the process that waits.
+            _end_with(starter)
     return act(*job)
+
+
+@functools.cache
+def _end_with(starter: int) -> None:
+    """Leave at once when the process that started this one is gone, however it was ended.
+
+    Nobody else would tell: a killed process stops no workers, and they would compute on for hours.
+    """
+
+    def watch() -> None:
+        while os.getppid() == starter:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch the starter", daemon=True).start()

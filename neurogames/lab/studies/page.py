@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from neurogames.lab.figures import save_figure
+from neurogames.lab.whole_file import write_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ def write_page(
         versions: versions of the libraries by name.
     """
     for table in page.tables:
-        table.frame.to_csv(folder / f"{table.name}.csv", index=False)
+        write_whole(folder / f"{table.name}.csv", table.frame.to_csv(index=False))
     template = jinja2.Environment(
         loader=jinja2.PackageLoader("neurogames.lab"), autoescape=True, undefined=jinja2.StrictUndefined
     ).get_template("report.html.j2")
@@ -115,7 +116,7 @@ def write_page(
         settings=[(name, _plain(value)) for name, value in settings.items()],
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
-    (folder / "report.html").write_text(text, encoding="utf-8")
+    write_whole(folder / "report.html", text)
 
 
 def _embedded(figure: DrawnFigure, folder: Path) -> dict[str, str]:

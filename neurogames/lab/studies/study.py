@@ -110,7 +110,7 @@ def run_study(
 
     Raises:
         ValueError: for data that cannot be used, or a folder that holds something else; before any work.
-        RuntimeError: if a repetition fails; those finished before stay.
+        CellError: if a repetition fails; those finished before stay.
     """
     settings = study.settings() if settings is None else settings
     workers = (os.cpu_count() or 1) if workers is None else integer("workers", workers, minimum=1)

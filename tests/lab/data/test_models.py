@@ -113,6 +113,10 @@ class Trap:
         return (eval, ("1 / 0",))
 
 
+def _linear(**more):
+    return {"kind": "Linear", "arguments": {"in_features": 2, "out_features": 1, **more}}
+
+
 def test_other_files_are_refused(tmp_path):
     good = {"format": FORMAT, "layers": {"kind": "Linear", "arguments": {"in_features": 2, "out_features": 1}}}
     (tmp_path / "text.pt").write_text("hello")
@@ -128,13 +132,22 @@ def test_other_files_are_refused(tmp_path):
         "unknown": {**good, "layers": {"kind": "Softmax", "arguments": {}}, "state": {}},
         "convolution": nn.Conv2d(1, 2, 3).state_dict(),
         "norm": nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict(),
+        "device": {**good, "layers": _linear(device="cuda"), "state": nn.Linear(2, 1).state_dict()},
+        "kind": {**good, "layers": _linear(dtype="uint8"), "state": nn.Linear(2, 1).state_dict()},
+        "function": {**good, "layers": _linear(dtype="load"), "state": nn.Linear(2, 1).state_dict()},
+        "huge": {**good, "layers": _linear(in_features=10**15), "state": nn.Linear(2, 1).state_dict()},
+        "other kind": {**good, "state": nn.Linear(2, 1).double().state_dict()},
+        "integers": {"weight": torch.ones(2, 3, dtype=torch.int64)},
+        "sparse": {"weight": torch.ones(2, 3).to_sparse()},
         "gap": nn.Sequential(nn.Linear(2, 3), nn.Linear(4, 1)).state_dict(),
     }
     for name, content in files.items():
         torch.save(content, tmp_path / f"{name}.pt")
     for path in sorted(tmp_path.iterdir()):
-        with pytest.raises(ValueError, match="path"):
+        with pytest.raises(ValueError, match="path") as caught:
             load_model(path)
+        assert "weights_only" not in str(caught.value)
+        assert "\n" not in str(caught.value)
     for path in (tmp_path / "missing.pt", tmp_path):
         with pytest.raises(ValueError, match="a file that is there"):
             load_model(path)

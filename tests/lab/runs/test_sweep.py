@@ -6,6 +6,7 @@ import functools
 import importlib
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import threadpoolctl
 import torch
 import xarray as xr
 
+from neurogames.lab.runs.errors import CellError
 from neurogames.lab.runs.store import read_dataset
 from neurogames.lab.runs.sweep import cell_file, describe, sweep
 
@@ -127,9 +129,31 @@ def test_a_damaged_cell_is_measured_again_and_the_log_says_why(tmp_path, caplog,
 def test_a_failed_cell_is_named_and_finished_cells_stay(tmp_path, workers):
     cells = [{"seed": seed} for seed in (0, 1)]
     sweep(fails_at_one, cells[:1], tmp_path)
-    with pytest.raises(RuntimeError, match=r"the cell seed=1 failed: ArithmeticError: the loss is not finite"):
+    with pytest.raises(CellError, match=r"the cell seed=1 failed: ArithmeticError: the loss is not finite"):
         sweep(fails_at_one, cells, tmp_path, workers=workers)
     assert [path.name for path in (tmp_path / "cells").iterdir()] == [cell_file(cells[0])]
+
+
+@pytest.mark.parametrize("hindrance", ["no space", "a folder in its place"])
+def test_a_cell_that_cannot_be_written_is_named_and_the_sweep_goes_on_later(tmp_path, hindrance):
+    cells = [{"seed": seed} for seed in (0, 2)]
+    before = sweep(fails_at_one, cells[:1], tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    place = tmp_path / "cells" / cell_file(cells[1])
+    if hindrance == "no space":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    else:
+        place.mkdir()
+    try:
+        with pytest.raises(CellError, match=r"the cell seed=2 failed: (OSError: .*large|IsADirectoryError)"):
+            sweep(fails_at_one, cells, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    if hindrance != "no space":
+        place.rmdir()
+    assert [path.name for path in (tmp_path / "cells").iterdir()] == [cell_file(cells[0])]
+    after = sweep(fails_at_one, cells, tmp_path)
+    assert after["error"].values.tolist() == [*before["error"].values.tolist(), 2.0]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -253,7 +277,8 @@ CELLS = [{"seed": seed, "keep": keep} for seed in range(5) for keep in (0.1, 0.5
 def measure(seed, keep):
     with Path("measured.txt").open("a") as log:
         log.write(f"{seed} {keep}\\n")
-    time.sleep(0.0 if "QUICK" in os.environ else 0.25)
+    quick, long = "QUICK" in os.environ, "LONG" in os.environ and seed > 1
+    time.sleep(0.0 if quick else 60.0 if long else 0.25)
     draws = np.random.default_rng([seed, int(100 * keep)]).normal(size=1000)
     return xr.Dataset({"draws": ("k", draws), "best": draws.max()})
 
@@ -283,12 +308,26 @@ def wait_for_cells(folder: Path, count: int, process: subprocess.Popen[bytes]) -
         time.sleep(0.01)
 
 
+def wait_for_end(group: int) -> None:
+    """Nobody of a process group lives on."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a worker outlived the process that started it")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_a_sweep_killed_in_the_middle_resumes_to_the_identical_result(tmp_path, monkeypatch):
-    victim = start(tmp_path, workers=2)
+    victim = start(tmp_path, workers=2, LONG="yes")
     wait_for_cells(tmp_path, 3, victim)
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    wait_for_end(victim.pid)
+    victim.stderr.close()
     assert 3 <= len(list(tmp_path.glob("run/cells/[!.]*.nc"))) < 10
     second = start(tmp_path, workers=1, QUICK="yes")
     message = second.communicate(timeout=240)[1].decode()
@@ -315,15 +354,7 @@ def test_an_interrupt_stops_the_workers_and_keeps_what_is_finished(tmp_path):
     message = process.communicate(timeout=240)[1].decode()
     assert process.returncode in (-signal.SIGINT, 130), message
     assert "\nKeyboardInterrupt\n" in message
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("a worker outlived the interrupt")
+    wait_for_end(process.pid)
     assert 2 <= len(list(tmp_path.glob("run/cells/[!.]*.nc"))) < 10
 
 

@@ -1,0 +1,110 @@
+"""Files of tables: what is read of them, how much, and what is refused because it would be misread.
+
+A file may hold what pandas reads in silence as another table: two columns of one name, rows with one field more than
+the header (the first field becomes a name of the row), lists or dates in a column. Each is refused with its place. At
+most ``LARGEST_TABLE`` bytes are unpacked, whatever the size of the packed file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import warnings
+import zlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+from neurogames._arguments import invalid_argument
+from neurogames.lab.data.tables import listed
+
+ENDINGS = (".csv", ".csv.gz", ".parquet")
+LARGEST_TABLE = 512 * 2**20
+"""Bytes of a table without its compression."""
+_TABLE = "a table with at least two columns and a header row"
+_BROKEN = (OSError, EOFError, ValueError, zlib.error, pyarrow.ArrowException, OverflowError)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    r"""Read a csv, csv.gz or parquet file, or say in one line why it is no table.
+
+    Args:
+        path: the file; text is UTF-8, with commas and a header row.
+
+    Returns:
+        The table, each column under a name of its own.
+
+    Raises:
+        ValueError: there is no such file, it is larger than ``LARGEST_TABLE``, or it holds no table of numbers,
+            booleans and texts.
+
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "small.csv"
+    >>> _ = place.write_text("size,price\n1,2\n3,4\n")
+    >>> read_table(place)["price"].tolist()
+    [2, 4]
+    """
+    if not path.is_file():
+        there = "a folder" if path.is_dir() else "nothing"
+        raise invalid_argument("data", str(path), f"an existing file ({there} is there)")
+    if not path.name.lower().endswith(ENDINGS):
+        raise invalid_argument("data", str(path), f"a file that ends in {', '.join(ENDINGS)}")
+    try:
+        frame = _read_parquet(path) if path.name.lower().endswith(".parquet") else _read_csv(path)
+    except pd.errors.ParserWarning:
+        raise invalid_argument("data", f"{path} with rows longer than the header row", _TABLE) from None
+    except _BROKEN as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise invalid_argument("data", f"{path} ({why})", _TABLE) from None
+    if any("\0" in str(column) for column in frame.columns):
+        raise invalid_argument("data", f"{path} with binary content", _TABLE)
+    if frame.shape[1] < 2:
+        raise invalid_argument(
+            "data", f"{path} with {frame.shape[1]} columns ({listed(frame.columns)})", f"{_TABLE}, separated by commas"
+        )
+    return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A table of text; a ParserWarning where rows are longer than the header."""
+    content = io.BytesIO(_unpacked(path))
+    heading = pd.read_csv(content, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    _refuse_twice(heading[heading != ""].tolist())
+    content.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(content, index_col=False, low_memory=False)
+
+
+def _unpacked(path: Path) -> bytes:
+    """The bytes of a file of text, unpacked no further than to the limit."""
+    with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        content = file.read(LARGEST_TABLE + 1)
+    _refuse_large(len(content))
+    return content
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A table of columns, whose kinds and sizes are known before they are read."""
+    about = pyarrow.parquet.ParquetFile(path)
+    # Repeated values take hardly any room in the file.
+    _refuse_large(8 * about.metadata.num_rows * len(about.schema_arrow))
+    _refuse_large(sum(about.metadata.row_group(group).total_byte_size for group in range(about.num_row_groups)))
+    _refuse_twice(about.schema_arrow.names)
+    for column in about.schema_arrow:
+        if pyarrow.types.is_nested(column.type) or pyarrow.types.is_temporal(column.type):
+            raise ValueError(f"column {column.name!r} holds {column.type}, not numbers, booleans or texts")
+    return pd.read_parquet(path)
+
+
+def _refuse_large(size: int) -> None:
+    if size > LARGEST_TABLE:
+        raise ValueError(f"more than {LARGEST_TABLE // 2**20} MiB unpacked")
+
+
+def _refuse_twice(names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"several columns with the name {listed(map(repr, twice))}")

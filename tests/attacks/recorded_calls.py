@@ -1,0 +1,50 @@
+"""One good call of every public function and class, recorded while its own example runs.
+
+Every public name has an example in its docstring, so there is nothing to write down twice: the arguments of the first
+call that an example makes are the good ones, from which an attack changes one at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import inspect
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RecordedCall:
+    """A public function or class and the arguments of one good call."""
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+
+    def __call__(self, **changed: Any) -> Any:
+        """Call again with some arguments changed."""
+        bound = inspect.signature(self.function).bind_partial()
+        bound.arguments.update({**self.arguments, **changed})
+        return self.function(*bound.args, **bound.kwargs)
+
+
+def recorded_call(function: Callable[..., Any]) -> RecordedCall | None:
+    """The first good call in the example of a function, or None if it shows none."""
+    found: list[RecordedCall] = []
+    signature = inspect.signature(function)
+
+    def recording(*words: Any, **options: Any) -> Any:
+        bound = signature.bind(*words, **options)
+        result = function(*words, **options)
+        found.append(RecordedCall(function, dict(bound.arguments)))
+        return result
+
+    module = inspect.getmodule(function)
+    assert isinstance(module, ModuleType)
+    for test in doctest.DocTestFinder(recurse=False).find(function, function.__name__, globs={**vars(module)}):
+        test.globs[function.__name__] = recording
+        with contextlib.redirect_stdout(io.StringIO()):
+            doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(test, clear_globs=False)
+    return found[0] if found else None
