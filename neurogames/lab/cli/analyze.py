@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from neurogames.bridge.extraction.nash_gap import NashCost
 
 
-@ends_plainly
+@ends_plainly(resumes=False)
 def analyze(
     model: Annotated[
         str, Argument(help="package.module:function, or a saved model, TorchScript or torch.export file.")
