@@ -169,7 +169,7 @@ def train_ensemble(
         len(hidden) + 1,
     )
     lengths = [_positive("epochs", length) for length in per_network("epochs", epochs, count)]
-    fits_in_memory("epochs", epochs, sum(lengths))
+    fits_in_memory("epochs", epochs, int(sum(lengths)))
     noises = _label_noises(per_network("target_noise", target_noise, count), targets, loss)
     shares = [number("record_at", share, "shares in [0, 1]", lambda value: 0 <= value <= 1) for share in record_at]
     if shares != sorted(set(shares)) or (shares and on_record is None):
