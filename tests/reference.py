@@ -42,6 +42,7 @@ BRIDGE = {
     "Games out of networks": "extraction",
     "Curvature": "curvature",
     "Pruning": "pruning",
+    "Layers as players": "dgnopt",
     "Coalitions": "coalitions",
     "Coalition filter": "coalition_filter",
     "Modules and training": "modules training",

@@ -17,7 +17,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument
+from neurogames._arguments import finite_array, invalid_argument, one_of
 from neurogames.games.network import neighbourhoods
 
 Earnings = Literal["mean", "sum"]
@@ -64,8 +64,7 @@ class GraphGame:
         if table.shape[0] != table.shape[1] or not 2 <= len(table) <= _MOST_STRATEGIES:
             got = f"shape {table.shape}"
             raise invalid_argument("matrix", got, f"a square matrix of 2 to {_MOST_STRATEGIES} strategies")
-        if earnings not in get_args(Earnings):
-            raise invalid_argument("earnings", earnings, "'mean' or 'sum'")
+        one_of("earnings", earnings, get_args(Earnings))
         names = tuple(labels) or tuple(str(k + 1) for k in range(len(table)))
         if len(names) != len(table):
             raise invalid_argument("labels", f"{len(names)} names", f"{len(table)}, one for each strategy")

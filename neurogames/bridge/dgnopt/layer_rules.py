@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from neurogames._arguments import number
+from neurogames._arguments import instance, number
 from neurogames.bridge.curvature.eigenbasis import eigenbasis
 from neurogames.bridge.curvature.kronecker import KroneckerFactors
 from neurogames.bridge.curvature.layer_curvature import EKFACCurvature, KFACCurvature, Memory
@@ -93,6 +93,7 @@ class DiagonalCurvature:
         for name in ("decay", "slope_decay"):
             number(name, getattr(self, name), "a number in [0, 1)", lambda value: 0 <= value < 1)
         number("eps", self.eps, "a number > 0", lambda value: value > 0)
+        instance("bias_correction", self.bias_correction, bool, "True or False")
 
     def observe(
         self,

@@ -21,7 +21,7 @@ import networkx as nx
 import torch
 from torch import Tensor, fx, nn
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.curvature.layer_arrays import recordable_layers
 from neurogames.bridge.dgnopt.operations import Operations, bind_arguments, record_operations, run_node
 from neurogames.bridge.modules.evaluation import evaluating
@@ -109,6 +109,8 @@ def stage_graph(model: nn.Module, example: Tensor, *, leaves: Collection[str] = 
 
     Reference: arXiv 2105.03788, section 3.1 and figure 2.
     """
+    instance("model", model, nn.Module, "a torch module")
+    instance("example", example, Tensor, "a tensor, a batch that the model takes")
     if not isinstance(model, nn.Module):
         raise invalid_argument("model", model, "a torch module")
     with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):

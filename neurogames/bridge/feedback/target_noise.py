@@ -28,7 +28,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from neurogames._arguments import instance, invalid_argument, number
+from neurogames._arguments import instance, integer, invalid_argument, number
 
 Scale = Literal["std", "variance"]
 
@@ -235,12 +235,13 @@ def sample_noise(
     torch.Size([3, 2])
     """
     instance("shape", shape, Sequence, "a sequence of sizes")
+    sizes = [integer("shape", length, minimum=0) for length in shape]
     if not hasattr(noise, "amplitude"):
         raise invalid_argument("noise", noise, "a noise on targets, such as GaussianNoise(0.1)")
     instance("rng", rng, torch.Generator, "a torch.Generator")
     size = noise.amplitude(deviation)
     work = torch.promote_types(dtype, torch.float32)
-    first, second = torch.rand((2, *shape), generator=rng, dtype=work, device=rng.device)
+    first, second = torch.rand((2, *sizes), generator=rng, dtype=work, device=rng.device)
     return _inside(noise.transform(first, second) * size, dtype).to(device)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.modules.data import Loss, matched_rows, try_rows
 from neurogames.bridge.modules.stacked_modules import same_architecture
 from neurogames.bridge.modules.units import Unit
@@ -191,6 +191,7 @@ def _runs_at_once(runs: int, device: torch.device) -> int:
 
 def _checked_runs(models: nn.Module | Sequence[nn.Module], price: Any, ridge: Any, competition: Any) -> list[Run]:
     """One entry for each run, or an error."""
+    instance("models", models, nn.Module | Sequence, "a torch module, or a sequence of them")
     given = {
         "models": [models] if isinstance(models, nn.Module) else list(models),
         "price": _listed(price),

@@ -20,7 +20,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import BestResponse, Imitation, Logit, Replicator
 from neurogames.engine.graphs import agents
 from neurogames.engine.graphs.agents import Edges, Rule
@@ -101,6 +101,11 @@ def simulate_on_graph(
     sweeps = integer("sweeps", sweeps, minimum=0)
     every = integer("every", every, minimum=1)
     threads = integer("threads", threads, minimum=1)
+    fits_in_memory(
+        "replicas, sweeps",
+        (replicas, sweeps),
+        replicas * max(game.n_players, game.n_strategies * (sweeps // every + 1)),
+    )
     strategies = _starts(start, replicas, game)
     rule = _numbers(game, process)
     edges = _edges(game.first, game.neighbour, game.weight)
@@ -128,7 +133,7 @@ def simulate_on_graph(
 
 def _starts(start: ArrayLike, replicas: int, game: GraphGame) -> NDArray[np.int8]:
     """A fresh array of what each player uses first."""
-    given, players = np.asarray(start), game.n_players
+    given, players = given_array("start", start), game.n_players
     if given.dtype.kind not in "iu" or given.shape not in ((players,), (replicas, players)):
         got = f"{given.dtype} of shape {given.shape}"
         raise invalid_argument("start", got, f"whole numbers of shape ({players},) or ({replicas}, {players})")
