@@ -82,6 +82,7 @@ from .pruning.work import multiply_adds as multiply_adds
 # Layers as players: training as a dynamic game.
 from .dgnopt.dgnopt import DGNOpt as DGNOpt
 from .dgnopt.layer_rules import DiagonalCurvature as DiagonalCurvature
+from .dgnopt.metric import LayerMetric as LayerMetric
 from .dgnopt.stages import StageGraph as StageGraph
 from .dgnopt.stages import stage_graph as stage_graph
 from .dgnopt.step_report import StepReport as StepReport
