@@ -78,13 +78,15 @@ LONG_WORK = {
 LONG_WORK |= {"noise_curve.repeats", "train_participation.epochs"}
 LAZY = {"second_moment_coins"}
 """Begins when it is entered."""
+MADE_BY_RULES = {"LayerMetric"}
+"""What a rule of curvature returns in each step; nobody else makes one."""
 
 NAMES = sorted(
     name
     for floor in (games, engine, bridge)
     for name in floor.__all__
     if callable(getattr(floor, name))
-    and name not in {"CoalitionFunction", "Schedule", *PLAIN_FORMULAS, *LAZY}
+    and name not in {"CoalitionFunction", "Schedule", *PLAIN_FORMULAS, *LAZY, *MADE_BY_RULES}
     and not getattr(getattr(floor, name), "_is_protocol", False)
 )
 
