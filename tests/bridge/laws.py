@@ -48,6 +48,7 @@ from neurogames.bridge import (
     shortcut_composition,
     smallest_curvature,
     stack_modules,
+    stage_graph,
     taylor_importance,
     train,
     train_participation,
@@ -168,6 +169,7 @@ FUNCTIONS: dict[str, Member] = {
     "public goods game": lambda model, case, data: (
         public_goods_game(model, case.layer, data, budget=40, rng=draws()).curves
     ),
+    "stage graph": lambda model, _, data: np.array([stage_graph(model, data[0]).n_stages]),
     "open game": lambda model, case, data: open_game(model).gradients(case.loss, *data),
     "interaction graph": lambda model, *_: interaction_graph(model),
     "coalition game": played,
@@ -193,7 +195,7 @@ FUNCTIONS: dict[str, Member] = {
 
 # What two calls cannot have in common; what does not take every network, and says so.
 TIMED = {"measured speed"}
-CHOOSY = {"feedback factors"}
+CHOOSY = {"stage graph", "feedback factors"}
 
 # For maps of images only.
 OF_IMAGES: dict[str, Member] = {"grad cam": seen, "deletion curve": deleted, "insertion curve": inserted}

@@ -35,7 +35,7 @@ def layers_read(graph: ModelGraph) -> set[str]:
     {'inner'}
     """
     read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
-    return {name for name in read if name and not graph.calls[name]}
+    return {name for name in read if name and not graph.calls[name] and not graph.returned.get(name)}
 
 
 def refuse_read(names: Sequence[str]) -> None:

@@ -217,7 +217,8 @@ def test_every_registered_study_is_what_it_is_called(name: str) -> None:
     assert study.name == name
     settings = study.settings()
     assert study.settings.from_dict(settings.to_dict()) == settings
-    assert settings.quick().data == settings.data
+    every, some = (data if isinstance(data, tuple) else (data,) for data in (settings.data, settings.quick().data))
+    assert set(some) <= set(every)
     assert settings.quick().seeds <= settings.seeds
     assert settings.of_one_repetition() == settings.updated(seeds=9, first_seed=4).of_one_repetition()
 

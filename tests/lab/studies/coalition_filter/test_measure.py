@@ -40,7 +40,6 @@ def trained(images):
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"data": "cats"}, "data"),
         ({"variants": ()}, "variants"),
         ({"variants": ((2, 0.5, 0.0, 1.0),) * 2}, "variants"),
         ({"variants": ((2, 0.5),)}, "variants"),
