@@ -14,17 +14,30 @@ from torch.nn import functional
 
 from neurogames.bridge import EKFAC, KFAC
 
-WIDTHS, BATCH, REFRESH, DAMPING = (784, 256, 256, 10), 128, 100, 0.05
+BATCH, REFRESH, DAMPING = 128, 100, 0.05
+
+
+def perceptron():
+    parts = [part for a, b in itertools.pairwise((784, 256, 256, 10)) for part in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*parts[:-1])
+
+
+def convolutions():
+    channels = itertools.pairwise((3, 16, 32, 64))
+    parts = [part for a, b in channels for part in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))]
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(576, 10))
+
+
+NETWORKS = {"784-256-256-10": (perceptron, (784,)), "3 convolutions, 24 x 24": (convolutions, (3, 24, 24))}
 
 
 class Run:
     """A training of one network by one method, step by step, each at the same refresh of what it knows."""
 
-    def __init__(self):
+    def __init__(self, build, row):
         torch.manual_seed(0)
-        parts = [part for a, b in itertools.pairwise(WIDTHS) for part in (nn.Linear(a, b), nn.ReLU())]
-        self.model = nn.Sequential(*parts[:-1])
-        self.x, self.y = torch.randn(BATCH, WIDTHS[0]), torch.randint(WIDTHS[-1], (BATCH,))
+        self.model = build()
+        self.x, self.y = torch.randn(BATCH, *row), torch.randint(10, (BATCH,))
         self.descent = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
         self.steps = 0
 
@@ -40,14 +53,14 @@ class Run:
 
 
 class Ours(Run):
-    def __init__(self, kind, **settings):
-        super().__init__()
+    def __init__(self, network, kind, **settings):
+        super().__init__(*network)
         self.descent = kind(self.model, lr=1e-3, damping=DAMPING, refresh=REFRESH, **settings)
 
 
 class CurvLinOps(Run):
-    def __init__(self, kind):
-        super().__init__()
+    def __init__(self, network, kind):
+        super().__init__(*network)
         self.kind = kind
 
     def turn(self):
@@ -67,11 +80,12 @@ class CurvLinOps(Run):
 
 
 class NNGeometry(Run):
-    def __init__(self, kind):
-        super().__init__()
+    def __init__(self, network, kind):
+        super().__init__(*network)
         from nngeometry import backend, layercollection
         from nngeometry import object as matrices
 
+        self.names = [name for name, part in self.model.named_modules() if list(part.parameters(recurse=False))]
         self.matrix, self.vector = getattr(matrices, f"PMat{kind}"), matrices.PVector
         self.layers = layercollection.LayerCollection.from_model(self.model)
         self.generator = backend.TorchHooksJacobianBackend(
@@ -94,7 +108,7 @@ class NNGeometry(Run):
                 each.grad = slope
         slopes = self.vector(self.layers, dict_repr={
             key: tuple(each.grad for each in self.model.get_submodule(name).parameters())
-            for key, name in zip(self.layers.layers, ("0", "2", "4"), strict=True)
+            for key, name in zip(self.layers.layers, self.names, strict=True)
         })  # fmt: skip
         ekfac = hasattr(self.inverse, "update_diag")
         turned = self.inverse.solve(slopes, regul=DAMPING) if ekfac else self.inverse.mv(slopes)
@@ -102,7 +116,7 @@ class NNGeometry(Run):
             each.grad = part
 
 
-def peers():
+def peers(network):
     """What of the peers is installed."""
     found = {}
     with warnings.catch_warnings():
@@ -112,30 +126,32 @@ def peers():
                 __import__(name)
             except ImportError:
                 continue
-            found |= {f"{kind}, {name}": make(kind) for kind in ("KFAC", "EKFAC")}
+            found |= {f"{kind}, {name}": make(network, kind) for kind in ("KFAC", "EKFAC")}
     return found
 
 
 @pytest.mark.benchmark
-def test_step():
-    """Mean processor time of 200 steps in turns, behind the 101 first ones: two refreshes each."""
+@pytest.mark.parametrize("label", NETWORKS)
+def test_step(label):
+    """Mean processor time of 100 steps in turns, behind the 101 first ones: one refresh each."""
     torch.set_num_threads(1)
+    network = NETWORKS[label]
     runs = {
-        "SGD": Run(),
-        "KFAC": Ours(KFAC),
-        "EKFAC": Ours(EKFAC),
-        "EKFAC, all at refresh": Ours(EKFAC, factor_interval=REFRESH, moment_interval=REFRESH),
-        **peers(),
+        "SGD": Run(*network),
+        "KFAC": Ours(network, KFAC),
+        "EKFAC": Ours(network, EKFAC),
+        "EKFAC, all at refresh": Ours(network, EKFAC, factor_interval=REFRESH, moment_interval=REFRESH),
+        **peers(network),
     }
     seconds = {name: [] for name in runs}
-    for step in range(301):
+    for step in range(201):
         for name, run in runs.items():
             start = time.process_time()
             run()
             if step > 100:
                 seconds[name].append(time.process_time() - start)
     base = statistics.fmean(seconds["SGD"])
-    print(f"\na step on {'-'.join(map(str, WIDTHS))}, batch {BATCH}, refresh {REFRESH}, one thread")
+    print(f"\na step on {label}, batch {BATCH}, refresh {REFRESH}, one thread")
     for name, values in seconds.items():
         mean, median = statistics.fmean(values), statistics.median(values)
         ratio = median / statistics.median(seconds["SGD"])

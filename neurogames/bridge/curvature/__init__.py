@@ -12,6 +12,7 @@ eigenbasis           their eigenvectors, and exact second moments of the gradien
 layer_curvature      what is remembered of a layer from step to step, and the direction that follows
 sampled_loss         losses of drawn labels, whose gradients make the true Fisher matrix
 layer_batches        what a step needs of the recorded layers, and whether it is finite
+parameter_steps      what is done parameter by parameter: momentum, decay, and the direction without factors
 kronecker_optimizer  steps along these directions
 kfac                 the optimizers KFAC and EKFAC
 

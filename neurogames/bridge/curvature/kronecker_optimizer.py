@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import integer, invalid_argument, number
+from neurogames._arguments import integer, invalid_argument
 from neurogames.bridge.curvature.layer_arrays import layer_weights, recordable_layers
 from neurogames.bridge.curvature.layer_batches import LayerBatch, layer_batches
-from neurogames.bridge.curvature.layer_curvature import LayerCurvature
+from neurogames.bridge.curvature.layer_curvature import LayerCurvature, are_few
 from neurogames.bridge.curvature.layer_recorder import LayerRecorder
+from neurogames.bridge.curvature.parameter_steps import check_setting, diagonal_direction, move
 from neurogames.bridge.curvature.sampled_loss import Likelihood, sampled_loss
-
-_DIAGONAL_DECAY = 0.95
 
 
 class KroneckerOptimizer(torch.optim.Optimizer):
@@ -54,7 +54,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         self._recorder: LayerRecorder | None = None
         self._layers: dict[str, tuple[nn.Module, nn.Parameter, nn.Parameter | None]] = {}
         for key, value in settings.items():
-            _checked(key, value)
+            check_setting(key, value)
         chosen = [each for each in model.parameters() if each.requires_grad] if params is None else list(params)
         if not chosen:
             raise invalid_argument("model", "no parameter that requires gradients", "at least one")
@@ -97,7 +97,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
                 raise invalid_argument("params", "a tensor that is no parameter of the model", "the model's own")
         group = param_group | {"params": given}
         for key in self.defaults.keys() & group.keys():
-            _checked(key, group[key])
+            check_setting(key, group[key])
         super().add_param_group(group)
         if self._recorder is not None:
             self._recorder.remove()
@@ -160,7 +160,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         else:
             directions = self._directions(slopes, batches)
             for group in self.param_groups:
-                self._move(group, directions)
+                move(group, directions, self.state)
         self._attached.clear()
         return loss
 
@@ -194,7 +194,12 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         """Record the layers all of whose parameters are optimized here."""
         ours = {each for group in self.param_groups for each in group["params"]}
         names = list(recordable_layers(self._model)) if self._modules is None else self._modules
-        recorder = LayerRecorder(self._model, names)
+        own = weakref.ref(self)
+
+        def wanted(name: str, places: int) -> bool:
+            return (optimizer := own()) is not None and optimizer._wants(name, places)
+
+        recorder = LayerRecorder(self._model, names, wanted=wanted)
         layers: dict[str, Any] = {name: self._model.get_submodule(name) for name in names}
         whole = {
             name: (layer, layer.weight, layer.bias)
@@ -205,12 +210,18 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         }
         if len(whole) < len(layers):
             recorder.remove()
-            recorder = LayerRecorder(self._model, whole)
+            recorder = LayerRecorder(self._model, whole, wanted=wanted)
         if not whole:
             recorder.remove()
             expected = "a Linear or convolution without groups, its weights its own, optimized here and not too large"
             raise invalid_argument("model", "no layer that can be preconditioned", expected)
         self._recorder, self._layers = recorder, whole
+
+    def _wants(self, name: str, places: int) -> bool:
+        """Whether the arrays of a layer that is called now are needed."""
+        _, weight, bias = self._layers[name]
+        few = are_few(places, weight[0].numel() + (bias is not None), len(weight))
+        return few or self._curvature.averages_next(self.state.get(weight, {}))
 
     def _directions(
         self, slopes: Mapping[nn.Parameter, Tensor], batches: Mapping[str, LayerBatch]
@@ -226,7 +237,7 @@ class KroneckerOptimizer(torch.optim.Optimizer):
                 directions[bias] = found[:, -1]
         rows = max((batch.rows for batch in batches.values()), default=1)
         for each in slopes.keys() - directions.keys():
-            directions[each] = self._diagonal(each, slopes[each], rows, settings[each]["damping"])
+            directions[each] = diagonal_direction(self.state[each], slopes[each], rows, settings[each]["damping"])
         return directions
 
     def _layer_direction(
@@ -247,47 +258,9 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         gradient = layer_weights(layer, slopes[layer.weight], None if layer.bias is None else slopes[layer.bias])
         return self._curvature.direction(memory, gradient, damping=damping)
 
-    def _diagonal(self, parameter: nn.Parameter, slope: Tensor, rows: float, damping: float) -> Tensor:
-        """Divide by rows E[slope^2] + damping: of noise, rows times the square of a mean is the mean square."""
-        memory: dict[str, Tensor] = self.state[parameter]
-        if "square" in memory:
-            memory["square"].lerp_(slope.square(), 1 - _DIAGONAL_DECAY)
-        else:
-            memory["square"] = slope.square()
-        return slope / (rows * memory["square"] + damping)
-
-    def _move(self, group: dict[str, Any], directions: Mapping[nn.Parameter, Tensor]) -> None:
-        """Move the parameters of a group."""
-        moved = [each for each in group["params"] if each in directions]
-        if not moved:
-            return
-        steps = [directions[each] for each in moved]
-        if group["momentum"]:
-            for place, (each, step) in enumerate(zip(moved, steps, strict=True)):
-                memory = self.state[each]
-                if "momentum_buffer" in memory:
-                    buffer = memory["momentum_buffer"]
-                    torch.add(step, buffer, alpha=group["momentum"], out=buffer)
-                else:
-                    memory["momentum_buffer"] = step.clone(memory_format=torch.contiguous_format)
-                steps[place] = memory["momentum_buffer"]
-        if group["weight_decay"]:
-            torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(moved, steps, alpha=-group["lr"])
-
     def _skip(self) -> None:
         """Count a step that is not taken."""
         if self.skipped_steps == 0:
             text = "a gradient is not finite: the step is skipped, and `skipped_steps` counts it and those to come"
             warnings.warn(text, stacklevel=5)  # beyond what torch wraps around a step
         self.param_groups[0]["skipped"] += 1
-
-
-def _checked(key: str, value: Any) -> None:
-    """Refuse a setting out of range."""
-    if key == "damping":
-        number(key, value, "a number > 0", lambda number: number > 0)
-    elif key == "momentum":
-        number(key, value, "a number in [0, 1)", lambda number: 0 <= number < 1)
-    elif key in ("lr", "weight_decay"):
-        number(key, value, "a number >= 0", lambda number: number >= 0)

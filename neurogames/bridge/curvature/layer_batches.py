@@ -70,12 +70,12 @@ def layer_batches(
         if weight not in slopes:
             continue
         seen = recorder.seen(name)
-        if seen is None:
+        averages = curvature.averages_next(memories.get(weight, {}))
+        few = seen is not None and are_few(seen.places, weight[0].numel() + (bias is not None), len(weight))
+        arrays = recorder.arrays(name) if few or averages else None
+        if seen is None or (averages and arrays is None):
             got = f"a gradient of layer {name!r} whose pass forward was not seen"
             raise invalid_argument("model", got, "calls of that layer before a step, or it left out of modules")
-        averages = curvature.averages_next(memories.get(weight, {}))
-        few = are_few(seen.places, weight[0].numel() + (bias is not None), len(weight))
-        arrays = recorder.arrays(name) if few or averages else None
         drawn = recorder.fisher_arrays(name) if averages else None
         batches[name] = LayerBatch(seen.rows, arrays, (drawn or arrays) if averages else None)
         others += [each.gradients for each in (arrays, drawn) if each is not None]

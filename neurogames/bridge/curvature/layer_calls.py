@@ -15,12 +15,23 @@ from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs
 
 
 class Call(NamedTuple):
-    """One call of a layer: its inputs, their version, rows of the model's inputs, the gradient at its outputs."""
+    """One call of a layer, and what came back to its output.
 
-    inputs: Tensor
+    Attributes:
+        inputs: what the layer was called with; None where nobody wants arrays.
+        version: of the inputs, which changes when they are overwritten.
+        own_rows: rows of the layer's inputs.
+        rows: rows of the model's inputs.
+        places: at how many places the weights were used.
+        gradient: at the output; None where nobody wants arrays.
+    """
+
+    inputs: Tensor | None
     version: int
-    rows: int | None
-    gradient: Tensor
+    own_rows: int
+    rows: int
+    places: int
+    gradient: Tensor | None = None
 
 
 def of_passes(name: str, layer: Any, passes: list[list[Call]]) -> tuple[Tensor, Tensor, int]:
@@ -34,12 +45,13 @@ def of_passes(name: str, layer: Any, passes: list[list[Call]]) -> tuple[Tensor, 
 
 def _together(name: str, layer: Any, calls: list[Call]) -> tuple[Tensor, Tensor, int]:
     """Inputs and output gradients of the calls of one backward pass, and the number of rows of the model."""
-    if any(call.inputs._version != call.version for call in calls):
-        raise RuntimeError(f"inputs of layer {name!r} were overwritten between the backward pass and the step")
-    dtype = layer.weight.dtype
-    parts = [
-        (layer_inputs(layer, call.inputs.to(dtype)), layer_outputs(layer, call.gradient.to(dtype))) for call in calls
-    ]
+    dtype, parts = layer.weight.dtype, []
+    for call in calls:
+        inputs: Any = call.inputs
+        gradient: Any = call.gradient
+        if inputs._version != call.version:
+            raise RuntimeError(f"inputs of layer {name!r} were overwritten between the backward pass and the step")
+        parts.append((layer_inputs(layer, inputs.to(dtype)), layer_outputs(layer, gradient.to(dtype))))
     if len(parts) == 1:
         return (*parts[0], rows_of(calls))
     if _have_same_rows(calls):
@@ -50,13 +62,12 @@ def _together(name: str, layer: Any, calls: list[Call]) -> tuple[Tensor, Tensor,
 
 def _have_same_rows(calls: list[Call]) -> bool:
     """Whether calls of one backward pass may be places of the same rows."""
-    return len({(len(call.inputs), call.rows) for call in calls}) == 1
+    return len({(call.own_rows, call.rows) for call in calls}) == 1
 
 
 def rows_of(calls: list[Call]) -> int:
     """Rows of the model in one backward pass."""
-    counts = [len(call.inputs) if call.rows is None else call.rows for call in calls]
-    return counts[0] if _have_same_rows(calls) else sum(counts)
+    return calls[0].rows if _have_same_rows(calls) else sum(call.rows for call in calls)
 
 
 def _joined(parts: list[tuple[Tensor, Tensor, int]]) -> tuple[Tensor, Tensor, int]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -71,6 +71,8 @@ class LayerRecorder:
     Args:
         model: any module; it stays as it is, but for hooks.
         names: names of layers as in ``model.named_modules()``; those that ``recordable_layers`` finds when left out.
+        wanted: asked at each call, with the name of the layer and the number of places, whether arrays are to be kept;
+            they always are when left out. Otherwise only ``seen`` knows of the call.
 
     Raises:
         ValueError: a layer is not there or not recordable.
@@ -86,7 +88,13 @@ class LayerRecorder:
     >>> recorder.remove()
     """
 
-    def __init__(self, model: nn.Module, names: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        names: Iterable[str] | None = None,
+        *,
+        wanted: Callable[[str, int], bool] = lambda *_: True,
+    ) -> None:
         layers = recordable_layers(model)
         chosen = list(layers) if names is None else list(names)
         for name in chosen:
@@ -95,6 +103,7 @@ class LayerRecorder:
                 expected = "a Linear or a convolution without groups, with a weight of its own that is trained"
                 raise invalid_argument("modules", name, expected)
         self._records = {name: _Record(layers[name]) for name in chosen}
+        self._wanted = wanted
         self._rows: int | None = None
         called = _RootHook(weakref.ref(self))
         handles: list[Any] = [model.register_forward_pre_hook(called, with_kwargs=True)]
@@ -111,26 +120,25 @@ class LayerRecorder:
         return tuple(self._records)
 
     def arrays(self, name: str) -> LayerArrays | None:
-        """Arrays of a layer; None if nothing was recorded since the gradient of its weight was cleared.
+        """Arrays of a layer; None if nothing was kept since the gradient of its weight was cleared.
 
         Raises:
             RuntimeError: the inputs of the layer were overwritten since, so that they are not known any more.
         """
         record = self._records[name]
         gradient = record.layer.weight.grad
-        if not record.passes or gradient is None:
+        if not record.passes or gradient is None or any(call.inputs is None for each in record.passes for call in each):
             return None
         inputs, gradients, rows = of_passes(name, record.layer, record.passes)
         return LayerArrays(inputs, gradients, math.sqrt(rows * len(inputs)))
 
     def seen(self, name: str) -> Seen | None:
-        """How many rows and places ``arrays`` has, at no cost; None if nothing was recorded."""
+        """How many rows and places there were since the gradient of the weight was cleared; None if there were none."""
         record = self._records[name]
         if not record.passes or record.layer.weight.grad is None:
             return None
         rows = sum(rows_of(calls) for calls in record.passes)
-        places = sum(call.gradient.numel() for calls in record.passes for call in calls) // len(record.layer.weight)
-        return Seen(rows, places)
+        return Seen(rows, sum(call.places for calls in record.passes for call in calls))
 
     def record_fisher(self, loss: Tensor) -> None:
         """Record the gradients of another loss, a sum over rows, of passes that are still to be gone back.
@@ -142,8 +150,9 @@ class LayerRecorder:
         weights = [record.layer.weight for record in self._records.values()]
         torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
         for record in self._records.values():
-            if record.waiting:
-                record.drawn.append([call for calls in record.waiting.values() for call in calls])
+            calls = [call for each in record.waiting.values() for call in each]
+            if calls and all(call.inputs is not None for call in calls):
+                record.drawn.append(calls)
             record.waiting.clear()
 
     def fisher_arrays(self, name: str) -> LayerArrays | None:
@@ -168,10 +177,17 @@ class LayerRecorder:
         self.clear()
         self._off()
 
-    def _take(self, name: str, inputs: Tensor, version: int, rows: int | None, gradient: Tensor) -> None:
+    def _call(self, name: str, inputs: Tensor, output: Tensor) -> Call:
+        """What is to be known of a call before its gradient has come back."""
+        places = output.numel() // len(self._records[name].layer.weight)
+        rows = len(inputs) if self._rows is None else self._rows
+        kept = inputs.detach() if self._wanted(name, places) else None
+        return Call(kept, inputs._version, len(inputs), rows, places)
+
+    def _take(self, name: str, call: Call, gradient: Tensor) -> None:
         """A gradient has come back to the output of a layer."""
         task = torch._C._current_graph_task_id()
-        call = Call(inputs, version, rows, gradient.detach())
+        call = call._replace(gradient=None if call.inputs is None else gradient.detach())
         self._records[name].waiting.setdefault(task, []).append(call)
 
     def _count(self, name: str) -> None:
@@ -223,20 +239,18 @@ class _LayerHook(_Hook):
         recorder = self._recorder()
         if recorder is None or not torch.is_grad_enabled() or not output.requires_grad:
             return
-        inputs = (args[0] if args else kwargs["input"]).detach()
-        output.register_hook(partial(_take, self._recorder, self._name, inputs, inputs._version, recorder._rows))
+        call = recorder._call(self._name, args[0] if args else kwargs["input"], output)
+        output.register_hook(partial(_take, self._recorder, self._name, call))
 
 
 def _nothing(*_: object) -> None:
     """What a hook becomes in a copy of the model."""
 
 
-def _take(
-    recorder: weakref.ref[LayerRecorder], name: str, inputs: Tensor, version: int, rows: int | None, gradient: Tensor
-) -> None:
+def _take(recorder: weakref.ref[LayerRecorder], name: str, call: Call, gradient: Tensor) -> None:
     """Hand on to a recorder that is still there."""
     if (known := recorder()) is not None:
-        known._take(name, inputs, version, rows, gradient)
+        known._take(name, call, gradient)
 
 
 def _arrived(recorder: weakref.ref[LayerRecorder], name: str, _: Tensor) -> None:
