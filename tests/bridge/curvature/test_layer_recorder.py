@@ -108,6 +108,20 @@ def test_gradients_that_are_not_added_up_or_were_cleared_leave_nothing():
     assert recorder.arrays("") is None
 
 
+def test_nothing_is_kept_of_layers_that_nobody_wants():
+    model, x, asked = convolutions(), torch.randn(5, 2, 3, 3), []
+
+    def wanted(name, places):
+        asked.append((name, places))
+        return name == "3"
+
+    recorder = LayerRecorder(model, wanted=wanted)
+    model(x).square().mean().backward()
+    assert asked == [("0", 80), ("3", 15), ("5", 5)]
+    assert [recorder.seen(name) for name in recorder.names] == [(5, 80), (5, 15), (5, 5)]
+    assert [recorder.arrays(name) is None for name in recorder.names] == [True, False, True]
+
+
 def test_inputs_that_were_overwritten_are_refused():
     model, x = nn.Linear(3, 2), torch.randn(5, 3)
     recorder = LayerRecorder(model)
