@@ -151,7 +151,7 @@ def attach_gradient_dropout(
     Raises:
         ValueError: a module is not there, its weights are read past its call (``functional.linear(x, layer.weight)``),
             there is no hidden layer, or an argument is out of range. Where a model's operations cannot be recorded,
-            its first pass with gradients raises the second of these.
+            its first pass raises the second of these.
 
     Warns:
         UserWarning: the model is compiled already.

@@ -151,7 +151,7 @@ def insert_gates(
     Raises:
         ValueError: if a name or a kind is not known, there is nothing to gate, the model has gates already, weights
             cannot be scaled for the gauge, or a named module is read past its call; the model is untouched then. Where
-            a model's operations cannot be recorded, its first pass with gradients raises the last of these.
+            a model's operations cannot be recorded, its first pass raises the last of these.
 
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
     >>> gates = insert_gates(model)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils._pytree import tree_leaves
 
 from neurogames._arguments import invalid_argument
@@ -34,7 +35,16 @@ def layers_read(graph: ModelGraph) -> set[str]:
     >>> layers_read(model_graph(Tied()))
     {'inner'}
     """
-    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+    targets = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+    weights = {
+        f"{name}.{own}": weight
+        for name, module in graph.modules.items()
+        for own, weight in module.named_parameters(recurse=False)
+    }
+    # A weight that two layers share is recorded under the name that was registered first.
+    shared = {id(weights[target]) for target in targets if target in weights}
+    targets |= {name for name, weight in weights.items() if id(weight) in shared}
+    read = {target.rpartition(".")[0] for target in targets}
     return {name for name in read if name and not graph.calls[name] and not graph.returned.get(name)}
 
 
@@ -46,10 +56,11 @@ def refuse_read(names: Sequence[str]) -> None:
         raise invalid_argument("modules", got, "modules that the model calls on the way to its outputs")
 
 
-class FirstPass:
-    """Forward hook that looks, in a model's first pass with gradients, whether layers are read and not called.
+class FirstPass(TorchFunctionMode):
+    """Hooks that look, up to a model's first pass with gradients, whether layers are read and not called.
 
-    It takes itself away after that pass, or when ``stop`` is called.
+    Within a pass, every operation of torch is seen with what it is given. The hooks take themselves away after the
+    first pass with gradients, or when ``stop`` is called.
 
     Args:
         model: the model.
@@ -57,58 +68,80 @@ class FirstPass:
     """
 
     def __init__(self, model: nn.Module, names: Collection[str]) -> None:
+        super().__init__()
         modules = dict(model.named_modules(remove_duplicate=False))
         self._model = model
         self._names = {modules[name]: name for name in names if name}
         self._called: set[nn.Module] = set()
-        for module in (*self._names, model):
-            module.register_forward_hook(self)
+        self._given: set[int] = set()
+        self._looking = False
+        model.register_forward_pre_hook(self.begin, prepend=True)
+        for layer in self._names:
+            layer.register_forward_hook(self.note)
+        model.register_forward_hook(self.end, always_call=True)
 
-    def __call__(self, module: nn.Module, _: Any, outputs: Any) -> None:
-        """Note the call of a layer, or look at the outputs of the model."""
-        if torch.compiler.is_compiling():
+    def __torch_function__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Do an operation, and note the weights that it made a tensor of: a shape or a dtype is no reading."""
+        result = function(*args, **(kwargs or {}))
+        if any(isinstance(value, Tensor) for value in tree_leaves(result)):
+            # Weights live as long as the pass, so that no other tensor can have the identity of one.
+            self._given.update(id(value) for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor))
+        return result
+
+    def begin(self, *_: Any) -> None:
+        """Look from here on; after an interrupted pass, looking has never ended."""
+        if not torch.compiler.is_compiling() and not self._looking:
+            self.__enter__()  # type: ignore[no-untyped-call]
+            self._looking = True
+
+    def note(self, layer: nn.Module, *_: Any) -> None:
+        """Note the call of a layer."""
+        if not torch.compiler.is_compiling():
+            self._called.add(layer)
+
+    def end(self, _model: nn.Module, _inputs: Any, outputs: Any) -> None:
+        """Look no longer, and refuse what was read and not called; a pass that failed has no outputs."""
+        if not self._looking:
             return
-        self._called.add(module)
-        if module is not self._model:
+        if _get_current_function_mode() is self:
+            self.__exit__(None, None, None)
+        self._looking = False
+        called, given = self._called, self._given
+        self._called, self._given = set(), set()
+        if outputs is None:
             return
-        behind = _behind(outputs)
-        if behind:
+        if torch.is_grad_enabled():
             self.stop()
-            idle = [layer for layer in self._names if layer not in self._called and _is_read(layer, behind)]
-            refuse_read([self._names[layer] for layer in idle])
-        self._called.clear()
+        refuse_read(
+            [
+                name
+                for layer, name in self._names.items()
+                if layer not in called and any(id(weight) in given for weight in layer.parameters())
+            ]
+        )
 
     def stop(self) -> None:
-        """Take the hook away."""
+        """Take the hooks away."""
         for module in (*self._names, self._model):
-            for number in [number for number, hook in module._forward_hooks.items() if hook is self]:
-                del module._forward_hooks[number]
+            for hooks in (module._forward_hooks, module._forward_pre_hooks):
+                for number in [number for number, hook in hooks.items() if _first_pass(hook) is self]:
+                    del hooks[number]
+            for number in list(module._forward_hooks_always_called):
+                if number not in module._forward_hooks:
+                    del module._forward_hooks_always_called[number]
 
 
 def stop_first_passes(model: nn.Module) -> None:
     """Take away what ``FirstPass`` has put on a model."""
     for hook in list(model._forward_hooks.values()):
-        if isinstance(hook, FirstPass):
-            hook.stop()
+        first_pass = _first_pass(hook)
+        if first_pass is not None:
+            first_pass.stop()
 
 
-def _behind(outputs: Any) -> set[Any]:
-    """All steps of the computation of some outputs."""
-    if isinstance(outputs, Mapping):
-        outputs = list(outputs.values())  # as transformers' outputs, which the tree may not know
-    waiting = [
-        value.grad_fn for value in tree_leaves(outputs) if isinstance(value, Tensor) and value.grad_fn is not None
-    ]
-    found = set(waiting)
-    while waiting:
-        for step, _ in waiting.pop().next_functions:
-            if step is not None and step not in found:
-                found.add(step)
-                waiting.append(step)
-    return found
-
-
-def _is_read(layer: nn.Module, behind: set[Any]) -> bool:
-    """Whether the weights of a layer are among the steps of a computation."""
-    leaves = {id(step.variable) for step in behind if hasattr(step, "variable")}
-    return any(id(weight) in leaves or weight.grad_fn in behind for weight in layer.parameters(recurse=False))
+def _first_pass(hook: Any) -> FirstPass | None:
+    """The ``FirstPass`` that a hook belongs to."""
+    owner = getattr(hook, "__self__", None)
+    return owner if isinstance(owner, FirstPass) else None

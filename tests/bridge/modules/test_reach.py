@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.overrides import _get_current_function_mode
 
 from neurogames.bridge import attach_gradient_dropout, attach_mean_feedback, insert_gates, train_participation
 
@@ -27,6 +28,18 @@ class ReadsUnrecorded(Reads):
 
     def forward(self, x):
         return super().forward(x) if float(x.sum()) < 1e9 else x
+
+
+class ReadsShared(nn.Module):
+    """Reads a weight that two layers share, neither of which it calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.called, self.last = (nn.Linear(4, 4) for _ in range(4))
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.last(torch.relu(self.called(torch.relu(x @ self.second.weight.T))))
 
 
 class Branches(ReadsUnrecorded):
@@ -61,16 +74,46 @@ def test_layers_that_are_read_and_not_called_are_left_out_and_refused_by_name():
     assert hooks(model) == 0
 
 
+def test_a_weight_that_two_layers_share_is_read_of_both():
+    assert insert_gates(ReadsShared()).modules == ("called",)
+    with pytest.raises(ValueError, match=r"modules: got .*'second', whose weights are read past the call"):
+        insert_gates(ReadsShared(), modules=["second"])
+
+
 @pytest.mark.parametrize("put", [attach, lambda model: attach_mean_feedback(model, 0.5), insert_gates])
-def test_without_a_recording_the_first_pass_with_gradients_refuses_them(put):
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_without_a_recording_the_first_pass_refuses_them(put, trained, enabled):
     model = ReadsUnrecorded()
+    model.read.requires_grad_(trained)
     put(model)
     twin = copy.deepcopy(model)
     for each in (model, twin):
-        with torch.no_grad():
+        with (
+            torch.set_grad_enabled(enabled),
+            pytest.raises(ValueError, match=r"modules: got .*'read', whose weights are read past the call"),
+        ):
             each(torch.randn(3, 4))
-        with pytest.raises(ValueError, match=r"modules: got .*'read', whose weights are read past the call"):
-            each(torch.randn(3, 4))
+        assert _get_current_function_mode() is None
+
+
+def test_a_pass_that_fails_or_is_interrupted_leaves_no_mode_behind_for_good():
+    model = ReadsUnrecorded()
+    insert_gates(model)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        model(torch.randn(3, 5))
+    assert _get_current_function_mode() is None
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handle = model.last.register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model(torch.randn(3, 4))
+    handle.remove()
+    with pytest.raises(ValueError, match="read past the call"):
+        model(torch.randn(3, 4))
+    assert _get_current_function_mode() is None
 
 
 @pytest.mark.parametrize("put", [attach, insert_gates])
