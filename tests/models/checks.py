@@ -175,14 +175,14 @@ def halved(brought: Brought) -> tuple[Pruned, dict[str, NDArray[np.float64]]]:
 
 def called_modules(model: nn.Module, inputs: tuple[Any, ...]) -> list[str]:
     """Names of the modules with gates that the model calls; weights used past a call have no gate."""
-    twin = copy.deepcopy(model)
-    placed = insert_gates(twin)
+    possible = insert_gates(copy.deepcopy(model)).modules
     called: set[str] = set()
-    for name in placed.modules:
+    twin = copy.deepcopy(model)
+    for name in possible:
         twin.get_submodule(name).register_forward_hook(lambda *_, name=name: called.add(name))
-    with torch.no_grad():
+    with torch.enable_grad():  # without, an encoder of torch is one operation
         twin(*inputs)
-    return [name for name in placed.modules if name in called]
+    return [name for name in possible if name in called]
 
 
 def pruning(case: Model, brought: Brought) -> str:

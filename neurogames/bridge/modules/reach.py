@@ -11,9 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.modules.graph import ModelGraph
@@ -56,11 +54,11 @@ def refuse_read(names: Sequence[str]) -> None:
         raise invalid_argument("modules", got, "modules that the model calls on the way to its outputs")
 
 
-class FirstPass(TorchFunctionMode):
-    """Hooks that look, up to a model's first pass with gradients, whether layers are read and not called.
+class FirstPass:
+    """Hooks that look, in a model's first pass with gradients and its first without, for layers read and not called.
 
-    Within a pass, every operation of torch is seen with what it is given. The hooks take themselves away after the
-    first pass with gradients, or when ``stop`` is called.
+    In such a pass, the layers note who asks them for their weights. The hooks take themselves away after the one with
+    gradients, or when ``stop`` is called.
 
     Args:
         model: the model.
@@ -68,33 +66,26 @@ class FirstPass(TorchFunctionMode):
     """
 
     def __init__(self, model: nn.Module, names: Collection[str]) -> None:
-        super().__init__()
         modules = dict(model.named_modules(remove_duplicate=False))
         self._model = model
         self._names = {modules[name]: name for name in names if name}
         self._called: set[nn.Module] = set()
-        self._given: set[int] = set()
-        self._looking = False
+        self._read: set[int] = set()
+        self._looked = False
         model.register_forward_pre_hook(self.begin, prepend=True)
         for layer in self._names:
             layer.register_forward_hook(self.note)
         model.register_forward_hook(self.end, always_call=True)
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Do an operation, and note the weights that it made a tensor of: a shape or a dtype is no reading."""
-        result = function(*args, **(kwargs or {}))
-        if any(isinstance(value, Tensor) for value in tree_leaves(result)):
-            # Weights live as long as the pass, so that no other tensor can have the identity of one.
-            self._given.update(id(value) for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor))
-        return result
-
     def begin(self, *_: Any) -> None:
-        """Look from here on; after an interrupted pass, looking has never ended."""
-        if not torch.compiler.is_compiling() and not self._looking:
-            self.__enter__()  # type: ignore[no-untyped-call]
-            self._looking = True
+        """Look from here on, at all modules that hold a weight of the layers."""
+        if torch.compiler.is_compiling() or (self._looked and not torch.is_grad_enabled()):
+            return
+        self._called, self._read = set(), set()
+        watched = {id(weight) for layer in self._names for weight in layer.parameters()}
+        for module in self._model.modules():
+            if any(id(weight) in watched for weight in module._parameters.values()):
+                module._parameters = _NotedReads(module._parameters, self._read)
 
     def note(self, layer: nn.Module, *_: Any) -> None:
         """Note the call of a layer."""
@@ -103,24 +94,20 @@ class FirstPass(TorchFunctionMode):
 
     def end(self, _model: nn.Module, _inputs: Any, outputs: Any) -> None:
         """Look no longer, and refuse what was read and not called; a pass that failed has no outputs."""
-        if not self._looking:
+        looked = [module for module in self._model.modules() if isinstance(module._parameters, _NotedReads)]
+        for module in looked:
+            module._parameters = dict(module._parameters)
+        if outputs is None or not looked:
             return
-        if _get_current_function_mode() is self:
-            self.__exit__(None, None, None)
-        self._looking = False
-        called, given = self._called, self._given
-        self._called, self._given = set(), set()
-        if outputs is None:
-            return
+        self._looked = True
+        idle = [
+            name
+            for layer, name in self._names.items()
+            if layer not in self._called and any(id(weight) in self._read for weight in layer.parameters())
+        ]
         if torch.is_grad_enabled():
             self.stop()
-        refuse_read(
-            [
-                name
-                for layer, name in self._names.items()
-                if layer not in called and any(id(weight) in given for weight in layer.parameters())
-            ]
-        )
+        refuse_read(idle)
 
     def stop(self) -> None:
         """Take the hooks away."""
@@ -131,6 +118,19 @@ class FirstPass(TorchFunctionMode):
             for number in list(module._forward_hooks_always_called):
                 if number not in module._forward_hooks:
                     del module._forward_hooks_always_called[number]
+
+
+class _NotedReads(dict[str, Any]):
+    """Parameters of a module that note which of them are asked for."""
+
+    def __init__(self, parameters: Mapping[str, Any], read: set[int]) -> None:
+        super().__init__(parameters)
+        self._read = read
+
+    def __getitem__(self, name: str) -> Any:
+        weight = super().__getitem__(name)
+        self._read.add(id(weight))
+        return weight
 
 
 def stop_first_passes(model: nn.Module) -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.overrides import _get_current_function_mode
 
 from neurogames.bridge import attach_gradient_dropout, attach_mean_feedback, insert_gates, train_participation
 
@@ -94,15 +93,14 @@ def test_without_a_recording_the_first_pass_refuses_them(put, trained, enabled):
             pytest.raises(ValueError, match=r"modules: got .*'read', whose weights are read past the call"),
         ):
             each(torch.randn(3, 4))
-        assert _get_current_function_mode() is None
+        assert {type(module._parameters) for module in each.modules()} == {dict}
 
 
-def test_a_pass_that_fails_or_is_interrupted_leaves_no_mode_behind_for_good():
+def test_a_pass_that_fails_or_is_interrupted_is_followed_by_one_that_looks():
     model = ReadsUnrecorded()
     insert_gates(model)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         model(torch.randn(3, 5))
-    assert _get_current_function_mode() is None
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -113,7 +111,7 @@ def test_a_pass_that_fails_or_is_interrupted_leaves_no_mode_behind_for_good():
     handle.remove()
     with pytest.raises(ValueError, match="read past the call"):
         model(torch.randn(3, 4))
-    assert _get_current_function_mode() is None
+    assert {type(module._parameters) for module in model.modules()} == {dict}
 
 
 @pytest.mark.parametrize("put", [attach, insert_gates])
