@@ -94,6 +94,10 @@ class KFACCurvature:
 
     def averages_next(self, memory: Memory) -> bool:
         """Whether the next batch goes into the factors."""
+        return self.averages_factors_next(memory)
+
+    def averages_factors_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors."""
         return _averages_factors(self, memory.get("step", 0))
 
     def observe(self, memory: Memory, inputs: Tensor, gradients: Tensor, *, damping: float) -> None:
@@ -165,8 +169,11 @@ class EKFACCurvature:
 
     def averages_next(self, memory: Memory) -> bool:
         """Whether the next batch goes into the factors or S."""
-        step = memory.get("step", 0)
-        return step % self.moment_interval == 0 or _averages_factors(self, step)
+        return memory.get("step", 0) % self.moment_interval == 0 or self.averages_factors_next(memory)
+
+    def averages_factors_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors."""
+        return _averages_factors(self, memory.get("step", 0))
 
     def observe(
         self,

@@ -18,7 +18,7 @@ from neurogames.bridge.dgnopt.metric import Rows
 from neurogames.bridge.dgnopt.recorded_pass import Edge, RecordedPass
 from neurogames.bridge.dgnopt.settings import GameSettings
 from neurogames.bridge.dgnopt.stages import StageGraph
-from neurogames.bridge.dgnopt.step_report import StepReport
+from neurogames.bridge.dgnopt.step_report import Skipped, StepReport
 from neurogames.bridge.dgnopt.sweep import Gains, Sweep, sweep_back
 
 _FALLBACK_DECAY = 0.95
@@ -44,7 +44,7 @@ class GameStep:
     _buffers: dict[Tensor, Tensor] = field(default_factory=dict)
     _clamped: float = 0.0
     _sizes: list[Tensor] = field(default_factory=list)
-    _seen: dict[Edge, Tensor] = field(default_factory=dict)
+    _seen: dict[tuple[int, Edge], Tensor] = field(default_factory=dict)
 
     @cached_property
     def layers(self) -> tuple[str, ...]:
@@ -94,8 +94,27 @@ class GameStep:
         slopes = [each.grad for each in self.groups if each.grad is not None]
         return bool(torch.isfinite(torch.stack(torch._foreach_norm(slopes))).all())
 
-    def take(self, curvature: NetworkCurvature) -> bool:
-        """Solve the game and move; False if something was not finite, and all weights are as they were."""
+    def take(self, curvature: NetworkCurvature) -> Skipped | None:
+        """Solve the game and move; or say why not, and all weights and the state are as they were."""
+        kept = {each: _copied(memory) for each, memory in self.state.items()}
+        before = {each: each.clone() for each in self.groups}
+        try:
+            self._solve_and_move(curvature)
+            finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(list(before)))).all())
+            skipped: Skipped | None = None if finite else "not finite"
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # torch does not list it
+            skipped = "curvature not positive definite"
+        if skipped is not None:
+            torch._foreach_copy_(list(before), list(before.values()))
+            self.state.clear()
+            self.state.update(kept)
+            return skipped
+        for each, buffer in self._buffers.items():
+            self.state[each]["momentum_buffer"] = buffer
+        return None
+
+    def _solve_and_move(self, curvature: NetworkCurvature) -> None:
+        """Gains backward, then moves forward."""
         game = self.game
         by_stage: list[dict[str, int]] = [{} for _ in range(self.graph.n_stages)]
         for name in self.layers:
@@ -113,22 +132,15 @@ class GameStep:
         )
         self._clamped = float(sweep.clamped)
         times = 1 if game.cooperative else game.players
-        before = {each: each.clone() for each in self.groups}
         self._move_rest(game.players)
         if game.feedback:
             self._move_forward(sweep, times)
         else:
             for gains in (each for stage in sweep.stages for each in stage):
                 self._move_group(gains, [torch.zeros_like(k) for k in gains.opens], times)
-        if not bool(torch.isfinite(torch.stack(torch._foreach_norm(list(before)))).all()):
-            torch._foreach_copy_(list(before), list(before.values()))
-            return False
-        for each, buffer in self._buffers.items():
-            self.state[each]["momentum_buffer"] = buffer
-        return True
 
     def report(
-        self, taken: bool, *, reward: float | None, seconds: float, pairs: Collection[tuple[str, str]]
+        self, skipped: Skipped | None, *, reward: float | None, seconds: float, pairs: Collection[tuple[str, str]]
     ) -> StepReport:
         """What the step did."""
         stages, places = self.graph.alignment, {name: rows.inputs.shape[1] for name, rows in self.rows.items()}
@@ -141,7 +153,7 @@ class GameStep:
             float(torch.stack(part).norm()) if part else 0.0 for part in (self._sizes[::2], self._sizes[1::2])
         )
         share = fed / opened if opened else 0.0
-        return StepReport(taken, self._clamped, share, stages, reward, seconds, tuple(alone))
+        return StepReport(skipped is None, self._clamped, share, stages, reward, seconds, skipped, tuple(alone))
 
     def _layer(self, name: str) -> Any:
         """A layer."""
@@ -158,28 +170,29 @@ class GameStep:
 
         def before_stage(stage: int, new: dict[fx.Node, Tensor]) -> None:
             if stage < len(sweep.stages):
-                seen = self._deviation(stage, new)
+                seen = {gains.player: self._deviation(stage, new, gains.player) for gains in sweep.stages[stage]}
                 for gains in sweep.stages[stage]:
-                    self._move_group(gains, gains.feedback(seen), times)
+                    self._move_group(gains, gains.feedback(seen[gains.player]), times)
 
         with self.recorded.as_before():
             self.recorded.rerun(before_stage)
         for name, buffer in self.recorded.model.named_buffers():
             buffer.copy_(kept_buffers[name])
 
-    def _deviation(self, stage: int, new: Mapping[fx.Node, Tensor]) -> Tensor:
-        """Zbar'dx of each row at a stage, (rows, rank)."""
+    def _deviation(self, stage: int, new: Mapping[fx.Node, Tensor], player: int = 0) -> Tensor:
+        """Zbar'dx of each row at a stage, (rows, rank), with the columns of a player's cost."""
         recorded = self.recorded
         first = next(iter(self.rows.values())).columns
         total = first.new_zeros(recorded.rows, len(first))
-        for edge, columns in recorded.crossings():
+        for edge, columns in recorded.crossings(player):
             made, read = (recorded.stages[node] for node in edge)
             if made < stage <= read and columns:
-                if edge not in self._seen:
+                key = (player if recorded.own_costs else 0, edge)
+                if key not in self._seen:
                     dx = (new[edge[0]] - recorded.values[edge[0]]).flatten(1)
                     products = [(column.flatten(1) * dx).sum(dim=1) for column in columns]
-                    self._seen[edge] = torch.stack(products, dim=1).to(total.dtype)
-                total += self._seen[edge]
+                    self._seen[key] = torch.stack(products, dim=1).to(total.dtype)
+                total += self._seen[key]
         return total
 
     def _move_group(self, gains: Gains, feedback: list[Tensor], times: int) -> None:
@@ -205,8 +218,8 @@ class GameStep:
                 metric = self.game.rule.metric(memory, damping=group["damping"], players=players)
                 self._move(each, slope if metric.weights is None else slope / metric.weights)
             else:  # of noise, rows times the square of a mean is the mean square
-                square = memory.setdefault("square", each.grad.square())
-                square.lerp_(each.grad.square(), 1 - _FALLBACK_DECAY)
+                now = each.grad.square()
+                memory["square"] = square = memory.get("square", now).lerp(now, 1 - _FALLBACK_DECAY)
                 self._move(each, players * each.grad / (self.recorded.rows * square + group["damping"]))
 
     def _move(self, parameter: nn.Parameter, move: Tensor) -> None:
@@ -219,3 +232,8 @@ class GameStep:
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.add_(move, alpha=-group["lr"])
+
+
+def _copied(memory: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a memory, with the same tensors: rules put new ones in their place."""
+    return {key: _copied(value) if isinstance(value, dict) else value for key, value in memory.items()}

@@ -30,7 +30,7 @@ class LayerRule(Protocol):
         """Take a batch into the memory.
 
         Args:
-            memory: of the layer; it is written to. Empty at first.
+            memory: of the layer; it is written to, but its tensors are not. Empty at first.
             slope: Q_u (d_out, d_in).
             inputs: a (rows, shared, d_in).
             gradients: slopes of the value of each row at the outputs, (rows, shared, d_out).
@@ -106,12 +106,12 @@ class DiagonalCurvature:
     ) -> Tensor:
         """Average squares, and slopes."""
         memory["count"] = memory.get("count", 0) + 1
-        square = memory.setdefault("square", torch.zeros_like(slope))
-        square.mul_(self.decay).addcmul_(slope, slope, value=1 - self.decay)
+        square = memory.get("square", torch.zeros_like(slope))
+        memory["square"] = (square * self.decay).addcmul_(slope, slope, value=1 - self.decay)
         if not self.slope_decay:
             return slope
-        mean: Tensor = memory.setdefault("mean", torch.zeros_like(slope))
-        mean.lerp_(slope, 1 - self.slope_decay)
+        mean: Tensor = memory.get("mean", torch.zeros_like(slope)).lerp(slope, 1 - self.slope_decay)
+        memory["mean"] = mean
         return mean / (1 - self.slope_decay ** memory["count"]) if self.bias_correction else mean.clone()
 
     def metric(self, memory: Memory, *, damping: float, players: int) -> LayerMetric:  # noqa: ARG002
@@ -134,6 +134,7 @@ class KFACRule:
     def observe(self, memory: Memory, slope: Tensor, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor:
         """Average the factors, and take their eigenbases, when it is time."""
         inverse = memory.get("inverse_inputs")
+        own_averages(memory, self.curvature)
         self.curvature.observe(memory, inputs, gradients, damping=damping)
         if memory["inverse_inputs"] is not inverse:
             factors = KroneckerFactors(memory["inputs"], memory["outputs"])
@@ -164,6 +165,7 @@ class EKFACRule:
     def observe(self, memory: Memory, slope: Tensor, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor:
         """Average factors and moments, and take a new eigenbasis, when it is time."""
         basis = memory.get("input_basis")
+        own_averages(memory, self.curvature)
         self.curvature.observe(memory, inputs, gradients, damping=damping)
         if memory["input_basis"] is not basis:
             memory["refreshed"] = memory["step"]
@@ -177,6 +179,23 @@ class EKFACRule:
         """R with R (damped B x damped A) R = S + damping I, diagonal in the eigenbasis."""
         ratio = ((memory["moments"] + damping) / damped).sqrt()
         return LayerMetric(ratio, memory["input_basis"], memory["output_basis"])
+
+
+def own_averages(memory: Memory, curvature: KFACCurvature | EKFACCurvature) -> None:
+    """Copy the averages that the next batch is written to, so that a copy of the memory keeps what it holds.
+
+    >>> curvature, memory = KFACCurvature(), {"step": 10, "inputs": torch.ones(1, 1), "outputs": torch.ones(1, 1)}
+    >>> before = dict(memory)
+    >>> own_averages(memory, curvature)
+    >>> memory["inputs"] is before["inputs"]
+    False
+    """
+    names = ["inputs", "outputs"] if curvature.averages_factors_next(memory) else []
+    if isinstance(curvature, EKFACCurvature) and curvature.averages_next(memory):
+        names.append("moments")
+    for name in names:
+        if name in memory:
+            memory[name] = memory[name].clone()
 
 
 def damped_factors(inputs: Tensor, outputs: Tensor, damping: float) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,7 @@ class Gains:
         metric: C.
         weights: M M' (rows, rank, rank) of the value after the stage; None without feedback.
         rows: what each did to each row.
+        player: the player, 0 where all cooperate.
     """
 
     layers: tuple[str, ...]
@@ -62,6 +63,7 @@ class Gains:
     metric: StageMetric
     weights: Tensor | None
     rows: list[Rows] = field(repr=False)
+    player: int = 0
 
     def feedback(self, seen: Tensor) -> list[Tensor]:
         """Mean over rows of K dx, for Zbar'dx (rows, rank)."""
@@ -101,7 +103,8 @@ def sweep_back(
         stages: for each stage, player of each layer that moves.
         rows: of each layer.
         slopes: slope of the whole cost in each layer's weights, (d_out, d_in), its own costs among them.
-        gradients: n times the slope of the loss at each layer's outputs, (rows, shared, d_out).
+        gradients: n times the slope of the loss at each layer's outputs, (rows, shared, d_out). Where players have own
+            costs, slopes, gradients and columns of a layer are those of its player.
         curvature: of the layers.
         feedback: whether players see the state.
         cooperative: whether all players minimise together.
@@ -134,7 +137,7 @@ def sweep_back(
             k = metric.direction(smooth)
             if feedback and contracted:
                 values[player] = _before(value, metric, own, slope, k)
-            gains.append(Gains(tuple(names), k, metric, value.weights if feedback else None, own))
+            gains.append(Gains(tuple(names), k, metric, value.weights if feedback else None, own, player))
         found.append(gains)
     looked = sum(value.columns for value in values.values())
     clamped = sum((value.clamped for value in values.values()), torch.zeros_like(terminal.clamped))

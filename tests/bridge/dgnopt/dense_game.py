@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.curvature.layer_arrays import layer_weights
+from neurogames.bridge.dgnopt.closure_pass import run_closure
 from neurogames.bridge.dgnopt.game_step import GameStep
 from neurogames.bridge.dgnopt.layer_rules import IdentityRule
 from neurogames.bridge.dgnopt.metric import Rows
@@ -77,8 +78,14 @@ def record(model: nn.Module, x: Tensor, loss, alignment=None, terminal="gradient
     graph = plan.graph if alignment is None else plan.graph.aligned(alignment)
     recorded = plan.start(model, graph.alignment, lambda y, g: terminal_columns(terminal, rank, y, g))
     model.zero_grad()
-    with recorded.recording():
-        loss(model(x)).backward()
+
+    def closure():
+        value = loss(model(x))
+        if isinstance(value, Tensor):
+            value.backward()
+        return value
+
+    run_closure(closure, recorded, graph, list(model.parameters()), cooperative=False)
     plan.check(model, recorded)
     step = GameStep(recorded, graph, {each: {} for each in model.parameters()}, {}, SETTINGS)
     step.check()
