@@ -43,19 +43,20 @@ def run_closure(
     """
     with recorded.recording(), torch.enable_grad():
         returned = closure()
+        own = isinstance(returned, list | tuple)
+        losses = list(returned) if own else [returned]
+        nodes = [getattr(loss, "grad_fn", None) for loss in losses]
+        summed = any(node is not None and is_sum_over_rows(node, recorded.returned) for node in nodes)
     if recorded.called != 1:
         raise invalid_argument("closure", f"{recorded.called} calls of the model", "one call of the model")
     if recorded.autocast[1] == torch.float16:
         raise invalid_argument("closure", "autocast to float16", "autocast to bfloat16, which needs no scaled loss")
-    own = isinstance(returned, list | tuple)
-    losses = list(returned) if own else [returned]
     for loss in losses:
         if not isinstance(loss, Tensor | float) or (isinstance(loss, Tensor) and loss.numel() != 1):
             got = f"one that returns {type(loss).__name__} {tuple(getattr(loss, 'shape', ()))}"
             raise invalid_argument("closure", got, "the loss, a mean over rows, or a list of them")
-        node = getattr(loss, "grad_fn", None)
-        if recorded.rows > 1 and node is not None and is_sum_over_rows(node, recorded.returned):
-            raise invalid_argument("loss", "a sum over rows", "its mean over rows")
+    if summed and recorded.rows > 1:
+        raise invalid_argument("loss", "a sum over rows", "its mean over rows")
     if own:
         _run_back(losses, recorded, graph, trained, cooperative=cooperative)
     return returned, tuple(loss.item() if isinstance(loss, Tensor) else loss for loss in losses)

@@ -41,7 +41,7 @@ class RecordedPass:
         called: how often the model was called with gradients on.
         rank: number of columns.
         rows: number of rows.
-        returned: node of the outputs in torch's graph.
+        returned: node of the outputs in torch's graph, while recording.
     """
 
     model: nn.Module
@@ -81,6 +81,7 @@ class RecordedPass:
         try:
             yield
         finally:
+            self.returned = None  # its hooks hold this pass, and no collector sees that circle
             del vars(self.model)["forward"]
             if own is not None:
                 vars(self.model)["forward"] = own

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
+import weakref
 from functools import partial
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch.nn import functional
 
 from neurogames.bridge import DGNOpt, train
 from neurogames.bridge.curvature.layer_curvature import EKFACCurvature
+from neurogames.bridge.dgnopt.network_plan import NetworkPlan
 from tests.bridge.dgnopt.networks import Cooperative, Inception, Residual
 
 
@@ -451,6 +454,29 @@ def test_a_bandit_plays_the_alignment_that_earns_more():
         steps(model, other, x, y, 1)
         seen.add(other.last_step.alignment["project"])
     assert seen == {1, 2}
+
+
+def test_nothing_of_a_pass_is_kept():
+    """Without the collector, as it does not see circles through torch's graph: memory would grow from step to step."""
+    x, y = data((3,))
+    model = make(Residual)
+    optimizer = DGNOpt(model, 0.01)
+    passes = []
+    start = NetworkPlan.start
+
+    def watched(self, *args):
+        passes.append(weakref.ref(found := start(self, *args)))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NetworkPlan, "start", watched)
+        gc.disable()
+        try:
+            steps(model, optimizer, x, y, 3)
+        finally:
+            gc.enable()
+    assert len(passes) == 3
+    assert [each() for each in passes] == [None] * 3
 
 
 def test_train_takes_it():
