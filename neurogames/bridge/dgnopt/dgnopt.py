@@ -291,7 +291,6 @@ class DGNOpt(torch.optim.Optimizer):
             self._game.rule,
             step.memory,
             {name: float(step.group(name)["damping"]) for name in step.layers},
-            {name: rows.inputs for name, rows in step.rows.items()},
             self._pairs,
             self._game.schur,
             self._game.players if self._game.cooperative else 1,

@@ -21,6 +21,7 @@ from torch.nn import functional
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs
 from neurogames.bridge.dgnopt.operations import Operations, bind_arguments, run_node
+from neurogames.bridge.dgnopt.rows import Rows
 
 Edge = tuple[fx.Node, fx.Node]
 Columns = Callable[[Tensor, Tensor], Tensor | None]
@@ -86,13 +87,13 @@ class RecordedPass:
             if own is not None:
                 vars(self.model)["forward"] = own
 
-    def layer_arrays(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs (rows, shared, d_in), slopes of the loss of each row (rows, shared, d_out), columns (rank, ...)."""
+    def layer_rows(self, name: str) -> Rows:
+        """What a layer did to each row."""
         layer = self.model.get_submodule(name)
         inputs = layer_inputs(layer, self.inputs[name].to(next(layer.parameters()).dtype))
         slope = layer_outputs(layer, self.slopes[name]).to(inputs.dtype)
         columns = [layer_outputs(layer, each).to(inputs.dtype) for each in self.roots.get(name, [])]
-        return inputs, slope, torch.stack(columns) if columns else slope.unsqueeze(0)
+        return Rows(inputs, torch.stack(columns), slope) if columns else Rows(inputs, slope.unsqueeze(0))
 
     @property
     def own_costs(self) -> bool:
