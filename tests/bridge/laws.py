@@ -17,6 +17,7 @@ from torch.nn import functional
 from neurogames.bridge import (
     EKFAC,
     KFAC,
+    DGNOpt,
     GaussianNoise,
     StableNoise,
     UnitBudget,
@@ -215,6 +216,7 @@ TRAINERS: dict[str, Member] = PARTICIPATION | {
     "training, line search": trained(partial(torch.optim.LBFGS, max_iter=3, line_search_fn="strong_wolfe")),
     "training, kfac": trained(partial(KFAC, lr=0.01)),
     "training, ekfac": trained(partial(EKFAC, lr=0.01)),
+    "training, dgnopt": trained(partial(DGNOpt, lr=0.01)),
 }
 
 # Trainings of many small networks.

@@ -17,7 +17,7 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.curvature.layer_curvature import LayerCurvature, Memory, are_few
 from neurogames.bridge.curvature.layer_recorder import LayerArrays, LayerRecorder
 
-_ALIKE = 1e-3  # how far a gradient may be from the sum over rows, relative to it, to be taken for it
+ALIKE = 1e-3  # how far a gradient may be from the sum over rows, relative to it, to be taken for it
 
 Layers = Mapping[str, tuple[nn.Module, nn.Parameter, nn.Parameter | None]]
 
@@ -80,7 +80,9 @@ def layer_batches(
         batches[name] = LayerBatch(seen.rows, arrays, (drawn or arrays) if averages else None)
         others += [each.gradients for each in (arrays, drawn) if each is not None]
         if few and arrays is not None:
-            tests[name] = _product_and_error(arrays, rest.pop(weight), None if bias is None else rest.pop(bias))
+            tests[name] = product_and_error(
+                arrays.inputs, arrays.gradients, rest.pop(weight), None if bias is None else rest.pop(bias)
+            )
     others += rest.values()
     if not others:
         return batches
@@ -88,16 +90,24 @@ def layer_batches(
     if not all(map(math.isfinite, norms)):
         return None
     for name, size, error in zip(tests, norms[len(others) :: 2], norms[len(others) + 1 :: 2], strict=True):
-        batches[name] = replace(batches[name], is_sum=error <= _ALIKE * size)
+        batches[name] = replace(batches[name], is_sum=error <= ALIKE * size)
     return batches
 
 
-def _product_and_error(arrays: LayerArrays, slope: Tensor, bias_slope: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The gradient times one vector, and by how much the sum over rows times that vector is off."""
-    inputs = arrays.inputs
+def product_and_error(
+    inputs: Tensor, gradients: Tensor, slope: Tensor, bias_slope: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The gradient times one vector, and by how much the sum over rows times that vector is off.
+
+    Args:
+        inputs: a (rows, shared, d_in).
+        gradients: g (rows, shared, d_out).
+        slope: gradient of the weight, which may be the sum over rows and places of g a'.
+        bias_slope: that of the bias.
+    """
     vector = torch.arange(inputs.shape[2], dtype=inputs.dtype, device=inputs.device).square_().cos_()
     matrix = slope.flatten(1)
     product = matrix @ vector[: matrix.shape[1]]
     if bias_slope is not None:
         product.add_(bias_slope * vector[-1])
-    return product, product - arrays.gradients.flatten(0, 1).T @ (inputs.flatten(0, 1) @ vector)
+    return product, product - gradients.flatten(0, 1).T @ (inputs.flatten(0, 1) @ vector)

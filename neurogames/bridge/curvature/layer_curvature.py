@@ -94,6 +94,10 @@ class KFACCurvature:
 
     def averages_next(self, memory: Memory) -> bool:
         """Whether the next batch goes into the factors."""
+        return self.averages_factors_next(memory)
+
+    def averages_factors_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors."""
         return _averages_factors(self, memory.get("step", 0))
 
     def observe(self, memory: Memory, inputs: Tensor, gradients: Tensor, *, damping: float) -> None:
@@ -165,8 +169,11 @@ class EKFACCurvature:
 
     def averages_next(self, memory: Memory) -> bool:
         """Whether the next batch goes into the factors or S."""
-        step = memory.get("step", 0)
-        return step % self.moment_interval == 0 or _averages_factors(self, step)
+        return memory.get("step", 0) % self.moment_interval == 0 or self.averages_factors_next(memory)
+
+    def averages_factors_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into the factors."""
+        return _averages_factors(self, memory.get("step", 0))
 
     def observe(
         self,
@@ -177,21 +184,34 @@ class EKFACCurvature:
         damping: float,  # noqa: ARG002
     ) -> Tensor | None:
         """Average factors and moments, and turn to a new basis, when it is time; returns U_B' G U_A if it fell out."""
-        anew = _average_factors(self, memory, inputs, gradients)
-        if anew:
+        if self.averages_factors_next(memory):
+            self.average_factors(memory, inputs, gradients)
+        first = None
+        if self.averages_moments_next(memory):
+            if "moments" not in memory:
+                memory["moments"] = inputs.new_empty(gradients.shape[2], inputs.shape[2])
+            decay = self.next_moment_decay(memory)
+            first = self._basis(memory).average_moments_(memory["moments"], inputs, gradients, decay=decay)
+            memory["moments_averaged"] += 1
+        memory["step"] += 1
+        return first
+
+    def average_factors(self, memory: Memory, inputs: Tensor, gradients: Tensor) -> None:
+        """Average the factors, and turn to a new basis, when it is time."""
+        if _average_factors(self, memory, inputs, gradients):
             basis = eigenbasis(KroneckerFactors(memory["inputs"], memory["outputs"]))
             memory["input_basis"], memory["output_basis"] = basis.inputs, basis.outputs
             memory["moments_averaged"] = 0
-        first = None
-        if anew or memory["step"] % self.moment_interval == 0:
-            if "moments" not in memory:
-                memory["moments"] = inputs.new_empty(gradients.shape[2], inputs.shape[2])
-            seen = memory["moments_averaged"]
-            decay = min(self.moment_decay, seen / (seen + 1))
-            first = self._basis(memory).average_moments_(memory["moments"], inputs, gradients, decay=decay)
-            memory["moments_averaged"] = seen + 1
-        memory["step"] += 1
-        return first
+
+    def averages_moments_next(self, memory: Memory) -> bool:
+        """Whether the next batch goes into S, behind ``average_factors``: it does if the basis is new."""
+        averaged, step = int(memory["moments_averaged"]), int(memory["step"])
+        return averaged == 0 or step % self.moment_interval == 0
+
+    def next_moment_decay(self, memory: Memory) -> float:
+        """Weight of what is known of S in its next average."""
+        seen: int = memory["moments_averaged"]
+        return min(self.moment_decay, seen / (seen + 1))
 
     def direction(self, memory: Memory, gradient: Tensor, *, damping: float) -> Tensor:
         """U_B (U_B' G U_A / (S + damping)) U_A'."""

@@ -2,5 +2,5 @@
 
 ``stages`` says which layer acts when, ``recorded_pass`` what a pass through the network leaves behind, ``metric`` and
 ``joint_metric`` how curvature turns slopes into gains, ``value`` how the cost-to-go runs backward row by row, ``sweep``
-puts them together, and ``dgnopt`` is the optimizer.
+puts them together, ``closure_pass`` calls the closure, and ``dgnopt`` is the optimizer.
 """

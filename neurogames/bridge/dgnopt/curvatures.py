@@ -32,6 +32,7 @@ from neurogames.bridge.dgnopt.layer_rules import (
     spectrum,
 )
 from neurogames.bridge.dgnopt.metric import LayerMetric, SeparateMetric, StageMetric
+from neurogames.bridge.dgnopt.rows import Rows
 from neurogames.bridge.dgnopt.value import Value
 
 Schur = Literal["exact", "paper"]
@@ -46,37 +47,41 @@ class NetworkCurvature:
         rule: of single layers.
         memory: of a layer, by its name; it is written to.
         damping: of a layer, by its name.
-        inputs: a (rows, shared, d_in) of each layer in this batch.
         pairs: pairs of layers, in the order of the network, that some alignment puts at one stage; none where layers do
             not cooperate.
         schur: "exact" or "paper".
         players: fictitious players that cooperate in each layer.
         solvers: solvers of groups of layers that are still good, with what they were made from; it is written to.
-        gradients: what was observed so far in this step.
+        arrays: inputs (rows, shared, d_in) and slopes of the value at the outputs (rows, shared, d_out) of what was
+            observed so far in this step.
     """
 
     rule: LayerRule
     memory: Callable[[str], Memory]
     damping: Mapping[str, float]
-    inputs: Mapping[str, Tensor]
     pairs: frozenset[Pair] = frozenset()
     schur: Schur = "exact"
     players: int = 1
     solvers: dict[str, tuple[Any, Solver]] = field(default_factory=dict)
-    gradients: dict[str, Tensor] = field(default_factory=dict)
+    arrays: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
-    def observe(self, names: Sequence[str], slopes: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+    def observe(
+        self, names: Sequence[str], slopes: Sequence[Tensor], rows: Sequence[Rows], value: Value, *, needed: bool
+    ) -> tuple[list[Tensor], list[Any]]:
         """Take the batch of some layers in."""
-        found = []
-        for name, slope, gradient in zip(names, slopes, gradients, strict=True):
-            memory = self.memory(name)
-            found.append(self.rule.observe(memory, slope, self.inputs[name], gradient, damping=self.damping[name]))
-            if self.pairs:
-                self.gradients[name] = gradient
-                for pair in self.pairs:
-                    if name in pair and all(each in self.gradients for each in pair):
-                        self._average(pair)
-        return found
+        taken = value.taken if value.columns else None
+        joint = bool(self.pairs) and len(names) > 1
+        smooth, seen = [], []
+        for name, slope, own in zip(names, slopes, rows, strict=True):
+            damping = self.damping[name]
+            settings: dict[str, Any] = {"damping": damping, "needed": needed and not joint}
+            found, looked = self.rule.observe(self.memory(name), None if joint else slope, own, taken, **settings)
+            if found is None:  # layers that act together are seen as they are
+                found, looked = slope if taken is None else slope - own.mean_slope(taken), own
+            smooth.append(found)
+            seen.append(looked)
+            self._average_pairs(name, own, taken)
+        return smooth, seen
 
     def metric(self, names: Sequence[str], value: Value) -> StageMetric:  # noqa: ARG002
         """Their curvature."""
@@ -99,13 +104,23 @@ class NetworkCurvature:
         """Curvature of a layer by itself."""
         return self.rule.metric(self.memory(name), damping=self.damping[name], players=self.players)
 
+    def _average_pairs(self, name: str, rows: Rows, taken: Tensor | None) -> None:
+        """Average the moments across a layer and those observed before, when it is time for their own."""
+        pairs = [pair for pair in self.pairs if name in pair]
+        if not pairs:
+            return
+        self.arrays[name] = rows.inputs, rows.gradient(taken)
+        for pair in pairs:
+            if all(each in self.arrays for each in pair):
+                self._average(pair)
+
     def _average(self, pair: Pair) -> None:
         """Average the moments across two layers when it is time for their own."""
         one = self.memory(pair[0])
         known = one.setdefault("pairs", {}).setdefault(pair[1], {"averaged": 0})
         if known["averaged"] == one["averaged"]:
             return
-        factors = cross_factors(*((self.inputs[name], self.gradients[name]) for name in pair))
+        factors = cross_factors(*(self.arrays[name] for name in pair))
         if factors is not None:
             seen = known["averaged"]
             decay = min(self._decay, seen / (seen + 1))

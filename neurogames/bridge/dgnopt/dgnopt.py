@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.curvature.layer_curvature import EKFACCurvature, KFACCurvature
 from neurogames.bridge.dgnopt.alignment_choice import AlignmentChoice, Choice, Reward
+from neurogames.bridge.dgnopt.closure_pass import run_closure
 from neurogames.bridge.dgnopt.curvatures import NetworkCurvature, Schur
 from neurogames.bridge.dgnopt.game_step import GameStep
 from neurogames.bridge.dgnopt.layer_rules import DiagonalCurvature
@@ -48,7 +49,12 @@ class DGNOpt(torch.optim.Optimizer):
     statistics move once, and dropout has the same masks. The gradient at a row includes what the row does to others
     through the statistics of a batch norm.
 
-    The loss must be a mean over rows: a sum of cross entropies is refused, other sums cannot be told from gradients.
+    The loss must be a mean over rows. Sums are refused where they can be told: a sum of cross entropies, and any loss
+    that the closure returns with its graph if nothing multiplies, divides or averages between the outputs and it.
+    Autocast to bfloat16 works; float16 is refused, as it needs a scaled loss.
+
+    Players may have own costs: a closure that returns a list, one loss for each player (``player`` in ``stage_graph``,
+    in the alignment of the step), has each layer moved by the cost of its player; other parameters move by the sum.
 
     Args:
         model: what is trained.
@@ -169,7 +175,7 @@ class DGNOpt(torch.optim.Optimizer):
 
     @property
     def skipped_steps(self) -> int:
-        """How many steps were not taken since something was not finite."""
+        """How many steps were not taken, since something was not finite or not positive definite."""
         return int(self.param_groups[0]["skipped"])
 
     @property
@@ -204,10 +210,11 @@ class DGNOpt(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step, or none where something is not finite.
+        """Take one step, or none where something is not finite or a curvature not positive definite.
 
         Args:
-            closure: sets the gradients to zero, calls the model once, runs the loss backward and returns it.
+            closure: sets the gradients to zero, calls the model once, runs the loss backward and returns it; or
+                returns a list of losses, one for each player, and runs none of them backward.
 
         Returns:
             What the closure returns.
@@ -222,34 +229,23 @@ class DGNOpt(torch.optim.Optimizer):
         plan, arm = self._plan(), self._choice.draw()
         alignment = self._alignments[arm]
         recorded = plan.start(self.model, alignment, partial(terminal_columns, self._game.terminal, self._game.rank))
-        with recorded.recording(), torch.enable_grad():
-            loss = closure()
-        if recorded.called != 1:
-            raise invalid_argument("closure", f"{recorded.called} calls of the model", "one call of the model")
-        if not isinstance(loss, Tensor | float) or (isinstance(loss, Tensor) and loss.numel() != 1):
-            got = f"one that returns {type(loss).__name__} {tuple(getattr(loss, 'shape', ()))}"
-            raise invalid_argument("closure", got, "the loss, a mean over rows")
+        graph, groups = (
+            plan.graph.aligned(alignment),
+            {p: group for group in self.param_groups for p in group["params"]},
+        )
+        loss, losses = run_closure(closure, recorded, graph, list(groups), cooperative=self._game.cooperative)
         if self._modes not in self._checked:
             plan.check(self.model, recorded)
             self._checked.add(self._modes)
-        step = GameStep(
-            recorded,
-            plan.graph.aligned(alignment),
-            {each: group for group in self.param_groups for each in group["params"]},
-            self.state,
-            self._game,
-        )
+        step = GameStep(recorded, graph, groups, self.state, self._game)
         step.check()
-        taken = (
-            math.isfinite(loss.item() if isinstance(loss, Tensor) else loss)
-            and step.finite_slopes()
-            and step.take(self._curvature(step))
-        )
-        earned, seconds = self._choice.learn(arm, self.model) if taken else (None, 0.0)
-        self._last = step.report(taken, reward=earned, seconds=seconds, pairs=self._pairs)
-        if not taken:
+        finite = all(map(math.isfinite, losses)) and step.finite_slopes()
+        skipped = step.take(self._curvature(step)) if finite else "not finite"
+        earned, seconds = self._choice.learn(arm, self.model) if skipped is None else (None, 0.0)
+        self._last = step.report(skipped, reward=earned, seconds=seconds, pairs=self._pairs)
+        if skipped is not None:
             if self.skipped_steps == 0:
-                text = "something is not finite: the step is skipped; `skipped_steps` counts it and those to come"
+                text = f"{skipped}: the step is skipped; `skipped_steps` counts it and those to come"
                 warnings.warn(text, stacklevel=3)
             self.param_groups[0]["skipped"] += 1
         return loss
@@ -295,7 +291,6 @@ class DGNOpt(torch.optim.Optimizer):
             self._game.rule,
             step.memory,
             {name: float(step.group(name)["damping"]) for name in step.layers},
-            {name: rows.inputs for name, rows in step.rows.items()},
             self._pairs,
             self._game.schur,
             self._game.players if self._game.cooperative else 1,

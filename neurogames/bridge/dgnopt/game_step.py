@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +13,14 @@ from torch import Tensor, fx, nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.curvature.layer_arrays import layer_weights
+from neurogames.bridge.curvature.layer_batches import ALIKE, product_and_error
 from neurogames.bridge.dgnopt.curvatures import NetworkCurvature
 from neurogames.bridge.dgnopt.layer_rules import DiagonalCurvature, IdentityRule
-from neurogames.bridge.dgnopt.metric import Rows
 from neurogames.bridge.dgnopt.recorded_pass import Edge, RecordedPass
+from neurogames.bridge.dgnopt.rows import Rows
 from neurogames.bridge.dgnopt.settings import GameSettings
 from neurogames.bridge.dgnopt.stages import StageGraph
-from neurogames.bridge.dgnopt.step_report import StepReport
+from neurogames.bridge.dgnopt.step_report import Skipped, StepReport
 from neurogames.bridge.dgnopt.sweep import Gains, Sweep, sweep_back
 
 _FALLBACK_DECAY = 0.95
@@ -44,7 +46,7 @@ class GameStep:
     _buffers: dict[Tensor, Tensor] = field(default_factory=dict)
     _clamped: float = 0.0
     _sizes: list[Tensor] = field(default_factory=list)
-    _seen: dict[Edge, Tensor] = field(default_factory=dict)
+    _seen: dict[tuple[int, Edge], Tensor] = field(default_factory=dict)
 
     @cached_property
     def layers(self) -> tuple[str, ...]:
@@ -53,14 +55,9 @@ class GameStep:
         return tuple(name for name in self.graph.layers if name in found and self._layer(name).weight.grad is not None)
 
     @cached_property
-    def _arrays(self) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-        """Inputs, slopes and columns of all layers."""
-        return {name: self.recorded.layer_arrays(name) for name in self.layers}
-
-    @cached_property
     def rows(self) -> dict[str, Rows]:
         """What each layer did to each row."""
-        return {name: Rows(inputs, columns) for name, (inputs, _, columns) in self._arrays.items()}
+        return {name: self.recorded.layer_rows(name) for name in self.layers}
 
     def memory(self, name: str) -> dict[str, Any]:
         """What is remembered of a layer."""
@@ -90,12 +87,44 @@ class GameStep:
                 raise invalid_argument("model", got, "rows as the first axis of every tensor that passes on to a layer")
 
     def finite_slopes(self) -> bool:
-        """Whether all gradients are finite."""
+        """Whether all gradients are finite; says of ``rows`` which gradients are just their sums too."""
+        tests = []
+        for name, rows in self.rows.items():
+            layer = self._layer(name)
+            bias = None if layer.bias is None else layer.bias.grad
+            if rows.inputs.shape[1] == 1:
+                mean = rows.gradient(None) / self.recorded.rows
+                tests.append((name, *product_and_error(rows.inputs, mean, layer.weight.grad, bias)))
         slopes = [each.grad for each in self.groups if each.grad is not None]
-        return bool(torch.isfinite(torch.stack(torch._foreach_norm(slopes))).all())
+        known = [each for _, *pair in tests for each in pair]
+        norms = torch.stack(torch._foreach_norm([*slopes, *known])).tolist()
+        for (name, *_), size, error in zip(tests, norms[len(slopes) :: 2], norms[len(slopes) + 1 :: 2], strict=True):
+            self.rows[name] = replace(self.rows[name], is_sum=error <= ALIKE * size)
+        return all(map(math.isfinite, norms[: len(slopes)]))
 
-    def take(self, curvature: NetworkCurvature) -> bool:
-        """Solve the game and move; False if something was not finite, and all weights are as they were."""
+    def take(self, curvature: NetworkCurvature) -> Skipped | None:
+        """Solve the game and move; or say why not, and weights and momentum are as they were.
+
+        A curvature that cannot be inverted begins anew with the next batch.
+        """
+        before = {each: each.clone() for each in self.groups}
+        try:
+            self._solve_and_move(curvature)
+            finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(list(before)))).all())
+            skipped: Skipped | None = None if finite else "not finite"
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # torch does not list it
+            skipped = "curvature not positive definite"
+            for memory in self.state.values():
+                memory.pop("curvature", None)
+        if skipped is not None:
+            torch._foreach_copy_(list(before), list(before.values()))
+            return skipped
+        for each, buffer in self._buffers.items():
+            self.state[each]["momentum_buffer"] = buffer
+        return None
+
+    def _solve_and_move(self, curvature: NetworkCurvature) -> None:
+        """Gains backward, then moves forward."""
         game = self.game
         by_stage: list[dict[str, int]] = [{} for _ in range(self.graph.n_stages)]
         for name in self.layers:
@@ -105,7 +134,6 @@ class GameStep:
             by_stage,
             self.rows,
             {name: self._slope(name) for name in self.layers},
-            {name: gradient for name, (_, gradient, _) in self._arrays.items()},
             curvature,
             feedback=game.feedback,
             cooperative=game.cooperative,
@@ -113,22 +141,15 @@ class GameStep:
         )
         self._clamped = float(sweep.clamped)
         times = 1 if game.cooperative else game.players
-        before = {each: each.clone() for each in self.groups}
         self._move_rest(game.players)
         if game.feedback:
             self._move_forward(sweep, times)
         else:
             for gains in (each for stage in sweep.stages for each in stage):
-                self._move_group(gains, [torch.zeros_like(k) for k in gains.opens], times)
-        if not bool(torch.isfinite(torch.stack(torch._foreach_norm(list(before)))).all()):
-            torch._foreach_copy_(list(before), list(before.values()))
-            return False
-        for each, buffer in self._buffers.items():
-            self.state[each]["momentum_buffer"] = buffer
-        return True
+                self._move_group(gains, None, times)
 
     def report(
-        self, taken: bool, *, reward: float | None, seconds: float, pairs: Collection[tuple[str, str]]
+        self, skipped: Skipped | None, *, reward: float | None, seconds: float, pairs: Collection[tuple[str, str]]
     ) -> StepReport:
         """What the step did."""
         stages, places = self.graph.alignment, {name: rows.inputs.shape[1] for name, rows in self.rows.items()}
@@ -141,7 +162,7 @@ class GameStep:
             float(torch.stack(part).norm()) if part else 0.0 for part in (self._sizes[::2], self._sizes[1::2])
         )
         share = fed / opened if opened else 0.0
-        return StepReport(taken, self._clamped, share, stages, reward, seconds, tuple(alone))
+        return StepReport(skipped is None, self._clamped, share, stages, reward, seconds, skipped, tuple(alone))
 
     def _layer(self, name: str) -> Any:
         """A layer."""
@@ -158,37 +179,46 @@ class GameStep:
 
         def before_stage(stage: int, new: dict[fx.Node, Tensor]) -> None:
             if stage < len(sweep.stages):
-                seen = self._deviation(stage, new)
+                seen = {gains.player: self._deviation(stage, new, gains.player) for gains in sweep.stages[stage]}
                 for gains in sweep.stages[stage]:
-                    self._move_group(gains, gains.feedback(seen), times)
+                    self._move_group(gains, seen[gains.player], times)
 
         with self.recorded.as_before():
             self.recorded.rerun(before_stage)
         for name, buffer in self.recorded.model.named_buffers():
             buffer.copy_(kept_buffers[name])
 
-    def _deviation(self, stage: int, new: Mapping[fx.Node, Tensor]) -> Tensor:
-        """Zbar'dx of each row at a stage, (rows, rank)."""
+    def _deviation(self, stage: int, new: Mapping[fx.Node, Tensor], player: int = 0) -> Tensor | None:
+        """Zbar'dx of each row at a stage, (rows, rank), with the columns of a player's cost; None if all is given."""
         recorded = self.recorded
         first = next(iter(self.rows.values())).columns
-        total = first.new_zeros(recorded.rows, len(first))
-        for edge, columns in recorded.crossings():
+        total: Tensor | None = None
+        for edge, columns in recorded.crossings(player):
             made, read = (recorded.stages[node] for node in edge)
             if made < stage <= read and columns:
-                if edge not in self._seen:
+                key = (player if recorded.own_costs else 0, edge)
+                if key not in self._seen:
                     dx = (new[edge[0]] - recorded.values[edge[0]]).flatten(1)
                     products = [(column.flatten(1) * dx).sum(dim=1) for column in columns]
-                    self._seen[edge] = torch.stack(products, dim=1).to(total.dtype)
-                total += self._seen[edge]
+                    self._seen[key] = torch.stack(products, dim=1).to(first.dtype)
+                total = self._seen[key] if total is None else total + self._seen[key]
         return total
 
-    def _move_group(self, gains: Gains, feedback: list[Tensor], times: int) -> None:
+    def _move_group(self, gains: Gains, seen: Tensor | None, times: int) -> None:
         """Move layers that act together."""
-        for name, k, seen in zip(gains.layers, gains.opens, feedback, strict=True):
+        moves = gains.turned
+        opened = [k.norm() for k in moves]
+        if seen is not None and gains.weights is not None:
+            extra = gains.turned_feedback(seen)
+            for name, each in zip(gains.layers, extra, strict=True):
+                each.mul_(self.group(name)["feedback_scale"])
+            moves = [k + each for k, each in zip(moves, extra, strict=True)]
+            self._sizes += [part for pair in zip(opened, (each.norm() for each in extra), strict=True) for part in pair]
+        else:
+            self._sizes += [part for norm in opened for part in (norm, torch.zeros_like(norm))]
+        moves = moves if times == 1 else [times * move for move in moves]
+        for name, move in zip(gains.layers, gains.metric.back(moves), strict=True):
             layer = self._layer(name)
-            extra = seen * self.group(name)["feedback_scale"]
-            self._sizes += [k.norm(), extra.norm()]
-            move = (k + extra) * times
             self._move(layer.weight, (move if layer.bias is None else move[:, :-1]).reshape(layer.weight.shape))
             if layer.bias is not None:
                 self._move(layer.bias, move[:, -1])
@@ -201,7 +231,7 @@ class GameStep:
                 continue
             memory = self.state[each].setdefault("curvature", {})
             if isinstance(self.game.rule, IdentityRule | DiagonalCurvature):
-                slope = self.game.rule.observe(memory, each.grad, each.grad, each.grad, damping=group["damping"])
+                slope = self.game.rule.smooth(memory, each.grad)
                 metric = self.game.rule.metric(memory, damping=group["damping"], players=players)
                 self._move(each, slope if metric.weights is None else slope / metric.weights)
             else:  # of noise, rows times the square of a mean is the mean square

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurogames.bridge.dgnopt.metric import LayerMetric, Rows, row_chunks
+from neurogames.bridge.dgnopt.metric import LayerMetric, StageMetric
+from neurogames.bridge.dgnopt.rows import Rows, row_chunks
 
 Factors = tuple[Tensor, Tensor]
 _TOLERANCE = 1e-6
@@ -73,7 +74,7 @@ def cross_factors(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> Fac
 
 
 @dataclass(frozen=True, eq=False)
-class JointMetric:
+class JointMetric(StageMetric):
     """Layers that act together.
 
     Attributes:

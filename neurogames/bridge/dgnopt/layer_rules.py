@@ -10,6 +10,7 @@ A memory is a dictionary of tensors and integers, so that it can lie in the stat
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,27 +18,32 @@ import torch
 from torch import Tensor
 
 from neurogames._arguments import instance, number
-from neurogames.bridge.curvature.eigenbasis import eigenbasis
+from neurogames.bridge.curvature.eigenbasis import Eigenbasis, eigenbasis
 from neurogames.bridge.curvature.kronecker import KroneckerFactors
-from neurogames.bridge.curvature.layer_curvature import EKFACCurvature, KFACCurvature, Memory
+from neurogames.bridge.curvature.layer_curvature import EKFACCurvature, KFACCurvature, Memory, are_few
 from neurogames.bridge.dgnopt.metric import LayerMetric
+from neurogames.bridge.dgnopt.rows import Rows, RowSlopes
 
 
 class LayerRule(Protocol):
     """Turns what a layer did in a batch into its curvature."""
 
-    def observe(self, memory: Memory, slope: Tensor, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor:
+    def observe(
+        self, memory: Memory, slope: Tensor | None, rows: Rows, taken: Tensor | None, *, damping: float, needed: bool
+    ) -> tuple[Tensor | None, Rows | RowSlopes]:
         """Take a batch into the memory.
 
         Args:
             memory: of the layer; it is written to. Empty at first.
-            slope: Q_u (d_out, d_in).
-            inputs: a (rows, shared, d_in).
-            gradients: slopes of the value of each row at the outputs, (rows, shared, d_out).
+            slope: slope of the whole cost in the weights, (d_out, d_in); None where nobody asks for it.
+            rows: what the layer did to each row.
+            taken: b (rows, rank), what the value has lost of each column behind the layer; None for nothing.
             damping: > 0.
+            needed: whether the rows are needed in the coordinates of the metric.
 
         Returns:
-            The slope that the open gain k is made of.
+            The slope that the open gain k is made of, and the rows, both in the coordinates of the metric; rows that
+            are not needed or too many may stay as they are.
         """
         ...
 
@@ -46,19 +52,38 @@ class LayerRule(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class IdentityRule:
-    """C = 1."""
+class PlainRule(ABC):
+    """A rule that looks at slopes only, of a layer or any other parameter."""
+
+    @abstractmethod
+    def smooth(self, memory: Memory, slope: Tensor) -> Tensor:
+        """Take a slope into the memory; returns the slope that the open gain is made of."""
+
+    @abstractmethod
+    def metric(self, memory: Memory, *, damping: float, players: int) -> LayerMetric:
+        """The curvature."""
 
     def observe(
         self,
-        memory: Memory,  # noqa: ARG002
-        slope: Tensor,
-        inputs: Tensor,  # noqa: ARG002
-        gradients: Tensor,  # noqa: ARG002
+        memory: Memory,
+        slope: Tensor | None,
+        rows: Rows,
+        taken: Tensor | None,
         *,
         damping: float,  # noqa: ARG002
-    ) -> Tensor:
+        needed: bool,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Rows | RowSlopes]:
+        """Take the slope of the value into the memory."""
+        if slope is None:
+            return None, rows
+        return self.smooth(memory, slope if taken is None else slope - rows.mean_slope(taken)), rows
+
+
+@dataclass(frozen=True)
+class IdentityRule(PlainRule):
+    """C = 1."""
+
+    def smooth(self, memory: Memory, slope: Tensor) -> Tensor:  # noqa: ARG002
         """Nothing to be learnt."""
         return slope
 
@@ -68,7 +93,7 @@ class IdentityRule:
 
 
 @dataclass(frozen=True)
-class DiagonalCurvature:
+class DiagonalCurvature(PlainRule):
     """C = sqrt(v) + eps of each weight, as RMSprop has it, or Adam.
 
     Args:
@@ -95,15 +120,7 @@ class DiagonalCurvature:
         number("eps", self.eps, "a number > 0", lambda value: value > 0)
         instance("bias_correction", self.bias_correction, bool, "True or False")
 
-    def observe(
-        self,
-        memory: Memory,
-        slope: Tensor,
-        inputs: Tensor,  # noqa: ARG002
-        gradients: Tensor,  # noqa: ARG002
-        *,
-        damping: float,  # noqa: ARG002
-    ) -> Tensor:
+    def smooth(self, memory: Memory, slope: Tensor) -> Tensor:
         """Average squares, and slopes."""
         memory["count"] = memory.get("count", 0) + 1
         square = memory.setdefault("square", torch.zeros_like(slope))
@@ -131,19 +148,30 @@ class KFACRule:
 
     curvature: KFACCurvature
 
-    def observe(self, memory: Memory, slope: Tensor, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor:
+    def observe(
+        self, memory: Memory, slope: Tensor | None, rows: Rows, taken: Tensor | None, *, damping: float, needed: bool
+    ) -> tuple[Tensor | None, Rows | RowSlopes]:
         """Average the factors, and take their eigenbases, when it is time."""
-        inverse = memory.get("inverse_inputs")
-        self.curvature.observe(memory, inputs, gradients, damping=damping)
-        if memory["inverse_inputs"] is not inverse:
-            factors = KroneckerFactors(memory["inputs"], memory["outputs"])
-            basis = eigenbasis(factors)
-            memory["input_basis"], memory["output_basis"] = basis.inputs, basis.outputs
-            memory["plain"] = spectrum((factors.inputs, factors.outputs), basis.inputs, basis.outputs)
-            damped = damped_factors(factors.inputs, factors.outputs, damping)
-            memory["damped"] = spectrum(damped, basis.inputs, basis.outputs)
-            memory["refreshed"] = memory["step"]
-        return slope
+        if self.curvature.averages_next(memory):
+            inverse = memory.get("inverse_inputs")
+            self.curvature.observe(memory, rows.inputs, rows.gradient(taken), damping=damping)
+            if memory["inverse_inputs"] is not inverse:
+                self._refresh(memory, damping)
+        else:
+            memory["step"] += 1
+        seen = rows.turn(memory["input_basis"], memory["output_basis"]) if needed or _is_short(rows) else rows
+        basis = LayerMetric(None, memory["input_basis"], memory["output_basis"])
+        return _slope_in(basis, slope, rows, seen, taken), seen
+
+    def _refresh(self, memory: Memory, damping: float) -> None:
+        """Take the eigenbases of the factors, and their spectra."""
+        factors = KroneckerFactors(memory["inputs"], memory["outputs"])
+        basis = eigenbasis(factors)
+        memory["input_basis"], memory["output_basis"] = basis.inputs, basis.outputs
+        memory["plain"] = spectrum((factors.inputs, factors.outputs), basis.inputs, basis.outputs)
+        damped = damped_factors(factors.inputs, factors.outputs, damping)
+        memory["damped"] = spectrum(damped, basis.inputs, basis.outputs)
+        memory["refreshed"] = memory["step"]
 
     def metric(self, memory: Memory, *, damping: float, players: int) -> LayerMetric:  # noqa: ARG002
         """Eigenvalues of the damped product, with the damping at the last refresh."""
@@ -161,13 +189,43 @@ class EKFACRule:
 
     curvature: EKFACCurvature
 
-    def observe(self, memory: Memory, slope: Tensor, inputs: Tensor, gradients: Tensor, *, damping: float) -> Tensor:
+    def observe(
+        self,
+        memory: Memory,
+        slope: Tensor | None,
+        rows: Rows,
+        taken: Tensor | None,
+        *,
+        damping: float,  # noqa: ARG002
+        needed: bool,
+    ) -> tuple[Tensor | None, Rows | RowSlopes]:
         """Average factors and moments, and take a new eigenbasis, when it is time."""
-        basis = memory.get("input_basis")
-        self.curvature.observe(memory, inputs, gradients, damping=damping)
-        if memory["input_basis"] is not basis:
-            memory["refreshed"] = memory["step"]
-        return slope
+        rule = self.curvature
+        if rule.averages_factors_next(memory):
+            known = memory.get("input_basis")
+            rule.average_factors(memory, rows.inputs, rows.gradient(taken))
+            if memory["input_basis"] is not known:
+                memory["refreshed"] = memory["step"] + 1
+        averages = rule.averages_moments_next(memory)
+        turns = averages or needed or _is_short(rows)
+        seen = rows.turn(memory["input_basis"], memory["output_basis"]) if turns else rows
+        if averages:
+            self._average_moments(memory, rows, seen, taken)
+        memory["step"] += 1
+        basis = LayerMetric(None, memory["input_basis"], memory["output_basis"])
+        return _slope_in(basis, slope, rows, seen, taken), seen
+
+    def _average_moments(self, memory: Memory, rows: Rows, seen: Rows | RowSlopes, taken: Tensor | None) -> None:
+        """Average S with that of a batch."""
+        decay = self.curvature.next_moment_decay(memory)
+        if seen.turned:
+            now = seen.mean_square(taken)
+            memory["moments"] = memory["moments"].lerp_(now, 1 - decay) if decay else now
+        else:
+            basis = Eigenbasis(memory["input_basis"], memory["output_basis"])
+            kept = memory.setdefault("moments", rows.inputs.new_empty(len(basis.outputs), len(basis.inputs)))
+            basis.average_moments_(kept, rows.inputs, rows.gradient(taken), decay=decay)
+        memory["moments_averaged"] += 1
 
     def metric(self, memory: Memory, *, damping: float, players: int) -> LayerMetric:
         """S + damping; for N players that cooperate S + damping / N."""
@@ -211,3 +269,21 @@ def _shifted(factor: Tensor, shift: Tensor) -> Tensor:
     copy = factor.clone()
     copy.diagonal().add_(shift.to(factor.dtype))
     return copy
+
+
+def _is_short(rows: Rows) -> bool:
+    """Whether the slope of the cost is less work from the rows."""
+    shared, d_in, d_out = *rows.inputs.shape[1:], rows.columns.shape[3]
+    return rows.is_sum and shared == 1 and are_few(len(rows.inputs), d_in, d_out)
+
+
+def _slope_in(
+    metric: LayerMetric, slope: Tensor | None, rows: Rows, seen: Rows | RowSlopes, taken: Tensor | None
+) -> Tensor | None:
+    """Slope of the value in the coordinates of a metric."""
+    if slope is None:
+        return None
+    if rows.is_sum and isinstance(seen, Rows) and seen.turned:
+        return seen.mean_gradient(taken)
+    turned = metric.turn(slope)
+    return turned if taken is None else turned - metric.mean_slope(seen, taken)

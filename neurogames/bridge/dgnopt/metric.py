@@ -5,72 +5,59 @@ Slopes of a layer have the form G (..., d_out, d_in) of ``layer_arrays``. A metr
     C G = U_B^-T ( D * (U_B^-1 G U_A^-T) ) U_A^-1,        C^-1 G = U_B ( (U_B' G U_A) / D ) U_A',
 
 with D (d_out, d_in) > 0; U_A and U_B are orthogonal for KFAC and EKFAC, the identity for a diagonal, and D = 1 for
-gradient descent. The slopes of one row are sums over places of z a', of its inputs and the columns z^j of its value:
+gradient descent. U_B' G U_A are the coordinates of G: the sweep divides there, and turns back what layers move by only.
 
-    gram_jk = <u_j, C^-1 u_k>,      u_j = sum_s z_s^j a_s'.
+    gram_jk = <u_j, C^-1 u_k>,      u_j = sum_s z_s^j a_s',      the slopes of one row.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_ENTRIES = 2**23  # of the slopes of single rows that are in memory at once
+from neurogames.bridge.dgnopt.rows import Rows, row_chunks
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What a layer did to each row.
+class StageMetric(ABC):
+    """Curvature of all layers of one stage that act together.
 
-    Attributes:
-        inputs: a (rows, shared, d_in).
-        columns: z (rank, rows, shared, d_out), columns of the value's root at the layer's outputs.
+    Coordinates are the slopes themselves, unless a metric has its own.
     """
 
-    inputs: Tensor
-    columns: Tensor
+    exact: bool = True
 
-    def slopes(self) -> Tensor:
-        """Slopes u of each row, (rows, rank, d_out, d_in)."""
-        return torch.einsum("jrso,rsi->rjoi", self.columns, self.inputs)
-
-    def mean_slope(self, weights: Tensor) -> Tensor:
-        """Mean over rows of sum_j weights_rj u_rj, (d_out, d_in)."""
-        combined = torch.einsum("jrso,rj->rso", self.columns, weights) / len(self.inputs)
-        return combined.flatten(0, 1).T @ self.inputs.flatten(0, 1)
-
-    def along(self, direction: Tensor) -> Tensor:
-        """<u_rj, direction>, (rows, rank)."""
-        return torch.einsum("jrso,rso->rj", self.columns, self.inputs @ direction.T)
-
-    def chunk(self, rows: slice) -> Rows:
-        """Some of the rows."""
-        return Rows(self.inputs[rows], self.columns[:, rows])
-
-
-class StageMetric(Protocol):
-    """Curvature of all layers of one stage that act together."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether ``direction`` is the inverse of ``curve``."""
-        ...
-
+    @abstractmethod
     def direction(self, slopes: Sequence[Tensor]) -> list[Tensor]:
         """Gains for slopes (..., d_out, d_in) of each layer."""
-        ...
 
+    @abstractmethod
     def curve(self, moves: Sequence[Tensor]) -> list[Tensor]:
         """The curvature times moves of all layers."""
-        ...
 
-    def gram(self, rows: Sequence[Rows]) -> Tensor:
-        """<u_j, C^-1 u_k> of each row, (rows, rank, rank)."""
-        ...
+    @abstractmethod
+    def gram(self, rows: Sequence[Any]) -> Tensor:
+        """<u_j, C^-1 u_k> of each row, (rows, rank, rank); where ``direction`` is the inverse of ``curve``."""
+
+    def divide(self, slopes: Sequence[Tensor]) -> list[Tensor]:
+        """Coordinates of gains from those of slopes."""
+        return self.direction(slopes)
+
+    def back(self, moves: Sequence[Tensor]) -> list[Tensor]:
+        """Moves from their coordinates."""
+        return list(moves)
+
+    def mean_slope(self, rows: Sequence[Any], weights: Tensor) -> list[Tensor]:
+        """Coordinates of the mean over rows of sum_j weights_rj u_rj of each layer."""
+        return [own.mean_slope(weights) for own in rows]
+
+    def along(self, rows: Sequence[Any], moves: Sequence[Tensor]) -> Tensor:
+        """<u_rj, move> summed over layers, (rows, rank), for coordinates of moves."""
+        return torch.stack([own.along(move) for own, move in zip(rows, moves, strict=True)]).sum(dim=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +80,7 @@ class LayerMetric:
 
     def direction(self, slope: Tensor) -> Tensor:
         """C^-1 G for G (..., d_out, d_in)."""
-        turned = slope if self.outputs is None else self.outputs.T @ slope
-        turned = turned if self.inputs is None else turned @ self.inputs
-        turned = turned if self.weights is None else turned / self.weights
-        turned = turned if self.outputs is None else self.outputs @ turned
-        return turned if self.inputs is None else turned @ self.inputs.T
+        return self.back(self.divide(self.turn(slope)))
 
     def curve(self, move: Tensor) -> Tensor:
         """C X for X (..., d_out, d_in), where the bases are orthogonal."""
@@ -105,29 +88,48 @@ class LayerMetric:
             move
         )
 
-    def gram(self, rows: Rows) -> Tensor:
+    def turn(self, slope: Tensor) -> Tensor:
+        """Coordinates U_B' G U_A."""
+        turned = slope if self.outputs is None else self.outputs.T @ slope
+        return turned if self.inputs is None else turned @ self.inputs
+
+    def back(self, coordinates: Tensor) -> Tensor:
+        """U_B X U_A'."""
+        turned = coordinates if self.outputs is None else self.outputs @ coordinates
+        return turned if self.inputs is None else turned @ self.inputs.T
+
+    def divide(self, coordinates: Tensor) -> Tensor:
+        """X / D."""
+        return coordinates if self.weights is None else coordinates / self.weights
+
+    def mean_slope(self, rows: Any, weights: Tensor) -> Tensor:
+        """Coordinates of the mean over rows of sum_j weights_rj u_rj."""
+        found: Tensor = rows.mean_slope(weights)
+        return found if rows.turned else self.turn(found)
+
+    def along(self, rows: Any, move: Tensor) -> Tensor:
+        """<u_rj, move>, (rows, rank), for coordinates of a move."""
+        found: Tensor = rows.along(move if rows.turned else self.back(move))
+        return found
+
+    def gram(self, rows: Any) -> Tensor:
         """<u_j, C^-1 u_k> of each row, (rows, rank, rank)."""
+        if rows.turned or (self.inputs is None and self.outputs is None and rows.inputs.shape[1] == 1):
+            found: Tensor = rows.gram(self.weights)
+            return found
         a = rows.inputs if self.inputs is None else rows.inputs @ self.inputs
         z = rows.columns if self.outputs is None else rows.columns @ self.outputs
+        own = Rows(a, z, turned=True)
         if a.shape[1] == 1:
-            a, z = a[:, 0], z[:, :, 0]
-            if self.weights is None or self.weights.ndim == 0:
-                gram = torch.einsum("jro,kro,r->rjk", z, z, a.square().sum(dim=1))
-                return gram if self.weights is None else gram / self.weights
-            return torch.einsum("jro,kro,ro->rjk", z, z, a.square() @ (1 / self.weights).T)
-        parts = []
-        for part in row_chunks(Rows(a, z), a.shape[2] * z.shape[3] * len(z)):
-            u = part.slopes()
-            parts.append(torch.einsum("rjoi,rkoi->rjk", u, u if self.weights is None else u / self.weights))
-        return torch.cat(parts)
+            return own.gram(self.weights)
+        return torch.cat([part.gram(self.weights) for part in row_chunks(own, a.shape[2] * z.shape[3] * len(z))])
 
 
 @dataclass(frozen=True, eq=False)
-class SeparateMetric:
+class SeparateMetric(StageMetric):
     """Layers that do not see each other: the curvature between them is 0 (P_uv = 0)."""
 
     layers: tuple[LayerMetric, ...]
-    exact: bool = True
 
     def direction(self, slopes: Sequence[Tensor]) -> list[Tensor]:
         """Gains, layer by layer."""
@@ -137,13 +139,24 @@ class SeparateMetric:
         """The curvature times moves, layer by layer."""
         return [layer.curve(move) for layer, move in zip(self.layers, moves, strict=True)]
 
-    def gram(self, rows: Sequence[Rows]) -> Tensor:
+    def gram(self, rows: Sequence[Any]) -> Tensor:
         """Sum over layers of their own."""
         grams = [layer.gram(own) for layer, own in zip(self.layers, rows, strict=True)]
         return torch.stack(grams).sum(dim=0)
 
+    def divide(self, slopes: Sequence[Tensor]) -> list[Tensor]:
+        """Divide by D, layer by layer."""
+        return [layer.divide(slope) for layer, slope in zip(self.layers, slopes, strict=True)]
 
-def row_chunks(rows: Rows, entries: int) -> list[Rows]:
-    """Rows in parts whose slopes, so many entries a row, fit into memory."""
-    size = max(1, _ENTRIES // entries)
-    return [rows.chunk(slice(first, first + size)) for first in range(0, len(rows.inputs), size)]
+    def back(self, moves: Sequence[Tensor]) -> list[Tensor]:
+        """Turn back, layer by layer."""
+        return [layer.back(move) for layer, move in zip(self.layers, moves, strict=True)]
+
+    def mean_slope(self, rows: Sequence[Any], weights: Tensor) -> list[Tensor]:
+        """Coordinates, layer by layer."""
+        return [layer.mean_slope(own, weights) for layer, own in zip(self.layers, rows, strict=True)]
+
+    def along(self, rows: Sequence[Any], moves: Sequence[Tensor]) -> Tensor:
+        """Sum over layers."""
+        parts = [layer.along(own, move) for layer, own, move in zip(self.layers, rows, moves, strict=True)]
+        return torch.stack(parts).sum(dim=0)

@@ -21,6 +21,7 @@ from torch.nn import functional
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.curvature.layer_arrays import layer_inputs, layer_outputs
 from neurogames.bridge.dgnopt.operations import Operations, bind_arguments, run_node
+from neurogames.bridge.dgnopt.rows import Rows
 
 Edge = tuple[fx.Node, fx.Node]
 Columns = Callable[[Tensor, Tensor], Tensor | None]
@@ -41,6 +42,7 @@ class RecordedPass:
         called: how often the model was called with gradients on.
         rank: number of columns.
         rows: number of rows.
+        returned: node of the outputs in torch's graph, while recording.
     """
 
     model: nn.Module
@@ -57,12 +59,15 @@ class RecordedPass:
     inputs: dict[str, Tensor] = field(default_factory=dict)
     slopes: dict[Any, Tensor] = field(default_factory=dict)
     roots: dict[Any, list[Tensor]] = field(default_factory=dict)
+    returned: Any = None
     generators: dict[fx.Node, Tensor] = field(default_factory=dict)
     statistics: dict[fx.Node, tuple[Tensor, Tensor]] = field(default_factory=dict)
     output: Tensor = field(default_factory=lambda: torch.zeros(0))
     generator: Tensor = field(default_factory=torch.get_rng_state)
     autocast: tuple[str, torch.dtype, bool] = ("cpu", torch.float32, False)
     _column: int = -1
+    _cost: int | None = None
+    _players: Mapping[str, int] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -77,23 +82,45 @@ class RecordedPass:
         try:
             yield
         finally:
+            self.returned = None  # its hooks hold this pass, and no collector sees that circle
             del vars(self.model)["forward"]
             if own is not None:
                 vars(self.model)["forward"] = own
 
-    def layer_arrays(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs (rows, shared, d_in), slopes of the loss of each row (rows, shared, d_out), columns (rank, ...)."""
+    def layer_rows(self, name: str) -> Rows:
+        """What a layer did to each row."""
         layer = self.model.get_submodule(name)
         inputs = layer_inputs(layer, self.inputs[name].to(next(layer.parameters()).dtype))
         slope = layer_outputs(layer, self.slopes[name]).to(inputs.dtype)
         columns = [layer_outputs(layer, each).to(inputs.dtype) for each in self.roots.get(name, [])]
-        return inputs, slope, torch.stack(columns) if columns else slope.unsqueeze(0)
+        return Rows(inputs, torch.stack(columns), slope) if columns else Rows(inputs, slope.unsqueeze(0))
 
-    def crossings(self) -> Iterator[tuple[Edge, list[Tensor]]]:
-        """Operations that hand a tensor on to a later stage, with the columns (rows, ...) of the part they hand on."""
+    @property
+    def own_costs(self) -> bool:
+        """Whether players have own costs."""
+        return self._cost is not None
+
+    def crossings(self, player: int = 0) -> Iterator[tuple[Edge, list[Tensor]]]:
+        """Operations that hand a tensor on to a later stage, with the columns (rows, ...) of the part they hand on.
+
+        Args:
+            player: whose cost, where players have own costs.
+        """
+        cost = player if self.own_costs else None
         for key, slope in self.slopes.items():
-            if isinstance(key, tuple):
-                yield key, self.roots.get(key, [slope] if not self.roots else [])
+            if isinstance(key, tuple) and key[1] == cost:
+                yield key[0], self.roots.get(key, [slope] if not self.roots else [])
+
+    @contextlib.contextmanager
+    def cost_of(self, player: int, players: Mapping[str, int]) -> Iterator[None]:
+        """While open, the own cost of one player is run backward.
+
+        Args:
+            player: the player.
+            players: player of each layer.
+        """
+        self._cost, self._players = player, players
+        yield
 
     @contextlib.contextmanager
     def as_before(self) -> Iterator[None]:
@@ -169,6 +196,7 @@ class RecordedPass:
             raise invalid_argument("model", f"one that returns {type(output).__name__}", "a model that returns rows")
         self.rows, self.output = len(output), output.detach()
         returned = output.view_as(output)
+        self.returned = returned.grad_fn
         if returned.requires_grad:
             returned.register_hook(lambda gradient: self._arrived(output, gradient))
         return returned
@@ -208,11 +236,14 @@ class RecordedPass:
         """Keeps a gradient, n times: of the loss, or of the column that is on its way."""
 
         def keep(gradient: Tensor) -> None:
+            if isinstance(key, str) and self._cost is not None and self._players[key] != self._cost:
+                return
+            place = key if isinstance(key, str) else (key, self._cost)
             own = gradient.detach() * self.rows
             if self._column < 0:
-                self.slopes[key] = own
+                self.slopes[place] = own
             else:
-                self.roots.setdefault(key, []).append(own)
+                self.roots.setdefault(place, []).append(own)
 
         return keep
 

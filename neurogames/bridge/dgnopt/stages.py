@@ -38,8 +38,7 @@ class StageGraph:
     Attributes:
         graph: directed and without cycles. Nodes are names of layers, with ``stage``, ``player``, ``earliest`` and
             ``latest``, and "input" (stage -1) and "output" (stage T). An edge says that a layer reads what another one
-            made; ``shortcut`` is true where it passes by at least one stage. For drawing:
-            ``networkx.multipartite_layout(graph, subset_key="stage")``.
+            made; ``shortcut`` is true where it passes by at least one stage. ``neurogames.lab.plot_stages`` draws it.
         n_stages: T.
     """
 

@@ -13,25 +13,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from neurogames.bridge.dgnopt.metric import Rows, StageMetric
+from neurogames.bridge.dgnopt.metric import StageMetric
+from neurogames.bridge.dgnopt.rows import Rows
 from neurogames.bridge.dgnopt.value import Value
 
 
 class Curvature(Protocol):
     """Learns from a batch, and says how layers that act together curve."""
 
-    def observe(self, names: Sequence[str], slopes: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """Take the batch of some layers in; returns the slopes that k is made of.
+    def observe(
+        self, names: Sequence[str], slopes: Sequence[Tensor], rows: Sequence[Rows], value: Value, *, needed: bool
+    ) -> tuple[list[Tensor], list[Any]]:
+        """Take the batch of some layers in.
 
         Args:
             names: layers of one stage that act together.
-            slopes: Q_u (d_out, d_in) of each.
-            gradients: slopes of the value of each row at their outputs, (rows, shared, d_out).
+            slopes: slope of the whole cost in the weights (d_out, d_in) of each.
+            rows: of each.
+            value: the cost-to-go behind their stage.
+            needed: whether the value before the stage will be asked for.
+
+        Returns:
+            The slopes that k is made of, and the rows, in the coordinates of the metric.
         """
         ...
 
@@ -51,24 +59,35 @@ class Gains:
 
     Attributes:
         layers: their names.
-        opens: k of each (d_out, d_in).
+        turned: k of each (d_out, d_in), in the coordinates of the metric.
         metric: C.
         weights: M M' (rows, rank, rank) of the value after the stage; None without feedback.
-        rows: what each did to each row.
+        rows: what each did to each row, in the coordinates of the metric or not.
+        player: the player, 0 where all cooperate.
     """
 
     layers: tuple[str, ...]
-    opens: list[Tensor]
+    turned: list[Tensor]
     metric: StageMetric
     weights: Tensor | None
     rows: list[Rows] = field(repr=False)
+    player: int = 0
+
+    @property
+    def opens(self) -> list[Tensor]:
+        """K of each layer, (d_out, d_in)."""
+        return self.metric.back(self.turned)
 
     def feedback(self, seen: Tensor) -> list[Tensor]:
         """Mean over rows of K dx, for Zbar'dx (rows, rank)."""
+        return self.metric.back(self.turned_feedback(seen))
+
+    def turned_feedback(self, seen: Tensor) -> list[Tensor]:
+        """The same in the coordinates of the metric."""
         if self.weights is None:
-            return [torch.zeros_like(each) for each in self.opens]
+            return [torch.zeros_like(each) for each in self.turned]
         weights = (self.weights @ seen.unsqueeze(-1)).squeeze(-1)
-        return self.metric.direction([rows.mean_slope(weights) for rows in self.rows])
+        return self.metric.divide(self.metric.mean_slope(self.rows, weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +107,6 @@ def sweep_back(
     stages: Sequence[Mapping[str, int]],
     rows: Mapping[str, Rows],
     slopes: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
     curvature: Curvature,
     *,
     feedback: bool,
@@ -100,8 +118,8 @@ def sweep_back(
     Args:
         stages: for each stage, player of each layer that moves.
         rows: of each layer.
-        slopes: slope of the whole cost in each layer's weights, (d_out, d_in), its own costs among them.
-        gradients: n times the slope of the loss at each layer's outputs, (rows, shared, d_out).
+        slopes: slope of the whole cost in each layer's weights, (d_out, d_in), costs of the stage among them.
+            Where players have own costs, slopes and rows of a layer are those of its player.
         curvature: of the layers.
         feedback: whether players see the state.
         cooperative: whether all players minimise together.
@@ -114,38 +132,35 @@ def sweep_back(
     terminal = Value.terminal(first.columns.shape[1], len(first.columns), first.columns)
     values: dict[int, Value] = {}
     found: list[list[Gains]] = []
-    for layers in reversed(stages):
+    keys = [{0 if cooperative else player for player in layers.values()} for layers in stages]
+    for stage, layers in reversed(list(enumerate(stages))):
+        earlier = set().union(*keys[:stage])
         groups: dict[int, list[str]] = {}
         for name, player in layers.items():
             groups.setdefault(0 if cooperative else player, []).append(name)
         gains = []
         for player, names in groups.items():
             value = values.get(player, terminal)
+            needed = feedback and contracted and player in earlier
             own = [rows[name] for name in names]
-            slope, gradient = [slopes[name] for name in names], [gradients[name] for name in names]
-            if value.columns:  # something was taken off behind
-                slope = [Q - each.mean_slope(value.taken) for Q, each in zip(slope, own, strict=True)]
-                gradient = [
-                    p - torch.einsum("jrso,rj->rso", each.columns, value.taken)
-                    for p, each in zip(gradient, own, strict=True)
-                ]
-            smooth = curvature.observe(names, slope, gradient)
+            smooth, looked = curvature.observe(names, [slopes[name] for name in names], own, value, needed=needed)
             metric = curvature.metric(names, value)
-            k = metric.direction(smooth)
-            if feedback and contracted:
-                values[player] = _before(value, metric, own, slope, k)
-            gains.append(Gains(tuple(names), k, metric, value.weights if feedback else None, own))
+            k = metric.divide(smooth)
+            if needed:
+                values[player] = _before(value, metric, looked, smooth, k)
+            kept = [each if isinstance(each, Rows) else raw for each, raw in zip(looked, own, strict=True)]
+            gains.append(Gains(tuple(names), k, metric, value.weights if feedback else None, kept, player))
         found.append(gains)
-    looked = sum(value.columns for value in values.values())
+    counted = sum(value.columns for value in values.values())
     clamped = sum((value.clamped for value in values.values()), torch.zeros_like(terminal.clamped))
-    return Sweep(found[::-1], clamped / max(looked, 1))
+    return Sweep(found[::-1], clamped / max(counted, 1))
 
 
 def _before(
-    value: Value, metric: StageMetric, rows: Sequence[Rows], slopes: Sequence[Tensor], k: Sequence[Tensor]
+    value: Value, metric: StageMetric, rows: Sequence[Any], slopes: Sequence[Tensor], k: Sequence[Tensor]
 ) -> Value:
-    """The value one stage earlier."""
-    taken = torch.stack([own.along(gain) for own, gain in zip(rows, k, strict=True)]).sum(dim=0)
+    """The value one stage earlier, from rows, slopes and k in the coordinates of the metric."""
+    taken = metric.along(rows, k)
     if metric.exact:
         return value.before(metric.gram(rows), taken)
     # Gains H Q_u with H another matrix than C^-1: U'H'C H U and U'H'(Q_u - C k) row by row.

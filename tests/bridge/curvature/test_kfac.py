@@ -78,8 +78,8 @@ def test_a_first_step_is_the_explicit_one_of_the_gradients_of_single_rows(kind, 
 def test_the_way_by_arrays_and_the_way_by_gradients_are_one(kind, monkeypatch):
     """Few rows, so that arrays are less work; told that no gradient is the sum over rows, it takes the gradients."""
     case, ends = CASES["mlp"], []
-    for alike in (layer_batches._ALIKE, -1.0):
-        monkeypatch.setattr(layer_batches, "_ALIKE", alike)
+    for alike in (layer_batches.ALIKE, -1.0):
+        monkeypatch.setattr(layer_batches, "ALIKE", alike)
         model = case.model(dtype=torch.float64)
         optimizer = kind(model, lr=0.05, refresh=4, **({"moment_interval": 3} if kind is EKFAC else {}))
         for seed in range(6):

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from neurogames.bridge.curvature.layer_arrays import layer_weights
+from neurogames.bridge.dgnopt.closure_pass import run_closure
 from neurogames.bridge.dgnopt.game_step import GameStep
 from neurogames.bridge.dgnopt.layer_rules import IdentityRule
-from neurogames.bridge.dgnopt.metric import Rows
+from neurogames.bridge.dgnopt.metric import StageMetric
 from neurogames.bridge.dgnopt.network_plan import NetworkPlan
+from neurogames.bridge.dgnopt.rows import Rows
 from neurogames.bridge.dgnopt.settings import GameSettings
 from neurogames.bridge.dgnopt.terminal import terminal_columns
 
@@ -21,7 +23,7 @@ Weights = Mapping[str, Tensor]  # W (d_out, d_in + 1) of each layer
 
 
 @dataclass
-class DenseMetric:
+class DenseMetric(StageMetric):
     """Curvature of several layers as one matrix."""
 
     matrix: Tensor
@@ -57,8 +59,10 @@ class DenseCurvature:
     damping: float
     fixed: Callable[[Sequence[str]], DenseMetric] | None = None
 
-    def observe(self, names, slopes, gradients):
-        return list(slopes)
+    def observe(self, names, slopes, rows, value, *, needed):
+        if value.columns:
+            slopes = [slope - own.mean_slope(value.taken) for slope, own in zip(slopes, rows, strict=True)]
+        return list(slopes), list(rows)
 
     def metric(self, names, value):
         if self.fixed is not None:
@@ -77,8 +81,14 @@ def record(model: nn.Module, x: Tensor, loss, alignment=None, terminal="gradient
     graph = plan.graph if alignment is None else plan.graph.aligned(alignment)
     recorded = plan.start(model, graph.alignment, lambda y, g: terminal_columns(terminal, rank, y, g))
     model.zero_grad()
-    with recorded.recording():
-        loss(model(x)).backward()
+
+    def closure():
+        value = loss(model(x))
+        if isinstance(value, Tensor):
+            value.backward()
+        return value
+
+    run_closure(closure, recorded, graph, list(model.parameters()), cooperative=False)
     plan.check(model, recorded)
     step = GameStep(recorded, graph, {each: {} for each in model.parameters()}, {}, SETTINGS)
     step.check()
@@ -99,7 +109,6 @@ def sweep_arguments(step: GameStep):
         by_stage(step),
         step.rows,
         {name: step._slope(name) for name in step.layers},
-        {name: gradient for name, (_, gradient, _) in step._arrays.items()},
     )
 
 

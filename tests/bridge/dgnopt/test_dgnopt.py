@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
+import weakref
 from functools import partial
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch.nn import functional
 
 from neurogames.bridge import DGNOpt, train
 from neurogames.bridge.curvature.layer_curvature import EKFACCurvature
+from neurogames.bridge.dgnopt.network_plan import NetworkPlan
 from tests.bridge.dgnopt.networks import Cooperative, Inception, Residual
 
 
@@ -187,6 +190,40 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted():
     assert (optimizer.skipped_steps, optimizer.last_step.taken) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "means", [lambda o, t: (o - t).square().sum() / len(o), lambda o, t: ((o - t) / 8).abs().sum()]
+)
+def test_a_sum_that_is_divided_may_be_a_mean(means):
+    x, _ = data((3,))
+    model = make(Residual)
+    optimizer = DGNOpt(model, 0.01)
+    closure = closure_of(model, optimizer, x, torch.zeros(8, 3), means)
+    assert [optimizer.step(closure) for _ in range(3)]
+    assert optimizer.last_step.taken
+
+
+@pytest.mark.parametrize("curvature", ["kfac", "ekfac"])
+def test_a_curvature_that_is_not_positive_definite_skips_the_step(curvature):
+    """Fewer rows than inputs and no damping to speak of: a factor is singular. What is known of them begins anew."""
+    x, y = data((4,), rows=2)
+    model = make(Cooperative)
+    optimizer = DGNOpt(model, 0.01, curvature=curvature, cooperative=True, damping=0.5, momentum=0.5)
+    steps(model, optimizer, x, y, 1)
+    before, state = parameters(model), copy.deepcopy(optimizer.state_dict()["state"])
+    optimizer.param_groups[0]["damping"] = 1e-300
+    with pytest.warns(UserWarning, match="not positive definite"):
+        steps(model, optimizer, x, y, 1)
+    assert optimizer.last_step.skipped == "curvature not positive definite"
+    assert (optimizer.skipped_steps, optimizer.last_step.taken) == (1, False)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    for key, memory in optimizer.state_dict()["state"].items():
+        assert torch.equal(memory["momentum_buffer"], state[key]["momentum_buffer"])
+        assert "curvature" not in memory
+    optimizer.param_groups[0]["damping"] = 0.5
+    steps(model, optimizer, x, y, 2)
+    assert (optimizer.skipped_steps, optimizer.last_step.skipped) == (1, None)
+
+
 def test_a_step_that_blows_up_on_the_way_leaves_all_weights():
     """Gradients are finite, but the second pass is not."""
     x, y = data((3,))
@@ -233,8 +270,27 @@ def test_closures_that_cannot_be_done_right_are_refused_before_anything_changes(
     rows = closure(lambda: functional.cross_entropy(model(x), y, reduction="none"), back=False)
     refused("closure: got .*Tensor", lambda: act(rows), model, optimizer)
     refused("closure: got .*no gradient", lambda: act(closure(back=False)), model, optimizer)
-    summed = closure(lambda: functional.cross_entropy(model(x), y, reduction="sum"))
-    refused("loss: got .*summed", lambda: act(summed), model, optimizer)
+    z = torch.zeros(8, 3)
+    sums = [
+        lambda: functional.cross_entropy(model(x), y, reduction="sum"),
+        lambda: functional.mse_loss(model(x), z, reduction="sum"),
+        lambda: (model(x) - z).abs().sum(dim=1).sum(),
+        lambda: -model(x).log_softmax(dim=1).gather(1, y[:, None]).sum() + model.head.weight.square().mean(),
+    ]
+    for total in sums:
+        refused("loss: got .*sum(med)? over rows", lambda total=total: act(closure(total)), model, optimizer)
+    refused("loss: got .*summed", lambda: act(lambda: float(closure(sums[0])())), model, optimizer)
+
+    def scaled():
+        with torch.autocast("cpu", torch.float16):
+            return functional.cross_entropy(model(x).float(), y)
+
+    refused("closure: got .*float16", lambda: act(closure(scaled)), model, optimizer)
+    own = DGNOpt(model, 0.1, cooperative=True)
+    refused("closure: got .*own costs", lambda: own.step(lambda: [functional.mse_loss(model(x), z)] * 2), model, own)
+    refused("closure: got .*3 own", lambda: act(lambda: [functional.mse_loss(model(x), z)] * 3), model, optimizer)
+    backward = closure(lambda: functional.mse_loss(model(x), z))
+    refused("closure: got .*backward", lambda: act(lambda: [backward().item()] * 2), model, optimizer)
     optimizer = DGNOpt(model, 0.1, terminal="cross_entropy", terminal_rank=2)
     squares = closure(lambda: functional.mse_loss(model(x), torch.zeros(8, 3)))
     refused("loss: got .*softmax", lambda: optimizer.step(squares), model, optimizer)
@@ -389,6 +445,29 @@ def test_a_bandit_plays_the_alignment_that_earns_more():
     assert seen == {1, 2}
 
 
+def test_nothing_of_a_pass_is_kept():
+    """Without the collector, as it does not see circles through torch's graph: memory would grow from step to step."""
+    x, y = data((3,))
+    model = make(Residual)
+    optimizer = DGNOpt(model, 0.01)
+    passes = []
+    start = NetworkPlan.start
+
+    def watched(self, *args):
+        passes.append(weakref.ref(found := start(self, *args)))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NetworkPlan, "start", watched)
+        gc.disable()
+        try:
+            steps(model, optimizer, x, y, 3)
+        finally:
+            gc.enable()
+    assert len(passes) == 3
+    assert [each() for each in passes] == [None] * 3
+
+
 def test_train_takes_it():
     x, y = data((3,), rows=12)
     model = make(Residual)
@@ -445,3 +524,41 @@ def test_a_penalty_of_weights_is_a_cost_of_the_stage():
         ends.append(parameters(model))
     for name, value in ends[0].items():
         torch.testing.assert_close(value, ends[1][name], rtol=1e-10, atol=1e-13)
+
+
+def test_own_costs_that_are_alike_are_one_loss():
+    x, y = data((3,), dtype=torch.float64)
+    ends = []
+    for own in (False, True):
+        model = make(Residual).double()
+        optimizer = DGNOpt(model, 0.05, damping=0.5)
+
+        def costs(model=model):
+            return [functional.cross_entropy(model(x), y)] * 2
+
+        for _ in range(3):
+            optimizer.step(costs if own else closure_of(model, optimizer, x, y))
+        assert optimizer.last_step.feedback > 0
+        ends.append(parameters(model))
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-12, atol=1e-14)
+
+
+def test_each_layer_moves_by_the_cost_of_its_player_and_the_rest_by_the_sum():
+    x, y = data((3,), dtype=torch.float64)
+    model = make(lambda: nn.Sequential(nn.LayerNorm(3), Residual())).double()
+    optimizer = DGNOpt(model, 0.1, curvature="identity", feedback=False)
+    before = parameters(model)
+
+    def costs():
+        out = model(x)
+        return [functional.cross_entropy(out, y), out.square().mean()]
+
+    optimizer.step(costs)
+    after = parameters(model)
+    model.load_state_dict(before)
+    weights = list(model.parameters())
+    slopes = [dict(zip(before, torch.autograd.grad(costs()[n], weights), strict=True)) for n in (0, 1)]
+    for name, value in after.items():
+        slope = slopes[0][name] + slopes[1][name] if name.startswith("0.") else slopes["project" in name][name]
+        torch.testing.assert_close(value, before[name] - 0.1 * slope, rtol=1e-12, atol=1e-14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from neurogames.bridge.curvature.layer_curvature import EKFACCurvature, KFACCurvature
+from neurogames.bridge.dgnopt import rows as rows_module
 from neurogames.bridge.dgnopt.curvatures import NetworkCurvature
 from neurogames.bridge.dgnopt.joint_metric import (
     ConjugateGradients,
@@ -19,7 +21,8 @@ from neurogames.bridge.dgnopt.joint_metric import (
     cross_factors,
 )
 from neurogames.bridge.dgnopt.layer_rules import DiagonalCurvature, EKFACRule, KFACRule, damped_factors
-from neurogames.bridge.dgnopt.metric import LayerMetric, Rows, SeparateMetric
+from neurogames.bridge.dgnopt.metric import LayerMetric, SeparateMetric
+from neurogames.bridge.dgnopt.rows import Rows, RowSlopes
 from neurogames.bridge.dgnopt.value import Value
 
 SHAPES = [(4, 3), (2, 5), (3, 3)]  # d_out, d_in
@@ -133,12 +136,11 @@ def test_the_curvature_of_a_network_has_the_own_blocks_of_its_rule(rule, layers)
         rule,
         memories.__getitem__,
         dict.fromkeys(names, DAMPING),
-        {name: a for name, (a, _) in zip(names, arrays, strict=True)},
         frozenset(combinations(names, 2)),
     )
     slopes = [torch.einsum("rso,rsi->oi", g, a) / len(a) for a, g in arrays]
-    curvature.observe(names, slopes, [g for _, g in arrays])
     value = Value.terminal(6, 1, slopes[0])
+    curvature.observe(names, slopes, [Rows(a, g.unsqueeze(0)) for a, g in arrays], value, needed=True)
     metric = curvature.metric(names, value)
     assert isinstance(metric, JointMetric)
     matrix = dense(metric.curve, layers)
@@ -148,7 +150,7 @@ def test_the_curvature_of_a_network_has_the_own_blocks_of_its_rule(rule, layers)
     np.testing.assert_allclose(inverse @ matrix, np.eye(len(matrix)), atol=1e-7)
     start = 0
     for name, (o, i) in zip(names, SHAPES, strict=False):
-        alone = NetworkCurvature(rule, memories.__getitem__, {name: DAMPING}, {}).metric([name], value)
+        alone = NetworkCurvature(rule, memories.__getitem__, {name: DAMPING}).metric([name], value)
         block = matrix[start : start + o * i, start : start + o * i]
         expected = torch.stack([alone.curve([e.reshape(o, i)])[0].flatten() for e in torch.eye(o * i).double()])
         np.testing.assert_allclose(block, expected, rtol=1e-8, atol=1e-10)
@@ -184,6 +186,42 @@ def test_gram_of_single_layers(shared):
     mean = torch.einsum("rjoi,rj->oi", u, weights) / 6
     np.testing.assert_allclose(rows.mean_slope(weights), mean, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(rows.along(D), torch.einsum("rjoi,oi->rj", u, D), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(("shared", "kind"), [(1, Rows), (3, RowSlopes), (30, RowSlopes), (3, None)])
+def test_rows_in_the_coordinates_of_an_eigenbasis(shared, kind, own, monkeypatch):
+    """Arrays turned first or slopes turned, and rows left as they are where there are too many."""
+    (a, g), *_ = batch(1, shared=shared)
+    if kind is None:
+        monkeypatch.setattr(rows_module, "ENTRIES", 6 * 12 - 1)
+    rows = Rows(a, torch.stack([g, g.flip(0)]), g + 1) if own else Rows(a, g.unsqueeze(0))
+    rank = len(rows.columns)
+    generator = torch.Generator().manual_seed(1)
+    U_A, U_B = (torch.linalg.qr(torch.randn(n, n, generator=generator).double()).Q for n in (3, 4))
+    D = torch.rand(4, 3, generator=generator).double() + 0.5
+    taken, weights = torch.rand(2, 6, rank, generator=generator).double()
+    seen = rows.turn(U_A, U_B)
+    if kind is None:
+        assert seen is rows
+        return
+    assert isinstance(seen, kind)
+    assert seen.turned
+    u = U_B.T @ rows.slopes() @ U_A
+    metric = LayerMetric(D, U_A, U_B)
+    close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
+    close(metric.gram(seen), torch.einsum("rjoi,rkoi->rjk", u, u / D))
+    close(metric.gram(seen), metric.gram(rows))
+    close(metric.along(seen, D), torch.einsum("rjoi,oi->rj", u, D))
+    close(metric.along(seen, D), metric.along(rows, D))
+    close(metric.mean_slope(seen, weights), torch.einsum("rjoi,rj->oi", u, weights) / 6)
+    close(metric.mean_slope(seen, weights), metric.mean_slope(rows, weights))
+    for part in (None, taken):
+        whole = U_B.T @ torch.einsum("rso,rsi->roi", rows.gradient(part), a) @ U_A
+        close(seen.mean_square(part), whole.square().mean(dim=0))
+        close(U_B.T @ rows.mean_gradient(part) @ U_A, whole.mean(dim=0))
+        if isinstance(seen, Rows):
+            close(seen.mean_gradient(part), whole.mean(dim=0))
 
 
 @pytest.mark.parametrize("rank", [1, 2])

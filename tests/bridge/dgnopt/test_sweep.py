@@ -70,11 +70,14 @@ def linear_quadratic(stages, weights, x, target, players=None, damping=DAMPING):
     return LinearQuadraticGame(made, (2 / n * np.eye(n))[None], slope[None])
 
 
-def laws(sweep, step):
-    """Stage, layers, k and K of all groups; K, None at stage 0, from what feedback gives for unit deviations."""
+def laws(sweep, step, player=0):
+    """Stage, layers, k and K of all groups; K, None at stage 0, from what feedback gives for unit deviations.
+
+    K is right for the groups of the player; for all without own costs.
+    """
     for stage, groups in enumerate(sweep.stages):
         for gains in groups:
-            fed = [flat(gains.feedback(column)) for column in state_columns(step, stage)]
+            fed = [flat(gains.feedback(column)) for column in state_columns(step, stage, player)]
             K = torch.stack(fed, dim=1).numpy() if fed else None
             yield stage, gains.layers, flat(gains.opens).numpy(), K
 
@@ -83,11 +86,11 @@ def flat(parts):
     return torch.cat([part.flatten() for part in parts])
 
 
-def state_columns(step, stage):
+def state_columns(step, stage, player=0):
     """Zbar'dx of the only row for a unit deviation of each entry of the state, in the order of tensors made."""
     recorded = step.recorded
     parts: dict = {}
-    for (made, read), columns in recorded.crossings():
+    for (made, read), columns in recorded.crossings(player):
         if recorded.stages[made] < stage <= recorded.stages[read]:
             flat = torch.stack([column.flatten() for column in columns])
             parts[made] = parts.get(made, 0) + flat
@@ -101,16 +104,21 @@ def one_row():
     return torch.randn(1, 4, dtype=torch.float64), torch.randn(1, 3, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("terminal", ["mse"])
-@pytest.mark.parametrize("structure", ["feedback Nash", "group rationality"])
-def test_one_sweep_is_the_exact_solution_of_the_linear_quadratic_game(one_row, structure, terminal):
+@pytest.mark.parametrize("structure", ["feedback Nash", "own costs", "group rationality"])
+def test_one_sweep_is_the_exact_solution_of_the_linear_quadratic_game(one_row, structure):
     """With the exact curvature, k and K of every stage are those of the coupled Riccati equations."""
     x, target = one_row
     torch.manual_seed(1)
     model = Cooperative().double()
-    step = record(model, x, lambda y: functional.mse_loss(y, target), terminal=terminal, rank=3)
-    stages, weights = cooperative_stages(model), weights_of(model)
     together = structure == "group rationality"
+    targets = {0: target, 1: target - 1.0 if structure == "own costs" else target}
+
+    def loss(y):
+        costs = [functional.mse_loss(y, each) for each in targets.values()]
+        return costs if structure == "own costs" else costs[0]
+
+    step = record(model, x, loss, terminal="mse", rank=3)
+    stages, weights = cooperative_stages(model), weights_of(model)
     sweep = sweep_back(
         *sweep_arguments(step),
         DenseCurvature(step.rows, DAMPING),
@@ -120,11 +128,11 @@ def test_one_sweep_is_the_exact_solution_of_the_linear_quadratic_game(one_row, s
     )
     assert sweep.clamped == 0
     for players in [{0, 1}] if together else [{0}, {1}]:
-        game = linear_quadratic(stages, weights, x[0], target[0], players)
+        game = linear_quadratic(stages, weights, x[0], targets[min(players)][0], players)
         solution = solve_linear_quadratic(game, "cooperative" if together else "feedback")
         assert solution.status == "ok"
         seen = 0
-        for stage, names, k, K in laws(sweep, step):
+        for stage, names, k, K in laws(sweep, step, min(players)):
             if not together and {stages[stage].players[name] for name in names} != players:
                 continue
             seen += 1
