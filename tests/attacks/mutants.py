@@ -191,6 +191,7 @@ def _tested(module: Path, tree: ast.Module | None, tests: list[str], folder: Pat
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT if tree is not None else 20 * LIMIT,) * 2)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(WAIT if tree is not None else 0)
+    changed: list[str] = []
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
@@ -200,6 +201,7 @@ def _tested(module: Path, tree: ast.Module | None, tests: list[str], folder: Pat
 
         def get_code(self: Any, name: str) -> Any:
             if os.path.realpath(self.path) == target:
+                changed.append(name)
                 return compile(tree, target, "exec", dont_inherit=True)
             return usual(self, name)
 
@@ -228,22 +230,13 @@ def _tested(module: Path, tree: ast.Module | None, tests: list[str], folder: Pat
             if report.failed:
                 failed.append(report.nodeid)
 
-    first = ["-x"] if tree is not None else []
-    words = [
-        "-n",
-        "0",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "ignore:Module already imported",
-        f"--basetemp={folder}/pytest",
-        *first,
-        *tests,
-    ]
-    status = pytest.main(words, plugins=[Note()])
+    # Plain, as pytest would load by its own means what it is told to look at.
+    words = ["--assert=plain", "-n", "0", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/pytest"]
+    words += ["-x"] if tree is not None else []
+    status = pytest.main([*words, *tests], plugins=[Note()])
     if not failed and status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         failed.append(f"pytest ends with {status!r}")
+    assert changed or tree is None, f"{module} was not loaded"
     return failed
 
 
