@@ -163,7 +163,7 @@ def _actions(reader: Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str, 
         profiles *= max(1, len(names[-1]))
         if profiles > len(reader.tokens):
             reader.place -= 1
-            raise reader.wrong("actions whose profiles all have payoffs; there are more profiles than words in the file")
+            raise reader.wrong("actions whose profiles all have payoffs, and no more profiles than words in the file")
         if not names[-1]:
             reader.place -= 1
             raise reader.wrong("at least one action for each player")
