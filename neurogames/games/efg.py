@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import fsum, lcm
 from pathlib import Path
 
 from neurogames.games.extensive import CHANCE, ExtensiveGame, InformationSet, Node
 from neurogames.games.gambit_text import Reader, quoted_names, read_text, tokens
 
 _MOST = 10**9
+_LONGEST_DENOMINATOR = 2**12
+"""Bits."""
 
 
 @dataclass
@@ -34,6 +37,11 @@ class _Tree:
     information_sets: list[InformationSet] = field(default_factory=list)
     numbers: dict[tuple[int, int], int] = field(default_factory=dict)
     outcomes: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    nothing: tuple[float, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Hold what everybody gets without an outcome once, and not at every node."""
+        self.nothing = (0.0,) * self.players
 
 
 def parse_efg(text: str) -> ExtensiveGame:
@@ -70,6 +78,10 @@ def parse_efg(text: str) -> ExtensiveGame:
         parent, action = waiting.pop()
         number = len(tree.nodes)
         children = _node(reader, tree, parent, action)
+        # A node takes three words at least, so that what is declared is bounded by what is there.
+        if 3 * (len(waiting) + children) > reader.left:
+            reader.place += reader.left
+            raise reader.wrong(f"a node: c, p or t, and so {len(waiting) + children} times")
         waiting += [(number, a) for a in reversed(range(children))]
     if not reader.at("end"):
         raise reader.wrong("nothing after the last node of the tree")
@@ -142,7 +154,7 @@ def _information_set(reader: Reader, tree: _Tree, owner: int) -> int:
     if not actions:
         reader.place = begin
         raise reader.wrong("at least one action")
-    total = sum(chance, Fraction(0))
+    total = _sum(chance)
     if owner == CHANCE and (min(chance) < 0 or abs(total - 1) > Fraction(1, 10**6)):
         reader.place = begin
         raise reader.wrong(f"probabilities that sum to 1, and not to {float(total):g}")
@@ -159,6 +171,16 @@ def _information_set(reader: Reader, tree: _Tree, owner: int) -> int:
     return known
 
 
+def _sum(parts: list[Fraction]) -> Fraction:
+    """Sum of fractions, rounded where their common denominator is too long to be worked with."""
+    common = 1
+    for part in parts:
+        common = lcm(common, part.denominator)
+        if common.bit_length() > _LONGEST_DENOMINATOR:
+            return Fraction(fsum(map(float, parts)))
+    return Fraction(sum(part.numerator * (common // part.denominator) for part in parts), common)
+
+
 def _outcome(reader: Reader, tree: _Tree) -> tuple[float, ...]:
     """Payoffs of the outcome that is named here."""
     number = reader.index(_MOST, "the number of an outcome")
@@ -173,7 +195,7 @@ def _outcome(reader: Reader, tree: _Tree) -> tuple[float, ...]:
             reader.place = begin
             raise reader.wrong("no payoffs for outcome 0" if number == 0 else "the payoffs this outcome had before")
     if number == 0:
-        return (0.0,) * tree.players
+        return tree.nothing
     if number not in tree.outcomes:
         raise reader.wrong("the payoffs of this outcome in braces, since it comes first here")
     return tree.outcomes[number]

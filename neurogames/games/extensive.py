@@ -28,6 +28,7 @@ from neurogames.games.normal_form import Labels, NormalFormGame
 
 CHANCE, TERMINAL = -1, -2
 _MOST_CELLS = 2**22
+_MOST_MOVES = 200
 
 Own = tuple[tuple[int, int], ...]
 
@@ -182,9 +183,11 @@ def reduced_normal_form(game: ExtensiveGame) -> NormalFormGame:
     """
     check_extensive(game)
     below = _reached_by(game)
+    if (deep := max((len(own) for _, own in below), default=0)) > _MOST_MOVES:
+        raise invalid_argument("game", f"{deep} moves of one player in a row", f"at most {_MOST_MOVES}")
     sizes = [_number_of_plans(game, below, i, ()) for i in range(game.n_players)]
     if prod(sizes) * game.n_players > _MOST_CELLS:
-        got = f"{' x '.join(map(str, sizes))} reduced strategies"
+        got = f"{' x '.join(f'{min(size, 10**12):,}' for size in sizes)} reduced strategies or more"
         raise invalid_argument("game", got, f"at most {_MOST_CELLS} payoffs; solve_sequence_form needs no normal form")
     plans = [_plans(game, below, i, ()) for i in range(game.n_players)]
     plays = [[frozenset(plan) for plan in own] for own in plans]

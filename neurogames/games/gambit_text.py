@@ -1,7 +1,12 @@
-"""Words of Gambit's text formats: quoted texts, braces, numbers and names, each with its line."""
+"""Words of Gambit's text formats: quoted texts, braces, numbers and names, each with its line.
+
+Files may be hostile: what is read takes time and memory in proportion to the size of the file, and an error quotes at
+most ``_QUOTED`` characters of it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -11,9 +16,14 @@ from pathlib import Path
 
 from neurogames._arguments import invalid_argument
 
-_TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:\\"|[^"])*")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
+_TOKEN = re.compile(r'[\s,]+|(?P<text>"(?:[^"\\]|\\"|\\(?!"))*+")|(?P<brace>[{}])|(?P<word>[^\s,{}"]+)|(?P<open>")')
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _FRACTION = re.compile(r"[+-]?\d+/\d+")
+_QUOTED = 80
+_LONGEST_NUMBER = 4000
+"""Characters of a number; Python reads no longer integers."""
+_LARGEST_EXPONENT = 400
+"""Of ten: beyond it a number of the other sign is 0, and its fraction has as many digits."""
 
 
 @dataclass
@@ -27,6 +37,9 @@ class Reader:
     def wrong(self, expected: str) -> ValueError:
         """Error at the present token."""
         _, token, line = self.tokens[self.place]
+        token = " ".join(token[: 2 * _QUOTED].split())
+        if len(token) > _QUOTED:
+            token = f"{token[:_QUOTED]} ..."
         return ValueError(f"{self.form}, line {line}: got {token or 'the end of the file'}, expected {expected}")
 
     def at(self, kind: str, token: str | None = None) -> bool:
@@ -48,10 +61,12 @@ class Reader:
         """Return a payoff."""
         word = self.take("word", "a number")
         value = float("nan")
-        if _NUMBER.fullmatch(word):
-            value = float(word)
-        elif _FRACTION.fullmatch(word) and int(word.split("/")[1]) != 0:
-            value = float(Fraction(word))
+        if len(word) <= _LONGEST_NUMBER:
+            if _NUMBER.fullmatch(word):
+                value = float(word)
+            elif _FRACTION.fullmatch(word) and int(word.split("/")[1]) != 0:
+                with contextlib.suppress(OverflowError):
+                    value = float(Fraction(word))
         if not isfinite(value):
             self.place -= 1
             raise self.wrong("a finite number such as 2, -0.5 or 1/3")
@@ -59,8 +74,15 @@ class Reader:
 
     def fraction(self) -> Fraction:
         """Return a number as it is written."""
-        self.number()
-        return Fraction(self.tokens[self.place - 1][1])
+        value = self.number()
+        word = self.tokens[self.place - 1][1]
+        exponent = word.lower().partition("e")[2]
+        return Fraction(value if exponent and abs(int(exponent)) > _LARGEST_EXPONENT else word)
+
+    @property
+    def left(self) -> int:
+        """How many tokens are still to be read."""
+        return len(self.tokens) - 1 - self.place
 
     def index(self, most: int, what: str) -> int:
         """Return an integer in [0, most]."""

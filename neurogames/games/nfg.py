@@ -25,6 +25,9 @@ from neurogames._arguments import invalid_argument
 from neurogames.games.gambit_text import Reader, check_path, quoted_names, read_text, tokens
 from neurogames.games.normal_form import Labels, NormalFormGame, check_game
 
+_MOST_PLAYERS = 32
+"""Axes that every version of numpy can hold."""
+
 
 def parse_nfg(text: str) -> NormalFormGame:
     r"""Read a game from text in Gambit's .nfg format.
@@ -54,6 +57,8 @@ def parse_nfg(text: str) -> NormalFormGame:
         raise reader.wrong("at least one player")
     sizes, actions = _actions(reader, len(players))
     comment = reader.text("a comment") if reader.at("text") else ""
+    if len(sizes) > _MOST_PLAYERS:
+        raise reader.wrong(f"at most {_MOST_PLAYERS} players, one axis for each, and not {len(sizes)}")
     values = _outcomes(reader, sizes) if reader.at("brace", "{") else _payoffs(reader, sizes)
     if not reader.at("end"):
         raise reader.wrong("nothing after the last profile")
@@ -146,12 +151,19 @@ def _actions(reader: Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str, 
     """Numbers and names of the actions of n players."""
     reader.take("brace", "{", "{")
     names: list[tuple[str, ...]] = []
+    profiles = 1
     for _ in range(n):
         if reader.at("brace", "{"):
             names.append(tuple(quoted_names(reader, "the name of an action in quotes")))
         else:
             what = "a number of actions for which there are payoffs, or names of actions in braces"
-            names.append(tuple(str(k + 1) for k in range(reader.index(len(reader.tokens), what))))
+            size = reader.index(len(reader.tokens) // profiles, what)
+            names.append(tuple(str(k + 1) for k in range(size)))
+        # A number follows for each profile, so that what is declared is bounded by what is there.
+        profiles *= max(1, len(names[-1]))
+        if profiles > len(reader.tokens):
+            reader.place -= 1
+            raise reader.wrong("actions whose profiles all have payoffs, and no more profiles than words in the file")
         if not names[-1]:
             reader.place -= 1
             raise reader.wrong("at least one action for each player")
@@ -162,9 +174,9 @@ def _actions(reader: Reader, n: int) -> tuple[tuple[int, ...], tuple[tuple[str, 
 def _payoffs(reader: Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
     """(profiles, n) payoffs of the payoff version."""
     needed = prod(sizes) * len(sizes)
-    left = len(reader.tokens) - 1 - reader.place
+    left = reader.left
     if left < needed:
-        reader.place = len(reader.tokens) - 1
+        reader.place += left
         raise reader.wrong(f"{needed} payoffs and not {left}")
     return np.array([reader.number() for _ in range(needed)]).reshape(-1, len(sizes))
 
@@ -179,12 +191,12 @@ def _outcomes(reader: Reader, sizes: tuple[int, ...]) -> NDArray[np.float64]:
         table.append([reader.number() for _ in sizes])
         reader.take("brace", f"}} after {len(sizes)} payoffs", "}")
     reader.take("brace", "an outcome in braces, or }", "}")
-    left = len(reader.tokens) - 1 - reader.place
+    left = reader.left
     if left < prod(sizes):
-        reader.place = len(reader.tokens) - 1
+        reader.place += left
         raise reader.wrong(f"{prod(sizes)} outcomes and not {left}")
     what = f"the number of one of {len(table) - 1} outcomes, or 0"
-    return np.array([table[reader.index(len(table) - 1, what)] for _ in range(prod(sizes))])
+    return np.array(table)[[reader.index(len(table) - 1, what) for _ in range(prod(sizes))]]
 
 
 def _quoted(name: str) -> str:

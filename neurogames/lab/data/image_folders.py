@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.data.datasets import data_folder
@@ -44,13 +44,15 @@ def read_image_folders(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     if path.is_dir():
         return _read(path, sorted(str(file.relative_to(path).as_posix()) for file in path.rglob("*")), _file_in(path))
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
-            return _read(path, names, lambda name: _unzipped(archive, name, path))
+        archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise invalid_argument("data", f"no file {path}", "a zip file or a folder of images") from None
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except Exception as error:
+        # A damaged file may break its reader anywhere.
         raise invalid_argument("data", f"{path}, which cannot be read ({error})", "a zip file of images") from None
+    with archive:
+        names = sorted(name for name in archive.namelist() if not name.endswith("/"))
+        return _read(path, names, lambda name: _unzipped(archive, name, path))
 
 
 def image_zips() -> dict[str, Path]:
@@ -77,7 +79,7 @@ def _holds_images(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(True for _ in _places(archive.namelist()))
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
 
 
@@ -139,7 +141,7 @@ def _unzipped(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     try:
         with archive.open(name) as entry:
             content = entry.read(MOST_FILE_BYTES + 1)
-    except (RuntimeError, zipfile.BadZipFile, EOFError) as error:  # encrypted, damaged
+    except Exception as error:  # encrypted, damaged
         raise invalid_argument("data", f"{name} in {path}, which cannot be read ({error})", "an image") from None
     if len(content) > MOST_FILE_BYTES:
         raise invalid_argument("data", f"{name} of more than {MOST_FILE_BYTES} bytes", "smaller images")
@@ -148,11 +150,16 @@ def _unzipped(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
 
 def _decoded(path: Path, name: str, content: bytes) -> NDArray[np.uint8]:
     """One image as (channels, height, width), grey ones with one channel."""
+    large = None
     try:
         with Image.open(io.BytesIO(content)) as image:
             if max(image.size) > _MOST_SIDE:  # before a pixel is unpacked
-                raise invalid_argument("data", f"{name} of {image.size} pixels", f"at most {_MOST_SIDE} a side")
+                large = invalid_argument("data", f"{name} of {image.size} pixels", f"at most {_MOST_SIDE} a side")
+                raise large
             plain = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:
+        if error is large:
+            raise
+        # A damaged file may break its reader anywhere.
         raise invalid_argument("data", f"{name} in {path}, which is no image ({error})", "png, jpeg or bmp") from None
     return np.ascontiguousarray(plain[None] if plain.ndim == 2 else plain.transpose(2, 0, 1))

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,8 @@ from neurogames.lab.data.image_folders import image_zip, image_zips, read_image_
 _OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
 IMAGE_NAMES = ("digits", *_OPENML)
 _DIGITS_TEST, _LARGE_TEST = 540, 10_000
+_MOST_BYTES = 2**28
+"""Bytes of an idx file without its compression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +206,16 @@ def _large(name: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int, str]
 def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
     """Read a gzipped idx file of bytes."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path, "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise invalid_argument("data", f"no file {path}", "the official idx files") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise invalid_argument("data", f"{path}, which cannot be read ({error})", "a gzipped idx file") from None
+    if len(content) > _MOST_BYTES:
+        raise invalid_argument("data", f"{path} of more than {_MOST_BYTES} bytes unpacked", "the official idx files")
     head = 4 + 4 * axes
     shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
-    if content[:4] != bytes((0, 0, 8, axes)) or len(content) != head + int(np.prod(shape)):
+    if content[:4] != bytes((0, 0, 8, axes)) or len(content) != head + prod(shape):
         raise invalid_argument("data", f"{path} of another kind", f"an idx file of bytes with {axes} axes")
     return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)

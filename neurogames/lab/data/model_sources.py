@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import os
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,6 @@ from neurogames._arguments import invalid_argument
 from neurogames.lab.data.models import load_model
 
 _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-_FAILURES = (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError)
 
 
 def read_model(source: str, *, weights: str | Path | None = None, activation: str | None = None) -> nn.Module:
@@ -59,13 +59,22 @@ def read_model(source: str, *, weights: str | Path | None = None, activation: st
         raise invalid_argument("weights", str(weights), "none: the file of a model has its own")
     if not path.is_file():
         raise invalid_argument("model", source, "package.module:function, or a file that is there")
-    members = set(zipfile.ZipFile(path).namelist()) if zipfile.is_zipfile(path) else set()
+    members = _members(path)
     names = {member.rpartition("/")[2] for member in members}
     if "constants.pkl" in names:
         return _scripted(path)
     if any(name.startswith("serialized_exported_program") or "/models/" in f"/{name}" for name in members):
         return _exported(path)
     return load_model(path, activation=activation).model
+
+
+def _members(path: Path) -> set[str]:
+    """Names of the parts of a zip file; none of a damaged one, which is refused as what it is not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error):
+        return set()
 
 
 def _built(source: str) -> nn.Module:
@@ -96,9 +105,11 @@ def _fill(model: nn.Module, path: Path) -> None:
         if not isinstance(state, Mapping):
             raise TypeError(f"it holds a {type(state).__name__}")
         model.load_state_dict(state)
-    except _FAILURES as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise invalid_argument("weights", f"{path} ({why})", "a state dictionary of tensors that fits") from error
+    except Exception as error:
+        # Torch's own message on what is no tensor advises to run what is in the file.
+        refused = isinstance(error, pickle.UnpicklingError)
+        why = "more than tensors" if refused else f"{type(error).__name__}: {error}".splitlines()[0]
+        raise invalid_argument("weights", f"{path} ({why})", "a state dictionary of tensors that fits") from None
 
 
 def _scripted(path: Path) -> nn.Module:
@@ -106,8 +117,9 @@ def _scripted(path: Path) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             model: nn.Module = torch.jit.load(path, map_location="cpu")
-    except _FAILURES as error:
-        raise invalid_argument("model", f"{path} ({str(error).splitlines()[0]})", "a whole TorchScript file") from error
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise invalid_argument("model", f"{path} ({why})", "a whole TorchScript file") from None
     return model.eval()
 
 
@@ -116,9 +128,9 @@ def _exported(path: Path) -> nn.Module:
         with _tensors_only(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model: nn.Module = torch.export.unflatten(torch.export.load(path))
-    except _FAILURES as error:
+    except Exception as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise invalid_argument("model", f"{path} ({why})", "a file of torch.export with tensors only") from error
+        raise invalid_argument("model", f"{path} ({why})", "a file of torch.export with tensors only") from None
     for module in model.modules():
         graph = getattr(module, "graph", None)
         for node in graph.nodes if graph is not None else ():

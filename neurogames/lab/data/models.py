@@ -135,9 +135,10 @@ def load_model(path: str | Path, *, activation: str | None = None) -> LoadedMode
     except pickle.UnpicklingError:
         # Torch's own message advises to run what is in the file.
         raise invalid_argument("path", f"{path}, which holds more than numbers", _EXPECTED) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:
+        # A damaged file may break its reader anywhere.
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise invalid_argument("path", f"{path} ({why})", _EXPECTED) from error
+        raise invalid_argument("path", f"{path} ({why})", _EXPECTED) from None
     if isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values()):
         return LoadedModel(_perceptron(path, content, activation).eval(), "state_dict")
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
@@ -150,7 +151,7 @@ def load_model(path: str | Path, *, activation: str | None = None) -> LoadedMode
             model = _built(content["layers"])
         _refuse_other_kinds(model, content["state"])
         model.load_state_dict(content["state"], assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
+    except Exception as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise invalid_argument("path", f"{path} ({why})", "a description that fits its numbers") from error
     return LoadedModel(model.eval(), "description")

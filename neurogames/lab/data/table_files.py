@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
-import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +23,6 @@ ENDINGS = (".csv", ".csv.gz", ".parquet")
 LARGEST_TABLE = 512 * 2**20
 """Bytes of a table without its compression."""
 _TABLE = "a table with at least two columns and a header row"
-_BROKEN = (OSError, EOFError, ValueError, zlib.error, pyarrow.ArrowException, OverflowError)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -55,7 +53,8 @@ def read_table(path: Path) -> pd.DataFrame:
         frame = _read_parquet(path) if path.name.lower().endswith(".parquet") else _read_csv(path)
     except pd.errors.ParserWarning:
         raise invalid_argument("data", f"{path} with rows longer than the header row", _TABLE) from None
-    except _BROKEN as error:
+    except Exception as error:
+        # A damaged file may break its reader anywhere.
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise invalid_argument("data", f"{path} ({why})", _TABLE) from None
     if any("\0" in str(column) for column in frame.columns):
@@ -96,6 +95,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     for column in about.schema_arrow:
         if pyarrow.types.is_nested(column.type) or pyarrow.types.is_temporal(column.type):
             raise ValueError(f"column {column.name!r} holds {column.type}, not numbers, booleans or texts")
+    # Texts that are none would be found only where they are used.
+    about.read().validate(full=True)
     return pd.read_parquet(path)
 
 

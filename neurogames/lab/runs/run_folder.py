@@ -81,7 +81,7 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / SETTINGS_FILE
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
         raise invalid_argument("folder", why, f"the folder of a run, with a readable {SETTINGS_FILE}") from None
     settings = table.get("settings")

@@ -67,13 +67,13 @@ def read_dataset(path: str | Path) -> xr.Dataset:
         with _undisturbed():
             content = io.BytesIO(unsealed(Path(path).read_bytes()))
             dataset = xr.load_dataset(content, engine="h5netcdf", decode_timedelta=False)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        dataset.attrs = _decoded(dataset.attrs)
+        for name in dataset.variables:
+            dataset[name].attrs = _decoded(dataset[name].attrs)
+            dataset[name].encoding = {}
+    except Exception as error:
         why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
         raise invalid_argument("results", why, f"a whole netCDF file; {_REMEDY}") from None
-    dataset.attrs = _decoded(dataset.attrs)
-    for name in dataset.variables:
-        dataset[name].attrs = _decoded(dataset[name].attrs)
-        dataset[name].encoding = {}
     dataset.encoding = {}
     return dataset
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,10 +85,12 @@ def _arrays(path: Path) -> tuple[Rows, Rows | None]:
     """Arrays of a file; nothing is unpickled."""
     expected = "a file with the arrays inputs and targets, of numbers"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise invalid_argument("data", f"{path} ({str(error).splitlines()[0]})", expected) from error
+    except Exception as error:
+        # A damaged file may break its reader anywhere.
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise invalid_argument("data", f"{path} ({why})", expected) from None
     if not {"inputs", "targets"} <= set(arrays):
         raise invalid_argument("data", f"{path} with {', '.join(arrays) or 'nothing'}", expected)
     held_out = [arrays[f"held_out_{name}"] for name in ("inputs", "targets") if f"held_out_{name}" in arrays]
