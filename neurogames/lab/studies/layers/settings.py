@@ -46,7 +46,7 @@ class LayersSettings(StudySettings):
     """
 
     data: str = "digits"
-    seeds: int = 6
+    seeds: int = 4
     first_seed: int = 0
     rows: int | None = None
     test_rows: int | None = None
@@ -92,7 +92,7 @@ class LayersSettings(StudySettings):
         plan = cls(one_name(names))
         if plan.data == "digits":
             return plan
-        return replace(plan, rows=3000, test_rows=2000, seeds=4, freezing_epochs=30)
+        return replace(plan, rows=3000, test_rows=2000, freezing_epochs=30)
 
     def quick(self) -> Self:
         """Return a smaller copy for a first look at the same data.

@@ -15,12 +15,14 @@ outside of the run the exact best reply of the last layer always gained most, by
 from __future__ import annotations
 
 import functools
+import operator
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from neurogames.bridge.modules.evaluation import copy_module
 from neurogames.lab.robustness.perturbations import perturbation
 from neurogames.lab.studies.layers.gains import layer_gains
 from neurogames.lab.studies.layers.networks import (
@@ -108,12 +110,14 @@ def fine_tuned(
     """
     ends, stops = [], []
     for rate in settings.adaptation_rates:
-        course = [(*loss_and_accuracy(model, check)[:1], loss_and_accuracy(model, test)[1])]
+        best = [(loss_and_accuracy(model, check)[0], model)]
 
-        def look(_: int, network: nn.Module, course: list[tuple[float, float]] = course) -> None:
-            course.append((loss_and_accuracy(network, check)[0], loss_and_accuracy(network, test)[1]))
+        def look(_: int, network: nn.Module, best: list[tuple[float, nn.Module]] = best) -> None:
+            loss = loss_and_accuracy(network, check)[0]
+            if loss < best[0][0]:
+                best[0] = loss, copy_module(network)
 
-        trained_network(
+        tuned = trained_network(
             model,
             adaptation,
             optimizer=functools.partial(_adam_of, choice=choice, rate=rate),
@@ -121,10 +125,10 @@ def fine_tuned(
             seed=seed,
             on_epoch=look,
         )
-        ends.append(course[-1])
-        stops.append(min(course))
-    (loss, accuracy), (_, stopped) = min(ends), min(stops)
-    return accuracy, stopped, loss
+        ends.append((loss_and_accuracy(tuned, check)[0], tuned))
+        stops += best
+    (loss, end), (_, stopped) = (min(group, key=operator.itemgetter(0)) for group in (ends, stops))
+    return loss_and_accuracy(end, test)[1], loss_and_accuracy(stopped, test)[1], loss
 
 
 def _adam_of(parameters: list[nn.Parameter], choice: str, rate: float) -> torch.optim.Optimizer:
