@@ -14,6 +14,10 @@ from .inference.association import correlate as correlate
 from .inference.association import verdict as verdict
 from .inference.statistics import aggregate_units as aggregate_units
 from .inference.statistics import paired_difference as paired_difference
+from .robustness.perturbations import gradient_attack as gradient_attack
+from .robustness.perturbations import perturbation as perturbation
+from .robustness.robustness_game import RobustnessGame as RobustnessGame
+from .robustness.robustness_game import robustness_game as robustness_game
 from .runs.store import read_dataset as read_dataset
 from .runs.sweep import sweep as sweep
 from .stage_figure import plot_stages as plot_stages
@@ -28,6 +32,7 @@ from .studies.comparison.paper.settings import PaperSettings as PaperSettings
 from .studies.comparison.settings import ComparisonSettings as ComparisonSettings
 from .studies.comparison.simulation import simulate_composition as simulate_composition
 from .studies.gradient_dropout.settings import GradientDropoutSettings as GradientDropoutSettings
+from .studies.layers.settings import LayersSettings as LayersSettings
 from .studies.page import DrawnFigure as DrawnFigure
 from .studies.page import Finding as Finding
 from .studies.page import Page as Page

@@ -31,6 +31,10 @@ _STUDIES = {
     ),
     "pruning": Entry(f"{_ROOM}.pruning.page:PRUNING", "Which units stay in a network where taking part has a price?"),
     "neurogame": Entry(f"{_ROOM}.coalition_filter.page:NEUROGAME", "Do layers that keep strong coalitions only help?"),
+    "layers": Entry(
+        f"{_ROOM}.layers.page:LAYERS_STUDY",
+        "Which layer to fine-tune, which is finished, and how large a step do they bear?",
+    ),
     "paper-protocol": Entry(
         f"{_ROOM}.comparison.paper.page:PAPER_PROTOCOL", "What does the gradient dropout paper's own protocol give?"
     ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
 from torch import nn
 
 from neurogames._arguments import invalid_argument
@@ -18,7 +19,7 @@ from neurogames.lab.studies.analysis.measure import measure_network
 from neurogames.lab.studies.analysis.page import analysis_page
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
 from neurogames.lab.studies.page import write_page
-from neurogames.lab.studies.study import FinishedStudy
+from neurogames.lab.studies.study import RESULTS_FORMAT, FinishedStudy
 
 NAME = "analysis"
 
@@ -61,14 +62,46 @@ def analyze(
     results = measure_network(
         model, loss, data, held_out=held_out, settings=settings, forward=forward, on_estimate=on_estimate
     )
-    about = source or f"A {type(model).__name__} in memory."
-    results = results.assign_attrs(study=NAME, settings=settings.to_dict(), versions=versions(), source=about)
+    results = results.assign_attrs(
+        study=NAME,
+        format=RESULTS_FORMAT,
+        settings=settings.to_dict(),
+        versions=versions(),
+        source=source or f"A {type(model).__name__} in memory.",
+        rerun=shlex.join(command) if command else "neurogames.lab.analyze(model, loss, data)",
+    )
     place.mkdir(parents=True, exist_ok=True)
     write_dataset(results, place / "results.nc")
-    page = analysis_page(results, about)
-    rerun = shlex.join(command) if command else "neurogames.lab.analyze(model, loss, data)"
-    write_page(page, place, rerun=rerun, settings=settings.to_dict(), versions=results.attrs["versions"])
-    return FinishedStudy(place, results, {table.name: table.frame for table in page.tables}, list(page.verdicts))
+    return _published(results, place)
+
+
+def write_analysis(folder: str | Path) -> FinishedStudy:
+    """Write the page of an analysis again, with its figures and tables, from its ``results.nc``.
+
+    Args:
+        folder: where ``analyze`` has left its results.
+
+    Returns:
+        Results, tables and verdicts.
+
+    Raises:
+        ValueError: there is no ``results.nc``, or it is of something else or of an older version.
+    """
+    place = Path(folder).expanduser()
+    results = read_dataset(place / "results.nc")
+    if results.attrs.get("study") != NAME:
+        raise invalid_argument("folder", str(folder), "a folder with the results of an analysis")
+    if results.attrs.get("format") != RESULTS_FORMAT:
+        raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
+    return _published(results, place)
+
+
+def _published(results: xr.Dataset, folder: Path) -> FinishedStudy:
+    """The analysis whose page has just been written."""
+    about = results.attrs
+    page = analysis_page(results, about["source"])
+    write_page(page, folder, rerun=about["rerun"], settings=about["settings"], versions=about["versions"])
+    return FinishedStudy(folder, results, {table.name: table.frame for table in page.tables}, list(page.verdicts))
 
 
 def _checked_folder(folder: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,12 +14,13 @@ from typer.testing import CliRunner
 
 from neurogames.bridge.extraction.nash_gap import nash_gap
 from neurogames.lab.cli.analyze import analyze as command
+from neurogames.lab.cli.app import app
 from neurogames.lab.data.models import save_model
-from neurogames.lab.runs.store import read_dataset
+from neurogames.lab.runs.store import read_dataset, write_dataset
 from neurogames.lab.studies.analysis.analysis import gap_sentences, layer_sentences
 from neurogames.lab.studies.analysis.measure import nash_gap_of
 from neurogames.lab.studies.analysis.rows import rows_for
-from neurogames.lab.studies.analysis.run import analyze
+from neurogames.lab.studies.analysis.run import analyze, write_analysis
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
 
 SETTINGS = AnalysisSettings(starts=1, steps=10, coalitions=200)
@@ -67,6 +70,24 @@ def test_the_folder_has_a_page_with_the_verdict_its_figures_and_its_tables(finis
     fees = finished.tables["fees"]
     assert (fees["exact_removal"].diff().dropna() <= 0).all()
     assert list(fees.columns) == ["fee", "exact_removal", "own", "alike", "additive", "context"]
+
+
+def test_the_report_can_be_written_again_by_function_and_command(finished, tmp_path):
+    page = finished.report.read_bytes()
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(finished.folder / "results.nc", again)
+    assert write_analysis(again).verdicts == finished.verdicts
+    assert (again / "report.html").read_bytes() == page
+    (again / "report.html").unlink()
+    done = CliRunner().invoke(app, ["report", str(again)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert (again / "report.html").read_bytes() == page
+    results = read_dataset(again / "results.nc")
+    for changed, expected in (({"study": "pruning"}, "of an analysis"), ({"format": 0}, "an older version wrote")):
+        write_dataset(results.assign_attrs(changed), again / "results.nc")
+        with pytest.raises(ValueError, match=expected):
+            write_analysis(again)
 
 
 def test_sentences_say_what_was_planted(finished):
