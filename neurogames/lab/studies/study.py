@@ -121,7 +121,7 @@ def run_study(
     place = default_folder(study.name, settings) if folder is None else folder
     guarded = {"study": study.name, **settings.to_dict(), **({"checksums": checksums} if checksums else {})}
     run = open_run(place, guarded, growing=["seeds"])
-    shared, measured = settings.of_one_repetition(), []
+    shared, measured = settings.of_one_repetition(), list[xr.Dataset]()
     for name, measure in {**study.once, **study.parts}.items():
         cells = [{"seed": settings.first_seed}] if name in study.once else settings.cells()
         tell(name, 0, len(cells))

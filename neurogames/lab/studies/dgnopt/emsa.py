@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
 
 
 class _Seen(NamedTuple):
@@ -88,15 +89,16 @@ def _maximise(layer: nn.Module, inputs: Tensor, outputs: Tensor, slopes: Tensor,
         return value.detach()
 
     with torch.enable_grad():
-        inner.step(objective)  # type: ignore[no-untyped-call]
+        inner.step(objective)
     inner.zero_grad()
 
 
 def _backward(layer: nn.Module, inputs: Tensor, slopes: Tensor) -> Tensor:
     """The costate that a layer hands back: slopes in its outputs times its Jacobian in the inputs."""
+    weight: Any = layer.weight
     if isinstance(layer, nn.Conv2d):
         # Unlike conv_transpose2d it knows how large the inputs were.
-        return nn.grad.conv2d_input(inputs.shape, layer.weight, slopes, layer.stride, layer.padding)
-    weight: Any = layer.weight
-    back: Tensor = slopes @ weight
+        back: Tensor = conv2d_input(inputs.shape, weight, slopes, layer.stride, layer.padding)
+    else:
+        back = slopes @ weight
     return back

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import xarray as xr
 
+from neurogames.bridge import count_parameters
 from neurogames.lab.studies.dgnopt.methods import METHODS, check_peers
 from neurogames.lab.studies.dgnopt.settings import DGNOptSettings
 from neurogames.lab.studies.dgnopt.training import (
@@ -39,8 +40,9 @@ def measure_tuning(seed: int, *, settings: DGNOptSettings) -> xr.Dataset:
     """Try the settings of every method on held-out training rows, and count what a step costs.
 
     Returns:
-        Over network, optimizer and trial ``trial_accuracy`` and ``trial_seconds``; over network and optimizer ``rate`` and
-        ``second``, the chosen settings, ``held_out``, their accuracy, ``flops`` and ``state`` (bytes).
+        Over network, optimizer and trial ``trial_accuracy`` and ``trial_seconds``; over network and optimizer ``rate``
+        and ``second``, the chosen settings, ``held_out``, their accuracy, ``flops`` and ``state`` (bytes);
+        over network ``parameters``, their number; and ``tests``, the number of test rows.
     """
     rows, shape = tuning_rows(study_rows(settings)), (len(settings.networks), len(METHODS))
     scores, seconds = (np.zeros((*shape, settings.trials)) for _ in range(2))
@@ -64,6 +66,8 @@ def measure_tuning(seed: int, *, settings: DGNOptSettings) -> xr.Dataset:
         "trial_accuracy": ((*dims, "trial"), scores),
         "trial_seconds": ((*dims, "trial"), seconds),
         **{key: (dims, values) for key, values in found.items()},
+        "parameters": ("network", [_parameters(network, rows, settings) for network in settings.networks]),
+        "tests": len(study_rows(settings).test_inputs),
     }
     return xr.Dataset(variables, {"network": list(settings.networks), "optimizer": list(METHODS)})
 
@@ -100,6 +104,11 @@ def measure_accuracy(seed: int, *, settings: DGNOptSettings, known: xr.Dataset) 
     variables = {"accuracy": ((*dims, "step"), accuracies), **{key: (dims, value) for key, value in ends.items()}}
     coordinates = {"network": list(settings.networks), "optimizer": list(METHODS), "step": steps}
     return xr.Dataset(variables, coordinates)
+
+
+def _parameters(network: str, rows: Rows, settings: DGNOptSettings) -> int:
+    """Number of parameters of a network."""
+    return count_parameters(fresh_network(network, rows, settings, 0))
 
 
 def _trained(
