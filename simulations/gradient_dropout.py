@@ -26,7 +26,7 @@ from neurogames.lab import load_study
 from neurogames.lab.cli.terminal import ends_plainly, run_and_say
 
 
-@ends_plainly
+@ends_plainly(resumes=True)
 def main(
     folder: Annotated[Path | None, typer.Argument(help="Where to write; an unfinished study there is resumed.")] = None,
 ) -> None:

@@ -24,7 +24,7 @@ from neurogames.lab import load_study
 from neurogames.lab.cli.terminal import ends_plainly, run_and_say
 
 
-@ends_plainly
+@ends_plainly(resumes=True)
 def main(
     data: Annotated[str, typer.Argument(help="digits, mnist or fashion_mnist.")] = "digits",
     folder: Annotated[Path | None, typer.Argument(help="Where to write; an unfinished study there is resumed.")] = None,

@@ -31,6 +31,9 @@ _STUDIES = {
     ),
     "pruning": Entry(f"{_ROOM}.pruning.page:PRUNING", "Which units stay in a network where taking part has a price?"),
     "neurogame": Entry(f"{_ROOM}.coalition_filter.page:NEUROGAME", "Do layers that keep strong coalitions only help?"),
+    "dgnopt": Entry(
+        f"{_ROOM}.dgnopt.page:DGNOPT", "Does training as a game of layers do more than its curvature and its rate do?"
+    ),
     "paper-protocol": Entry(
         f"{_ROOM}.comparison.paper.page:PAPER_PROTOCOL", "What does the gradient dropout paper's own protocol give?"
     ),
