@@ -35,6 +35,9 @@ _STUDIES = {
         f"{_ROOM}.layers.page:LAYERS_STUDY",
         "Which layer to fine-tune, which is finished, and how large a step do they bear?",
     ),
+    "dgnopt": Entry(
+        f"{_ROOM}.dgnopt.page:DGNOPT", "Does training as a game of layers do more than its curvature and its rate do?"
+    ),
     "paper-protocol": Entry(
         f"{_ROOM}.comparison.paper.page:PAPER_PROTOCOL", "What does the gradient dropout paper's own protocol give?"
     ),

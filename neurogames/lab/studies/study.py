@@ -11,7 +11,7 @@ import functools
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -53,6 +53,7 @@ class Study(Generic[Settings]):
             that a run whose data have changed is another run.
         once: measurements made once and not for every repetition, such as what a game predicts:
             ``measure(seed=first_seed, settings=...)``.
+        building: names of parts that build on what was measured once, and get it as ``known``.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Study(Generic[Settings]):
     page: Callable[[xr.Dataset, Settings], Page]
     check: Callable[[Settings], Mapping[str, str] | None] = _nothing_to_check
     once: Mapping[str, Measure] = field(default_factory=dict)
+    building: Collection[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +121,12 @@ def run_study(
     place = default_folder(study.name, settings) if folder is None else folder
     guarded = {"study": study.name, **settings.to_dict(), **({"checksums": checksums} if checksums else {})}
     run = open_run(place, guarded, growing=["seeds"])
-    shared, measured = settings.of_one_repetition(), []
+    shared, measured = settings.of_one_repetition(), list[xr.Dataset]()
     for name, measure in {**study.once, **study.parts}.items():
         cells = [{"seed": settings.first_seed}] if name in study.once else settings.cells()
         tell(name, 0, len(cells))
-        bound, told = functools.partial(measure, settings=shared), functools.partial(_tell_cell, tell, name)
+        known = {"known": xr.merge(measured, combine_attrs="drop")} if name in study.building else {}
+        bound, told = functools.partial(measure, settings=shared, **known), functools.partial(_tell_cell, tell, name)
         part = sweep(bound, cells, run.folder / name, workers=min(workers, len(cells)), on_progress=told)
         measured.append(part.isel(seed=0, drop=True) if name in study.once else part)
     results = xr.merge(measured, combine_attrs="drop", join="exact", compat="no_conflicts")

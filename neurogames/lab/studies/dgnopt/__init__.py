@@ -1,0 +1,1 @@
+"""What of the dynamic game theoretic neural optimizer holds, beside today's optimizers."""
