@@ -64,6 +64,7 @@ from .extraction.open_network import OpenNetwork as OpenNetwork
 from .extraction.open_network import open_game as open_game
 from .extraction.public_goods_game import LayerGame as LayerGame
 from .extraction.public_goods_game import public_goods_game as public_goods_game
+from .extraction.update_game import normal_form as normal_form
 from .extraction.interaction import interaction_graph as interaction_graph
 from .extraction.participation_game import participation_game as participation_game
 

@@ -40,6 +40,7 @@ from neurogames.bridge import (
     measured_speed,
     multiply_adds,
     nash_gap,
+    normal_form,
     open_game,
     participation_game,
     prune,
@@ -134,6 +135,11 @@ def inserted(model: nn.Module, case: Case, data: Data) -> Any:
     return insertion_curve(model, data[0], data[0].sum(dim=1), data[1], steps=3)
 
 
+def updated(model: nn.Module, case: Case, data: Data) -> Any:
+    layers = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    return normal_form(model, {name: {"stay": 0.0, "step": 0.1} for name in layers[:3]}, case.loss, data)
+
+
 def trained(make: OptimizerFactory, **settings: Any) -> Member:
     def fit(model: nn.Module, case: Case, data: Data) -> Any:
         common = {"optimizer": make, "batch_size": 3, "epochs": 2, "rng": torch_draws()}
@@ -171,6 +177,7 @@ FUNCTIONS: dict[str, Member] = {
         public_goods_game(model, case.layer, data, budget=40, rng=draws()).curves
     ),
     "stage graph": lambda model, _, data: np.array([stage_graph(model, data[0]).n_stages]),
+    "normal form": lambda model, case, data: updated(model, case, data).payoffs,
     "open game": lambda model, case, data: open_game(model).gradients(case.loss, *data),
     "interaction graph": lambda model, *_: interaction_graph(model),
     "coalition game": played,

@@ -10,7 +10,7 @@ status are computed from the payoffs, whatever the method.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,12 +22,13 @@ from neurogames.engine.equilibria.certificates import certify
 from neurogames.engine.equilibria.components import Groups, nash_subsets
 from neurogames.engine.equilibria.lemke_howson import follow
 from neurogames.engine.equilibria.logit_limit import logit_limit
+from neurogames.engine.equilibria.nashpy_supports import missed, nashpy_equilibria, support_pairs
 from neurogames.engine.equilibria.support_systems import all_by_supports, n_supports
 from neurogames.engine.solution import OK, ROUNDING, certified
 from neurogames.games.normal_form import NormalFormGame, check_game
 from neurogames.games.replies import Profile, pure_equilibria
 
-Method = Literal["auto", "vertices", "lemke_howson", "supports", "pure", "logit"]
+Method = Literal["auto", "vertices", "lemke_howson", "supports", "pure", "logit", "nashpy"]
 
 _MOST_BASES = 500_000
 _AUTO_CELLS = 4_000_000
@@ -88,9 +89,11 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
         method: "vertices" (two players): all extreme equilibria. "lemke_howson" (two players): the ends of the paths
             from every label. "supports": all isolated equilibria, by a search through all supports that proves in
             boxes that there are no others, for small games of any number of players. "pure": all pure equilibria.
-            "logit": the limit of the principal logit branch. "auto": for two players, vertices, given up where that
-            would take more than about a second, then Lemke-Howson and pure, with a status that says so; for more,
-            supports where they are at most 100 and this settles the game, else pure and logit.
+            "logit": the limit of the principal logit branch. "nashpy" (two players): what the library of that name
+            finds, compared with the vertices; the status says how many extreme equilibria it misses. "auto": for two
+            players, vertices, given up where that would take more than about a second, then Lemke-Howson and pure,
+            with a status that says so; for more, supports where they are at most 100 and this settles the game, else
+            pure and logit.
 
     Returns:
         The equilibria with their regrets, and whether they are all.
@@ -110,7 +113,7 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
     if not isinstance(method, str) or method not in get_args(Method):
         got = method if isinstance(method, str) else type(method).__name__
         raise invalid_argument("method", got, f"one of {', '.join(get_args(Method))}; a game is NormalFormGame((A, B))")
-    if method in ("vertices", "lemke_howson") and game.n_players != 2:
+    if method in ("vertices", "lemke_howson", "nashpy") and game.n_players != 2:
         raise invalid_argument("method", method, f"'pure', 'logit' or 'auto' for a game of {game.n_players} players")
     if method == "vertices":
         return _from_vertices(game, _MOST_BASES)
@@ -129,6 +132,8 @@ def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:
         )
     if method == "lemke_howson":
         return _from_paths(game)
+    if method == "nashpy":
+        return _from_nashpy(game)
     if method == "supports":
         if n_supports(game) > _MOST_SUPPORTS:
             raise invalid_argument("game", f"{n_supports(game)} support profiles", f"at most {_MOST_SUPPORTS}")
@@ -216,6 +221,17 @@ def _from_paths(game: NormalFormGame) -> NashSolutions:
     lost, pivots = len(ends) - len(profiles), [end.pivots for end in ends]
     status = f"{lost} paths were given up after {max(pivots)} pivots" if lost else OK
     return _solutions(game, profiles, "lemke_howson", sum(pivots), status)
+
+
+def _from_nashpy(game: NormalFormGame) -> NashSolutions:
+    """What nashpy finds, beside all extreme equilibria."""
+    profiles = nashpy_equilibria(game)
+    known = _from_vertices(game, _MOST_BASES)
+    lost = missed(profiles, known.profiles, same=_SAME)
+    status = f"nashpy misses {lost} of {len(known)} extreme equilibria" if lost else OK
+    found = _solutions(game, profiles, "nashpy", support_pairs(game), status)
+    whole = known.complete and not lost and found.status == OK
+    return replace(found, complete=whole, unique=known.unique, degenerate=known.degenerate)
 
 
 def _from_supports(game: NormalFormGame, most_boxes: int) -> NashSolutions:
