@@ -18,58 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import given_array, integer, invalid_argument
 from neurogames.engine.process import Process
 from neurogames.engine.solution import EscapeTime
+from neurogames.engine.strategies.composition_laws import Absorption, CompositionDistribution
 from neurogames.engine.strategies.moves import Moves, check_size, round_moves, single_moves
 from neurogames.engine.strategies.reduction import log_passage, log_stationary
 from neurogames.engine.strategies.switching import check_strategies
 from neurogames.games.compositions import ranks
 from neurogames.games.population import PopulationGame
-
-
-@dataclass(frozen=True, eq=False)
-class CompositionDistribution:
-    """A probability law of the composition of a population, or several of them.
-
-    Attributes:
-        states: (S, n) compositions, in lexicographic order.
-        log_probability: (..., S) their log probabilities; NaN where there is no unique answer.
-        residual: for a stationary law, the greatest relative difference between what leaves and what enters a state;
-            for a law at a given time, how far its total mass is from 1.
-        status: "ok", or why there is no unique law.
-    """
-
-    states: NDArray[np.int64]
-    log_probability: NDArray[np.float64]
-    residual: float
-    status: str = "ok"
-
-    @property
-    def probability(self) -> NDArray[np.float64]:
-        """(..., S) probabilities."""
-        return np.asarray(np.exp(self.log_probability))
-
-    def mean_share(self) -> NDArray[np.float64]:
-        """(..., n) expected share of each strategy."""
-        return np.asarray(self.probability @ (self.states / self.states[0].sum()))
-
-
-@dataclass(frozen=True, eq=False)
-class Absorption:
-    """Which strategy takes over.
-
-    Attributes:
-        log_probability: (n,) log probability that all use strategy i before all use another one.
-        escape: expected time until all use the same strategy.
-        residual: greatest relative error left in the equations that were solved.
-    """
-
-    log_probability: NDArray[np.float64]
-    escape: EscapeTime
-    residual: float
-
-    @property
-    def probability(self) -> NDArray[np.float64]:
-        """(n,) probabilities."""
-        return np.asarray(np.exp(self.log_probability))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +74,11 @@ class StrategyChain:
         if len(classes) > 1:
             first = ", ".join(str(tuple(map(int, moves.states[places[0]]))) for places in classes[:5])
             status = f"not unique: {len(classes)} sets of compositions are never left, with {first}"
-            return CompositionDistribution(moves.states, np.full(len(moves.states), np.nan), float("nan"), status)
+            unknown = np.full(len(moves.states), np.nan)
+            return CompositionDistribution(moves.states, unknown, float("nan"), status, self.game.labels)
         everywhere = np.full(len(moves.states), -np.inf)
         everywhere[classes[0]], residual = log_stationary(moves, classes[0])
-        return CompositionDistribution(moves.states, everywhere, residual)
+        return CompositionDistribution(moves.states, everywhere, residual, labels=self.game.labels)
 
     def escape_time(self, start: ArrayLike, target: Callable[[NDArray[np.int64]], Any]) -> EscapeTime:
         """Expected time from a composition to the first one in a set.
@@ -165,9 +120,10 @@ class StrategyChain:
         goal = np.full(len(self.states), -1)
         goal[ends] = np.arange(n)
         if goal[place] >= 0:
-            return Absorption(np.where(ends == place, 0.0, -np.inf), EscapeTime(-np.inf, 0.0), 0.0)
+            there = np.where(ends == place, 0.0, -np.inf)
+            return Absorption(there, EscapeTime(-np.inf, 0.0), 0.0, self.game.labels)
         log_hit, time, residual = self._passage(place, goal, n)
-        return Absorption(log_hit, time, residual)
+        return Absorption(log_hit, time, residual, self.game.labels)
 
     def transient(self, start: ArrayLike, sweeps: int | Sequence[int]) -> CompositionDistribution:
         """Exact law after some sweeps.
@@ -201,7 +157,8 @@ class StrategyChain:
         residual = float(np.abs(laws.sum(axis=-1) - 1.0).max())
         with np.errstate(divide="ignore"):
             log_laws = np.log(laws)
-        return CompositionDistribution(self.states, log_laws if several else log_laws[0], residual)
+        log_law = log_laws if several else log_laws[0]
+        return CompositionDistribution(self.states, log_law, residual, labels=self.game.labels)
 
     def _passage(
         self, place: int, goal: NDArray[np.int64], goals: int

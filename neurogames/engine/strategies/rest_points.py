@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.display.tables import frame
 from neurogames.games.compositions import compositions
 
 Array = NDArray[np.float64]
@@ -63,6 +64,18 @@ class RestPoints:
 
     def __iter__(self) -> Iterator[RestPoint]:
         return iter(self.points)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each rest point: its shares, kind, greatest growth and residual."""
+        n = len(self.points[0].share) if self.points else 0
+        shares = {f"share_{k + 1}": [float(point.share[k]) for point in self.points] for k in range(n)}
+        growth = [float(point.eigenvalues.real.max()) for point in self.points]
+        kinds, residuals = [point.kind for point in self.points], [point.residual for point in self.points]
+        return frame({**shares, "kind": kinds, "growth": growth, "residual": residuals})
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(point.kind for point in self.points)
+        return f"RestPoints({len(self.points)} found: {kinds}; complete: {self.complete}; {self.status})"
 
 
 def equal_payoffs(matrix: Array) -> tuple[list[Array], bool]:
