@@ -195,10 +195,12 @@ def _classified(velocity: Velocity, x: Array, together: bool) -> RestPoint:
     others = np.arange(x.size) != home[0]
     slope = _slopes(velocity, x[None], home)[0][np.ix_(others, others)]
     eigenvalues = np.linalg.eigvals(slope).astype(np.complex128)
+    return RestPoint(x, kind_of(eigenvalues, together), eigenvalues, float(np.abs(velocity(x)).max()))
+
+
+def kind_of(eigenvalues: NDArray[np.complex128], together: bool) -> Kind:
+    """Stability by the eigenvalues of a velocity, or of the map x -> x + v(x) where all move together."""
     growth = np.abs(1.0 + eigenvalues) - 1.0 if together else eigenvalues.real
-    kind: Kind
     if (growth > _UNDECIDED).any():
-        kind = "unstable" if (growth > _UNDECIDED).all() else "saddle"
-    else:
-        kind = "stable" if (growth < -_UNDECIDED).all() else "neutral"
-    return RestPoint(x, kind, eigenvalues, float(np.abs(velocity(x)).max()))
+        return "unstable" if (growth > _UNDECIDED).all() else "saddle"
+    return "stable" if (growth < -_UNDECIDED).all() else "neutral"
