@@ -128,3 +128,10 @@ from .strategies.simulate import StrategyTrajectory as StrategyTrajectory
 from .strategies.simulate import simulate_strategies as simulate_strategies
 from .strategies.small_mutation import SmallMutationLimit as SmallMutationLimit
 from .strategies.small_mutation import small_mutation_limit as small_mutation_limit
+from .two_populations.chain import TwoPopulationChain as TwoPopulationChain
+from .two_populations.chain import two_population_chain as two_population_chain
+from .two_populations.mean_field import TwoPopulationMeanField as TwoPopulationMeanField
+from .two_populations.mean_field import two_population_mean_field as two_population_mean_field
+from .two_populations.results import TwoPopulationDistribution as TwoPopulationDistribution
+from .two_populations.results import TwoPopulationTrajectory as TwoPopulationTrajectory
+from .two_populations.simulate import simulate_two_populations as simulate_two_populations

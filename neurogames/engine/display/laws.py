@@ -23,21 +23,13 @@ def plot_composition_law(
     Raises:
         ValueError: if there are several laws, or none that is unique.
     """
-    if log_probability.ndim != 1 or np.isnan(log_probability).any():
-        got = "no unique law" if log_probability.ndim == 1 else f"{len(log_probability)} laws"
-        raise invalid_argument("plot", got, "one law")
+    _check_one(log_probability)
     n = states.shape[1]
     if n == 3:
         return plot_law(axis, states, log_probability, labels)
     if n == 2:
         return plot_count_law(axis, np.exp(log_probability[np.argsort(states[:, 0])]), f"number of {labels[0]}")
-    axis = own_axis(axis, 5.0, 3.2)
-    mean = np.exp(log_probability) @ (states / states[0].sum())
-    axis.bar(range(n), mean, color=[colour(k) for k in range(n)])
-    axis.set_xticks(range(n), list(labels))
-    axis.set(ylabel="mean share", ylim=(0, 1))
-    quiet_frame(axis)
-    return axis
+    return _plot_bars(axis, np.exp(log_probability) @ (states / states[0].sum()), labels)
 
 
 def plot_count_law(axis: Any, probability: NDArray[np.float64], xlabel: str) -> Any:
@@ -100,4 +92,46 @@ def plot_invasions(
     )
     axis.margins(0.22)
     axis.set_axis_off()
+    return axis
+
+
+def plot_pair_law(
+    axis: Any,
+    states: tuple[NDArray[np.int64], NDArray[np.int64]],
+    log_probability: NDArray[np.float64],
+    names: Sequence[str],
+) -> Any:
+    """Draw one law of two compositions: a map for two strategies in each population, mean shares for more.
+
+    Raises:
+        ValueError: if there are several laws, or none that is unique.
+    """
+    _check_one(log_probability)
+    first, second = states
+    if first.shape[1] == second.shape[1] == 2:
+        axis = own_axis(axis, 4.8, 4.0)
+        table = np.exp(log_probability).reshape(first.sum(axis=1)[0] + 1, -1)
+        # States are in order of the first strategies' numbers.
+        drawn = axis.pcolormesh(table.T, cmap="cividis_r", rasterized=True)
+        axis.set(xlabel=f"number of {names[0]}", ylabel=f"number of {names[2]}")
+        axis.figure.colorbar(drawn, ax=axis, label="probability")
+        return axis
+    law = np.exp(log_probability)
+    mean = np.concatenate([law @ (each / each[0].sum()) for each in states])
+    return _plot_bars(axis, mean, names)
+
+
+def _check_one(log_probability: NDArray[np.float64]) -> None:
+    """Refuse several laws, and one that is not known."""
+    if log_probability.ndim != 1 or np.isnan(log_probability).any():
+        got = "no unique law" if log_probability.ndim == 1 else f"{len(log_probability)} laws"
+        raise invalid_argument("plot", got, "one law")
+
+
+def _plot_bars(axis: Any, mean: NDArray[np.float64], names: Sequence[str]) -> Any:
+    axis = own_axis(axis, 5.0, 3.2)
+    axis.bar(range(mean.size), mean, color=[colour(k) for k in range(mean.size)])
+    axis.set_xticks(range(mean.size), list(names))
+    axis.set(ylabel="mean share", ylim=(0, 1))
+    quiet_frame(axis)
     return axis

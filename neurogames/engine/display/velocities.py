@@ -65,3 +65,34 @@ def plot_phase_line(axis: Any, velocity: Velocity, points: Sequence[RestPoint], 
     return plot_velocity(
         axis, lambda share: velocity(np.stack([share, 1 - share], axis=-1))[..., 0], found, f"share of {labels[0]}"
     )
+
+
+def plot_square(
+    axis: Any,
+    velocity: Callable[[NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]],
+    points: Sequence[RestPoint],
+    names: tuple[str, str],
+) -> Any:
+    """Draw the flow of the first strategies' shares in two populations with two strategies each.
+
+    Args:
+        axis: where to draw; a new figure for None.
+        velocity: from shares (S, 2) and (S, 2) to their changes.
+        points: rest points, their shares of both populations one after the other.
+        names: of the first strategy in each population.
+
+    Returns:
+        The matplotlib ``Axes``.
+    """
+    axis = own_axis(axis, 4.4, 4.6)
+    share = np.linspace(0, 1, 41)
+    x, y = (each.ravel() for each in np.meshgrid(share, share))
+    moves = velocity(np.stack([x, 1 - x], axis=-1), np.stack([y, 1 - y], axis=-1))
+    across, up = (move[:, 0].reshape(share.size, share.size) for move in moves)
+    axis.streamplot(share, share, across, up, color="#0072B2", linewidth=0.8, arrowsize=0.9)
+    places = np.array([(point.share[0], point.share[2]) for point in points]).reshape(-1, 2)
+    below = {"ncols": 4, "loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    mark_points(axis, places, [point.kind for point in points], **below)
+    axis.set(xlabel=f"share of {names[0]}", ylabel=f"share of {names[1]}", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axis.set_aspect("equal")
+    return axis
