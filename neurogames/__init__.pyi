@@ -52,6 +52,10 @@ from .engine import StrategyMeanField as StrategyMeanField
 from .engine import StrategyTrajectory as StrategyTrajectory
 from .engine import Switching as Switching
 from .engine import Trajectory as Trajectory
+from .engine import TwoPopulationChain as TwoPopulationChain
+from .engine import TwoPopulationDistribution as TwoPopulationDistribution
+from .engine import TwoPopulationMeanField as TwoPopulationMeanField
+from .engine import TwoPopulationTrajectory as TwoPopulationTrajectory
 from .engine import Values as Values
 from .engine import ZeroSumSolution as ZeroSumSolution
 from .engine import alpha_rank as alpha_rank
@@ -117,6 +121,7 @@ from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
 from .engine import simulate_on_graph as simulate_on_graph
 from .engine import simulate_strategies as simulate_strategies
+from .engine import simulate_two_populations as simulate_two_populations
 from .engine import size_curves as size_curves
 from .engine import small_mutation_limit as small_mutation_limit
 from .engine import solve_linear_quadratic as solve_linear_quadratic
@@ -129,7 +134,9 @@ from .engine import stable_strategies as stable_strategies
 from .engine import strategy_chain as strategy_chain
 from .engine import strategy_mean_field as strategy_mean_field
 from .engine import switching as switching
+from .engine import two_population_chain as two_population_chain
 from .engine import two_population_fitness as two_population_fitness
+from .engine import two_population_mean_field as two_population_mean_field
 from .games import Agent as Agent
 from .games import AirportGame as AirportGame
 from .games import BankruptcyGame as BankruptcyGame
@@ -163,6 +170,7 @@ from .games import SymmetricGame as SymmetricGame
 from .games import TabularCoalitionGame as TabularCoalitionGame
 from .games import ThresholdGood as ThresholdGood
 from .games import TwoActionGame as TwoActionGame
+from .games import TwoPopulationGame as TwoPopulationGame
 from .games import UnanimityGame as UnanimityGame
 from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies

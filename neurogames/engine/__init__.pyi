@@ -64,12 +64,12 @@ from .learning.bandits import BanditState as BanditState
 from .learning.bandits import Exp3PlusPlus as Exp3PlusPlus
 from .linear_quadratic.riccati import LinearQuadraticSolution as LinearQuadraticSolution
 from .linear_quadratic.riccati import solve_linear_quadratic as solve_linear_quadratic
-from .matrix_dynamics.matrix_dynamics import MatrixPath as MatrixPath
 from .matrix_dynamics.matrix_dynamics import fictitious_play_step as fictitious_play_step
 from .matrix_dynamics.matrix_dynamics import integrate_dynamics as integrate_dynamics
 from .matrix_dynamics.matrix_dynamics import iterate_dynamics as iterate_dynamics
 from .matrix_dynamics.matrix_dynamics import one_population_fitness as one_population_fitness
 from .matrix_dynamics.matrix_dynamics import two_population_fitness as two_population_fitness
+from .matrix_dynamics.matrix_path import MatrixPath as MatrixPath
 from .matrix_dynamics.matrix_velocities import best_response_velocity as best_response_velocity
 from .matrix_dynamics.matrix_velocities import gradient_velocity as gradient_velocity
 from .matrix_dynamics.matrix_velocities import imitation_velocity as imitation_velocity
@@ -115,10 +115,10 @@ from .solution import EscapeTime as EscapeTime
 from .solution import ParticipationSolution as ParticipationSolution
 from .solution import SimulatedEscape as SimulatedEscape
 from .solution import Trajectory as Trajectory
-from .strategies.chain import Absorption as Absorption
-from .strategies.chain import CompositionDistribution as CompositionDistribution
 from .strategies.chain import StrategyChain as StrategyChain
 from .strategies.chain import strategy_chain as strategy_chain
+from .strategies.composition_laws import Absorption as Absorption
+from .strategies.composition_laws import CompositionDistribution as CompositionDistribution
 from .strategies.mean_field import StrategyMeanField as StrategyMeanField
 from .strategies.mean_field import strategy_mean_field as strategy_mean_field
 from .strategies.reproduction import Reproduction as Reproduction
@@ -130,3 +130,10 @@ from .strategies.simulate import StrategyTrajectory as StrategyTrajectory
 from .strategies.simulate import simulate_strategies as simulate_strategies
 from .strategies.small_mutation import SmallMutationLimit as SmallMutationLimit
 from .strategies.small_mutation import small_mutation_limit as small_mutation_limit
+from .two_populations.chain import TwoPopulationChain as TwoPopulationChain
+from .two_populations.chain import two_population_chain as two_population_chain
+from .two_populations.mean_field import TwoPopulationMeanField as TwoPopulationMeanField
+from .two_populations.mean_field import two_population_mean_field as two_population_mean_field
+from .two_populations.results import TwoPopulationDistribution as TwoPopulationDistribution
+from .two_populations.results import TwoPopulationTrajectory as TwoPopulationTrajectory
+from .two_populations.simulate import simulate_two_populations as simulate_two_populations

@@ -10,9 +10,14 @@ what is at stake at the answer, never a number of payoff units.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurogames.engine.display.laws import plot_count_law
+from neurogames.engine.display.paths import plot_paths, plot_reached
+from neurogames.engine.display.tables import actor_paths_dataset, dataset, tidy
 
 OK = "ok"
 ROUNDING = 1e-9
@@ -75,6 +80,30 @@ class Trajectory:
         """(replicas, T) share of actors."""
         return self.count / self.n_players
 
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the mean share of actors over time, with the band of most replicas.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_paths(axis, self.time, self.share[..., None], ("acting",), "share acting")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of counts and shares over replica and time."""
+        return actor_paths_dataset(self.time, self.count, self.share)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each replica and time."""
+        return tidy(self.to_xarray())
+
+    def __repr__(self) -> str:
+        acting = f"share acting at the end {self.share[:, -1].mean():.3g}"
+        what = f"{len(self.count)} replicas of {self.n_players} players up to sweep {self.time[-1]:g}"
+        return f"Trajectory({what}; {acting})"
+
 
 @dataclass(frozen=True, eq=False)
 class CountDistribution:
@@ -100,6 +129,32 @@ class CountDistribution:
         """(...) expected share of actors."""
         n = self.log_probability.shape[-1] - 1
         return np.asarray(self.probability @ (np.arange(n + 1) / n))
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the probabilities of each number of actors; later laws are darker.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_count_law(axis, self.probability, "number of actors")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the log probabilities of the number of actors, of several laws law by law."""
+        n = self.log_probability.shape[-1] - 1
+        dims = (*(f"law_{k}" for k in range(self.log_probability.ndim - 1)), "actors")
+        return dataset({"log_probability": (dims, self.log_probability)}, {"actors": np.arange(n + 1)})
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each entry."""
+        return tidy(self.to_xarray())
+
+    def __repr__(self) -> str:
+        shape = self.log_probability.shape
+        found = f"mean share acting {self.mean_share():.4g}" if len(shape) == 1 else f"{shape[:-1]} laws"
+        return f"CountDistribution({shape[-1] - 1} players; {found}; residual {self.residual:.2g}; {self.status})"
 
 
 @dataclass(frozen=True)
@@ -147,3 +202,29 @@ class SimulatedEscape:
         if self.censored.any() or self.sweeps.size < 2:
             return float("nan")
         return float(self.sweeps.std(ddof=1) / np.sqrt(self.sweeps.size))
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw how many replicas have reached the target by each time.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_reached(axis, self.sweeps, self.censored)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the times and of where they are censored, over the replicas."""
+        found = {"sweeps": (("replica",), self.sweeps), "censored": (("replica",), self.censored)}
+        return dataset(found, {"replica": np.arange(self.sweeps.size)})
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each replica."""
+        return tidy(self.to_xarray())
+
+    def __repr__(self) -> str:
+        missed = f"{int(self.censored.sum())} censored"
+        return (
+            f"SimulatedEscape({self.sweeps.size} replicas, {missed}; mean {self.mean:.4g} ± {self.stderr:.2g} sweeps)"
+        )

@@ -48,3 +48,4 @@ from .replies import exploitability as exploitability
 from .replies import pure_equilibria as pure_equilibria
 from .replies import regret as regret
 from .symmetric import SymmetricGame as SymmetricGame
+from .two_populations import TwoPopulationGame as TwoPopulationGame

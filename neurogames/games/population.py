@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, fits_in_memory, integer, invalid_argument
+from neurogames.games.base import TwoActionGame
 from neurogames.games.compositions import compositions, n_compositions
 from neurogames.games.normal_form import NormalFormGame, check_game
 
@@ -116,6 +117,30 @@ class PopulationGame:
         if not np.array_equal(game.payoffs[0], game.payoffs[1].T):
             raise invalid_argument("game", "payoffs that differ between the players", "payoffs[1] = payoffs[0].T")
         return cls.from_matrix(game.payoffs[0], n_players, game.labels.actions[0])
+
+    @classmethod
+    def from_two_actions(cls, game: TwoActionGame, labels: tuple[str, ...] = ("rests", "acts")) -> PopulationGame:
+        """A symmetric game of two actions as one of two strategies, so that all rules and mutation can be used.
+
+        Args:
+            game: the game, such as a ``PublicGoodsGame``.
+            labels: names of resting and of acting.
+
+        Returns:
+            The game: beside k others who act, resting pays baseline[k] and acting pays gain[k] on top of it.
+
+        Raises:
+            ValueError: if it is no such game.
+
+        >>> from neurogames.games.symmetric import SymmetricGame
+        >>> PopulationGame.from_two_actions(SymmetricGame([-1.0, 2.0])).payoffs([[1, 0], [0, 1]])
+        array([[ 0., -1.],
+               [ 0.,  2.]])
+        """
+        if not (hasattr(game, "gain") and hasattr(game, "baseline")):
+            raise invalid_argument("game", game, "a symmetric two-action game, such as a PublicGoodsGame")
+        limit = partial(_limit_two_payoffs, game=game)
+        return cls(partial(_two_payoffs, game=game), 2, game.n_players, labels, limit_function=limit)
 
     @classmethod
     def from_groups(
@@ -222,6 +247,18 @@ class PopulationGame:
             got = f"a function whose answer has shape {answer.shape}" if answer.shape != given.shape else "inf or NaN"
             raise invalid_argument("function", got, f"finite payoffs of shape {given.shape}")
         return answer
+
+
+def _two_payoffs(others: NDArray[np.float64], *, game: TwoActionGame) -> NDArray[np.float64]:
+    """What resting and acting pay; linear between whole numbers of others."""
+    count = np.arange(game.n_players)
+    rests, more = (np.interp(others[..., 1], count, vector) for vector in (game.baseline, game.gain))
+    return np.stack([rests, rests + more], axis=-1)
+
+
+def _limit_two_payoffs(share: NDArray[np.float64], *, game: TwoActionGame) -> NDArray[np.float64]:
+    rests = np.interp(share[..., 1], np.linspace(0.0, 1.0, game.n_players), game.baseline)
+    return np.stack([rests, rests + game.limit_gain(share[..., 1])], axis=-1)
 
 
 def _mean_payoffs(counts: NDArray[np.float64], *, matrix: NDArray[np.float64], others: int) -> NDArray[np.float64]:

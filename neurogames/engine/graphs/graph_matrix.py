@@ -15,13 +15,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.display.graphs import plot_strategies
+from neurogames.engine.display.paths import plot_paths
+from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
 from neurogames.engine.graphs import agents
 from neurogames.engine.graphs.agents import Edges, Rule
 from neurogames.engine.population import generator
@@ -51,6 +54,48 @@ class GraphTrajectory:
     def share(self) -> NDArray[np.float64]:
         """(replicas, T, n) share of each strategy."""
         return np.asarray(self.count / self.strategies.shape[-1])
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the mean share of each strategy over time, with the band of most replicas.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_paths(axis, self.time, self.share, self.labels)
+
+    def plot_graph(self, graph: Any, replica: int = 0, axis: Any = None) -> Any:
+        """Draw what each player of a replica uses at the end.
+
+        Args:
+            graph: the networkx graph or sparse array of the game; a grid, with nodes (row, column), becomes an image.
+            replica: which one.
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+
+        Raises:
+            ValueError: if the graph is not that of the game, or has more than 2000 nodes that form no grid.
+        """
+        place = integer("replica", replica, minimum=0, maximum=len(self.strategies) - 1)
+        return plot_strategies(axis, graph, self.strategies[place], self.labels)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of counts and shares by replica, time and strategy; strategies at the end."""
+        paths = paths_dataset(self.time, self.count, self.share, self.labels)
+        return paths.assign(strategies=(("replica", "player"), self.strategies))
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` of counts and shares with one row for each replica, time and strategy."""
+        return tidy(paths_dataset(self.time, self.count, self.share, self.labels))
+
+    def __repr__(self) -> str:
+        replicas, players = self.strategies.shape
+        what = f"{replicas} replicas of {players} players up to sweep {self.time[-1]:g}"
+        return f"GraphTrajectory({what}; at the end {shares_in_words(self.labels, self.share[:, -1].mean(axis=0))})"
 
 
 def simulate_on_graph(

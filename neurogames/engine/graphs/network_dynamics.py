@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import Replicator
+from neurogames.engine.display.paths import plot_paths
+from neurogames.engine.display.tables import actor_paths_dataset, tidy
 from neurogames.engine.graphs.network_tables import (
     Cells,
     acceptance_tables,
@@ -57,6 +59,31 @@ class NetworkTrajectory:
     def share(self) -> NDArray[np.float64]:
         """(replicas, T) share of actors."""
         return np.asarray(self.count / self.profile.shape[-1])
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the mean share of actors over time, with the band of most replicas.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_paths(axis, self.time, self.share[..., None], ("acting",), "share acting")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of counts and shares over replica and time, and of who acts at the end."""
+        paths = actor_paths_dataset(self.time, self.count, self.share)
+        return paths.assign(profile=(("replica", "player"), self.profile))
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` of counts and shares with one row for each replica and time."""
+        return tidy(actor_paths_dataset(self.time, self.count, self.share))
+
+    def __repr__(self) -> str:
+        replicas, players = self.profile.shape
+        acting = f"share acting at the end {self.share[:, -1].mean():.3g}"
+        return f"NetworkTrajectory({replicas} replicas of {players} players up to sweep {self.time[-1]:g}; {acting})"
 
 
 def simulate_network(

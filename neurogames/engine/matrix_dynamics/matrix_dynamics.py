@@ -9,36 +9,18 @@ the simplex, which is how best responses, fictitious play and projected gradient
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, fits_in_memory, integer, invalid_argument, number, numbers
+from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath, States
 from neurogames.engine.matrix_dynamics.matrix_velocities import Vector, Velocity, project
 from neurogames.games.normal_form import NormalFormGame, check_game
 
-States = tuple[Vector, ...]
 Fitness = Callable[[States], States]
 
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class MatrixPath:
-    """Paths of populations.
-
-    Attributes:
-        time: (T,) times, or numbers of steps.
-        states: for each population, (T, ..., a) the state at those times.
-        off: how far the worst state is outside the simplex: its most negative entry, or its sum's distance from 1.
-        status: "ok", or why the path ends early; what was not reached is NaN.
-    """
-
-    time: NDArray[np.float64]
-    states: States
-    off: float
-    status: str
 
 
 def one_population_fitness(game: NormalFormGame) -> Fitness:

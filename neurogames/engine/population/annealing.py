@@ -8,10 +8,12 @@ runs stand beside the exact law of the count at the same times, and say how well
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.engine.display.tables import frame
 from neurogames.engine.population.chain import population_chain
 from neurogames.engine.population.simulate import simulate
 from neurogames.engine.process import Process, check_played
@@ -33,6 +35,34 @@ class Annealed:
     path: Trajectory
     law: CountDistribution
     deviation: float
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the mean share of actors over time with the band of most replicas, and the exact mean beside it.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        axis = self.path.plot(axis)
+        axis.plot(self.path.time, self.law.mean_share(), color="black", linestyle=":", label="exact mean")
+        axis.legend(frameon=False, fontsize="small")
+        return axis
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of counts and shares over replica and time, and of the exact law over time."""
+        law = (("time", "actors"), self.law.log_probability)
+        return self.path.to_xarray().assign(log_probability=law)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with the simulated and the exact mean share at each time."""
+        simulated = self.path.share.mean(axis=0)
+        return frame({"time": self.path.time, "simulated": simulated, "exact": self.law.mean_share()})
+
+    def __repr__(self) -> str:
+        ends = f"mean share acting {self.path.share[:, -1].mean():.3g}, exact {self.law.mean_share()[-1]:.3g}"
+        return f"Annealed({self.path.time[-1]:g} sweeps: {ends}; deviation {self.deviation:.2g} standard errors)"
 
     def success(self, least: int, most: int | None = None) -> float:
         """Exact probability to end with at least ``least`` actors, and at most ``most``.

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.display.velocities import plot_velocity
 from neurogames.engine.population.logit_folds import fold_costs, logit_club, turning_points
 from neurogames.engine.process import Process, check_played, limit_switching
 from neurogames.games.base import TwoActionGame
@@ -160,6 +161,18 @@ class MeanField:
             return least
 
         return None if lowest(_LEAST_KEEP) < 0 else _root(lowest, _LEAST_KEEP, 1.0)
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the velocity against the share of actors, with the equilibria: filled where they are stable.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        found = [(each.share, "stable" if each.stable else "unstable") for each in self.equilibria()]
+        return plot_velocity(axis, self.velocity, found, "share acting")
 
     def _effective_keep(self) -> float:
         keep = self.process.keep_prob

@@ -15,61 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import given_array, integer, invalid_argument
+from neurogames._arguments import given_array, invalid_argument
 from neurogames.engine.process import Process
 from neurogames.engine.solution import EscapeTime
+from neurogames.engine.strategies.composition_laws import Absorption, CompositionDistribution
+from neurogames.engine.strategies.markov import escape, first_passage, laws_in_time, stationary_law, transition_matrix
 from neurogames.engine.strategies.moves import Moves, check_size, round_moves, single_moves
-from neurogames.engine.strategies.reduction import log_passage, log_stationary
 from neurogames.engine.strategies.switching import check_strategies
 from neurogames.games.compositions import ranks
 from neurogames.games.population import PopulationGame
-
-
-@dataclass(frozen=True, eq=False)
-class CompositionDistribution:
-    """A probability law of the composition of a population, or several of them.
-
-    Attributes:
-        states: (S, n) compositions, in lexicographic order.
-        log_probability: (..., S) their log probabilities; NaN where there is no unique answer.
-        residual: for a stationary law, the greatest relative difference between what leaves and what enters a state;
-            for a law at a given time, how far its total mass is from 1.
-        status: "ok", or why there is no unique law.
-    """
-
-    states: NDArray[np.int64]
-    log_probability: NDArray[np.float64]
-    residual: float
-    status: str = "ok"
-
-    @property
-    def probability(self) -> NDArray[np.float64]:
-        """(..., S) probabilities."""
-        return np.asarray(np.exp(self.log_probability))
-
-    def mean_share(self) -> NDArray[np.float64]:
-        """(..., n) expected share of each strategy."""
-        return np.asarray(self.probability @ (self.states / self.states[0].sum()))
-
-
-@dataclass(frozen=True, eq=False)
-class Absorption:
-    """Which strategy takes over.
-
-    Attributes:
-        log_probability: (n,) log probability that all use strategy i before all use another one.
-        escape: expected time until all use the same strategy.
-        residual: greatest relative error left in the equations that were solved.
-    """
-
-    log_probability: NDArray[np.float64]
-    escape: EscapeTime
-    residual: float
-
-    @property
-    def probability(self) -> NDArray[np.float64]:
-        """(n,) probabilities."""
-        return np.asarray(np.exp(self.log_probability))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +50,7 @@ class StrategyChain:
 
     def transition_matrix(self) -> Any:
         """(S, S) probabilities of one revision, or of one round, as a ``scipy.sparse.csr_array``."""
-        from scipy.sparse import csr_array
-
-        moves = self.moves
-        size = len(moves.states)
-        row = np.broadcast_to(np.arange(size)[:, None], moves.target.shape)
-        entries = (np.exp(moves.log_probability).ravel(), (row.ravel(), moves.target.ravel()))
-        matrix = csr_array(entries, shape=(size, size))
-        if self.process.revision == "one":
-            matrix = csr_array(matrix + csr_array((np.exp(moves.log_stay), (range(size), range(size)))))
-        matrix.eliminate_zeros()
-        return matrix
+        return transition_matrix(self.moves, self.process.revision == "one")
 
     def stationary(self) -> CompositionDistribution:
         """Stationary law: the share of time spent at each composition in the long run.
@@ -115,15 +59,8 @@ class StrategyChain:
             The law. Where several sets of compositions are never left, no law is singled out: the status then says how
             many there are and the probabilities are NaN.
         """
-        moves = self.moves
-        classes = self._closed_classes()
-        if len(classes) > 1:
-            first = ", ".join(str(tuple(map(int, moves.states[places[0]]))) for places in classes[:5])
-            status = f"not unique: {len(classes)} sets of compositions are never left, with {first}"
-            return CompositionDistribution(moves.states, np.full(len(moves.states), np.nan), float("nan"), status)
-        everywhere = np.full(len(moves.states), -np.inf)
-        everywhere[classes[0]], residual = log_stationary(moves, classes[0])
-        return CompositionDistribution(moves.states, everywhere, residual)
+        log_law, residual, status = stationary_law(self.moves)
+        return CompositionDistribution(self.states, log_law, residual, status, self.game.labels)
 
     def escape_time(self, start: ArrayLike, target: Callable[[NDArray[np.int64]], Any]) -> EscapeTime:
         """Expected time from a composition to the first one in a set.
@@ -139,13 +76,7 @@ class StrategyChain:
             ValueError: if the start is no composition of N players, or the target is empty or of another shape.
         """
         place = self._place(start)
-        inside = np.asarray(target(self.states.copy()))
-        if inside.dtype != np.bool_ or inside.shape != (len(self.states),) or not inside.any():
-            got = f"{inside.dtype} of shape {inside.shape}, {int(inside.sum())} of them true"
-            raise invalid_argument("target", got, f"({len(self.states)},) booleans, one at least True")
-        if inside[place]:
-            return EscapeTime(-np.inf, 0.0)
-        return self._passage(place, np.where(inside, 0, -1).astype(np.int64), 1)[1]
+        return escape(self.moves, place, target, self._revisions())
 
     def absorption(self, start: ArrayLike) -> Absorption:
         """Probability of each strategy to be the first that all use.
@@ -165,9 +96,10 @@ class StrategyChain:
         goal = np.full(len(self.states), -1)
         goal[ends] = np.arange(n)
         if goal[place] >= 0:
-            return Absorption(np.where(ends == place, 0.0, -np.inf), EscapeTime(-np.inf, 0.0), 0.0)
-        log_hit, time, residual = self._passage(place, goal, n)
-        return Absorption(log_hit, time, residual)
+            there = np.where(ends == place, 0.0, -np.inf)
+            return Absorption(there, EscapeTime(-np.inf, 0.0), 0.0, self.game.labels)
+        log_hit, time, residual = first_passage(self.moves, place, goal, n, self._revisions())
+        return Absorption(log_hit, time, residual, self.game.labels)
 
     def transient(self, start: ArrayLike, sweeps: int | Sequence[int]) -> CompositionDistribution:
         """Exact law after some sweeps.
@@ -183,59 +115,12 @@ class StrategyChain:
             ValueError: if the start is no composition of N players or the times do not increase.
         """
         place = self._place(start)
-        several = isinstance(sweeps, Sequence | np.ndarray)
-        times = [integer("sweeps", time, minimum=0) for time in np.atleast_1d(sweeps)]
-        if not times or (np.diff(times) <= 0).any():
-            raise invalid_argument("sweeps", sweeps, "a whole number or an increasing sequence of them")
-        onward = self.transition_matrix().T.tocsr()
-        law = np.zeros(len(self.states))
-        law[place] = 1.0
-        seen, now = [], 0
-        steps = self.game.n_players if self.process.revision == "one" else 1
-        for time in times:
-            for _ in range(steps * (time - now)):
-                law = onward @ law
-            now = time
-            seen.append(law)
-        laws = np.stack(seen)
-        residual = float(np.abs(laws.sum(axis=-1) - 1.0).max())
-        with np.errstate(divide="ignore"):
-            log_laws = np.log(laws)
-        return CompositionDistribution(self.states, log_laws if several else log_laws[0], residual)
+        log_law, residual = laws_in_time(self.transition_matrix(), place, sweeps, self._revisions())
+        return CompositionDistribution(self.states, log_law, residual, labels=self.game.labels)
 
-    def _passage(
-        self, place: int, goal: NDArray[np.int64], goals: int
-    ) -> tuple[NDArray[np.float64], EscapeTime, float]:
-        """From one state: log probabilities of the goals, and the time until one is reached."""
-        from scipy.sparse.csgraph import breadth_first_order
-
-        graph = self._graph(goal < 0)
-        reached = np.sort(breadth_first_order(graph, place, return_predecessors=False)).astype(np.intp)
-        places = reached[goal[reached] < 0]
-        log_hit, log_time, residual = log_passage(self.moves, places, goal, goals)
-        at = int(np.searchsorted(places, place))
-        steps = self.game.n_players if self.process.revision == "one" else 1
-        return log_hit[at], EscapeTime(float(log_time[at] - np.log(steps)), residual), residual
-
-    def _closed_classes(self) -> list[NDArray[np.intp]]:
-        """Sets of compositions that are never left and cannot be split."""
-        from scipy.sparse.csgraph import connected_components
-
-        graph = self._graph(np.ones(len(self.states), dtype=np.bool_))
-        number, label = connected_components(graph, directed=True, connection="strong")
-        row, column = graph.nonzero()
-        left = np.unique(label[row[label[row] != label[column]]])
-        return [np.flatnonzero(label == index) for index in range(number) if index not in left]
-
-    def _graph(self, sources: NDArray[np.bool_]) -> Any:
-        """Which compositions a move leads to, from those in ``sources``."""
-        from scipy.sparse import csr_array
-
-        moves = self.moves
-        size = len(moves.states)
-        possible = (moves.log_probability > -np.inf) & sources[:, None]
-        row = np.broadcast_to(np.arange(size)[:, None], possible.shape)[possible]
-        return csr_array((np.ones(row.size, dtype=np.int8), (row, moves.target[possible])), shape=(size, size))
+    def _revisions(self) -> int:
+        """Steps of the chain in a sweep."""
+        return self.game.n_players if self.process.revision == "one" else 1
 
     def _place(self, start: ArrayLike) -> int:
         return int(ranks(check_start(self.game, start, ()), self.game.n_players))

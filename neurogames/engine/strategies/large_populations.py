@@ -46,14 +46,14 @@ class Rule(NamedTuple):
 
 def play_large(game: PopulationGame, process: Process, count: Any, state: Any, pace: Pace, record: Any) -> None:
     """Advance replicas, recording every so often; see ``simulate_strategies``."""
-    rule, mutation = _numbers(game, process), mutation_matrix(process, game.n_strategies)
+    rule, mutation = rule_numbers(game.payoff_range(), process), mutation_matrix(process, game.n_strategies)
     _play(rule, mutation, game.matrix, game.n_players, count, state, pace, record)
 
 
-def _numbers(game: PopulationGame, process: Process) -> Rule:
+def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
     """The process in numbers for compiled code, or the refusal of a fitness that is not positive."""
     choice, linear = process.choice, False
-    least, most = game.payoff_range()
+    least, most = payoff_range
     if isinstance(choice, Logit):
         kind, strength = _LOGIT, 1.0 / cast(float, choice.temperature)
     elif isinstance(choice, BestResponse):
@@ -99,11 +99,11 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                 for i in range(n):
                     if now[i] == 0:
                         continue
-                    _row(rule, mutation, matrix, players, now, i, total, below[i])
+                    fill_row(rule, mutation, matrix, players, now, i, total, below[i])
                     left, share = now[i], 1.0
                     for j in range(n - 1):
                         part = below[i, j] - (below[i, j - 1] if j > 0 else 0.0)
-                        went, words = successes(left, _threshold(part / share if share > 0.0 else 0.0), words)
+                        went, words = successes(left, whole_threshold(part / share if share > 0.0 else 0.0), words)
                         after[j] += went
                         left -= went
                         share -= part
@@ -118,7 +118,7 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                         player -= now[i]
                         i += 1
                     if not known[i]:
-                        _row(rule, mutation, matrix, players, now, i, total, below[i])
+                        fill_row(rule, mutation, matrix, players, now, i, total, below[i])
                         known[i] = True
                     bits, words = draw(words)
                     u = np.float64(bits >> _U(11)) * _UNIT
@@ -136,7 +136,7 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
 
 
 @numba.njit(cache=True, nogil=True)
-def _row(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row: Any) -> None:
+def fill_row(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row: Any) -> None:
     """Work out the accumulated row of strategy i: rule, mask, mutation."""
     n = now.size
     _law(rule, matrix, players, now, i, total, row, 1.0)
@@ -216,7 +216,7 @@ def _law(rule: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row
 
 
 @numba.njit(cache=True, nogil=True)
-def _threshold(probability: Any) -> Any:
+def whole_threshold(probability: Any) -> Any:
     """Integer t for which a 64-bit draw u < t has this probability."""
     scaled = probability * _TOP
     if scaled >= _TOP:

@@ -12,13 +12,17 @@ mean fitness, under ``logit`` softmax(u / tau) - x.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, integer, invalid_argument, numbers
 from neurogames.engine.choice import BestResponse
-from neurogames.engine.matrix_dynamics.matrix_dynamics import MatrixPath, integrate_dynamics, iterate_dynamics
+from neurogames.engine.display.simplex import plot_portrait
+from neurogames.engine.display.velocities import plot_phase_line
+from neurogames.engine.matrix_dynamics.matrix_dynamics import integrate_dynamics, iterate_dynamics
+from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.rest_points import RestPoints, equal_payoffs, rest_points, searched
 from neurogames.engine.strategies.switching import check_strategies, limit_log_switching
@@ -121,6 +125,25 @@ class StrategyMeanField:
         inward = not closed_faces and bool((self.velocity(np.eye(n)) + 2 * np.eye(n) > 0).all())
         status = "found by search: others may be missing"
         return rest_points(self.velocity, found, together, False, status, inward=inward)
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the flow with its rest points: on the triangle for three strategies, along a line for two.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+
+        Raises:
+            ValueError: for more than three strategies, of which ``path(...).plot()`` draws the shares over time.
+        """
+        if self.game.n_strategies > 3:
+            expected = "two or three strategies; path(...).plot() draws any number over time"
+            raise invalid_argument("plot", f"{self.game.n_strategies} strategies", expected)
+        points = () if isinstance(self.process.choice, BestResponse) else self.rest_points().points
+        draw = plot_portrait if self.game.n_strategies == 3 else plot_phase_line
+        return draw(axis, self.velocity, points, self.game.labels)
 
     def _velocity_near(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Velocity at the nearest composition: steps of an integrator may leave the simplex by its error."""

@@ -88,14 +88,17 @@ def round_moves(game: PopulationGame, process: Process) -> Moves:
     size = len(states)
     log_probability = np.empty((size, size))
     places = states[:, :-1] @ (players + 1) ** np.arange(n - 1)
-    _rounds(states, log_rule, places, (players + 1) ** np.arange(n - 1), log_probability)
+    fill_rounds(states, log_rule, places, (players + 1) ** np.arange(n - 1), log_probability)
     target = np.broadcast_to(np.arange(size), (size, size))
     return Moves(states, target, log_probability, np.diag(log_probability).copy(), size - 1)
 
 
 @numba.njit(cache=True, nogil=True)
-def _rounds(states: Any, log_rule: Any, places: Any, radix: Any, log_probability: Any) -> None:
-    """Laws of the next composition: players are added one after another, each with the row of its strategy."""
+def fill_rounds(states: Any, log_rule: Any, places: Any, radix: Any, log_probability: Any) -> None:
+    """Laws of the next composition: players are added one after another, each with the row of its strategy.
+
+    From each of the ``states`` (S, n) to each of the compositions at ``places`` (T,): (S, T), in place.
+    """
     size, n = states.shape
     cells = radix[n - 2] * states[0].sum() + 1
     m, e = np.empty(cells), np.empty(cells, dtype=np.int64)
@@ -117,5 +120,5 @@ def _rounds(states: Any, log_rule: Any, places: Any, radix: Any, log_probability
                             before = c - radix[j]
                             new_m, new_e = wide.add_product(new_m, new_e, m[before], e[before], p_m[j], p_e[j])
                     m[c], e[c] = new_m, new_e
-        for t in range(size):
+        for t in range(places.size):
             log_probability[s, t] = wide.log_of(m[places[t]], e[places[t]])

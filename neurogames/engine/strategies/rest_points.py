@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.display.tables import frame
 from neurogames.games.compositions import compositions
 
 Array = NDArray[np.float64]
@@ -63,6 +64,18 @@ class RestPoints:
 
     def __iter__(self) -> Iterator[RestPoint]:
         return iter(self.points)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each rest point: its shares, kind, greatest growth and residual."""
+        n = len(self.points[0].share) if self.points else 0
+        shares = {f"share_{k + 1}": [float(point.share[k]) for point in self.points] for k in range(n)}
+        growth = [float(point.eigenvalues.real.max()) for point in self.points]
+        kinds, residuals = [point.kind for point in self.points], [point.residual for point in self.points]
+        return frame({**shares, "kind": kinds, "growth": growth, "residual": residuals})
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(point.kind for point in self.points)
+        return f"RestPoints({len(self.points)} found: {kinds}; complete: {self.complete}; {self.status})"
 
 
 def equal_payoffs(matrix: Array) -> tuple[list[Array], bool]:
@@ -182,10 +195,12 @@ def _classified(velocity: Velocity, x: Array, together: bool) -> RestPoint:
     others = np.arange(x.size) != home[0]
     slope = _slopes(velocity, x[None], home)[0][np.ix_(others, others)]
     eigenvalues = np.linalg.eigvals(slope).astype(np.complex128)
+    return RestPoint(x, kind_of(eigenvalues, together), eigenvalues, float(np.abs(velocity(x)).max()))
+
+
+def kind_of(eigenvalues: NDArray[np.complex128], together: bool) -> Kind:
+    """Stability by the eigenvalues of a velocity, or of the map x -> x + v(x) where all move together."""
     growth = np.abs(1.0 + eigenvalues) - 1.0 if together else eigenvalues.real
-    kind: Kind
     if (growth > _UNDECIDED).any():
-        kind = "unstable" if (growth > _UNDECIDED).all() else "saddle"
-    else:
-        kind = "stable" if (growth < -_UNDECIDED).all() else "neutral"
-    return RestPoint(x, kind, eigenvalues, float(np.abs(velocity(x)).max()))
+        return "unstable" if (growth > _UNDECIDED).all() else "saddle"
+    return "stable" if (growth < -_UNDECIDED).all() else "neutral"

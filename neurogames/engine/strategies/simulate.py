@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, integer, invalid_argument
+from neurogames.engine.display.paths import plot_paths
+from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process
@@ -53,6 +55,32 @@ class StrategyTrajectory:
     def share(self) -> NDArray[np.float64]:
         """(replicas, T, n) share of each strategy."""
         return np.asarray(self.count / self.count[0, 0].sum())
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the mean share of each strategy over time, with the band of most replicas.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_paths(axis, self.time, self.share, self.labels)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of counts and shares over replica, time and strategy."""
+        return paths_dataset(self.time, self.count, self.share, self.labels)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each replica, time and strategy."""
+        return tidy(self.to_xarray())
+
+    def __repr__(self) -> str:
+        replicas, times = self.count.shape[:2]
+        words = shares_in_words(self.labels, self.share[:, -1].mean(axis=0))
+        return (
+            f"StrategyTrajectory({replicas} replicas, {times} times up to sweep {self.time[-1]:g}; at the end {words})"
+        )
 
 
 def simulate_strategies(

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.display.laws import plot_invasions
+from neurogames.engine.display.tables import dataset, shares_in_words, tidy
 from neurogames.engine.population import rounds
 from neurogames.engine.population.fixation import log_fixation_on_line
 from neurogames.engine.process import Process
@@ -54,6 +57,38 @@ class SmallMutationLimit:
     def favoured(self) -> NDArray[np.bool_]:
         """(n, n) whether a mutant of the column does better among users of the row than the 1/N of a neutral one."""
         return np.asarray(self.log_fixation > -np.log(self.n_players) + 1e-12)
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the invasion diagram: arrows lead from residents to the mutants that selection favours.
+
+        An arrow bears N phi, the fixation probability over that of a neutral mutant; a node bears its stationary
+        probability; a dashed line joins strategies that are neutral to each other.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_invasions(axis, self.labels, self.probability, self.log_fixation, self.n_players)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the law of strategies, and of fixation by resident and mutant."""
+        names = list(self.labels)
+        found = {
+            "log_probability": (("strategy",), self.log_probability),
+            "log_fixation": (("resident", "mutant"), self.log_fixation),
+        }
+        return dataset(found, {"strategy": names, "resident": names, "mutant": names})
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each resident and mutant."""
+        pairs = self.to_xarray()[["log_fixation"]].assign(favoured=(("resident", "mutant"), self.favoured))
+        return tidy(pairs)
+
+    def __repr__(self) -> str:
+        found = shares_in_words(self.labels, self.probability)
+        return f"SmallMutationLimit({found}; {self.n_players} players; residual {self.residual:.2g}; {self.status})"
 
 
 def small_mutation_limit(game: PopulationGame, process: Process) -> SmallMutationLimit:

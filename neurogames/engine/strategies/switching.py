@@ -93,7 +93,7 @@ def log_switching(
     own = offers[:, np.arange(n), np.arange(n)]
     rivals = np.maximum(counts[:, None, :] - one, 0) / (players - 1)
     everyone = np.broadcast_to((counts / players)[:, None, :], (size, n, n))
-    return _log_rule(process, payoff_spread(game, process) if spread is None else spread, offers, own, rivals, everyone)
+    return log_rule(process, payoff_spread(game, process) if spread is None else spread, offers, own, rivals, everyone)
 
 
 def limit_log_switching(game: PopulationGame, process: Process, share: Array) -> Array:
@@ -102,10 +102,10 @@ def limit_log_switching(game: PopulationGame, process: Process, share: Array) ->
     own = game.limit_payoffs(share)
     everyone = np.broadcast_to(share[:, None, :], (size, n, n))
     offers = np.broadcast_to(own[:, None, :], (size, n, n))
-    return _log_rule(process, payoff_spread(game, process), offers, own, everyone, everyone)
+    return log_rule(process, payoff_spread(game, process), offers, own, everyone, everyone)
 
 
-def _log_rule(process: Process, spread: float, offers: Array, own: Array, rivals: Array, everyone: Array) -> Array:
+def log_rule(process: Process, spread: float, offers: Array, own: Array, rivals: Array, everyone: Array) -> Array:
     """Apply rule, mask and mutation; ``rivals`` and ``everyone`` are (S, n, n) laws of the model, seen from a row."""
     choice = process.choice
     n = own.shape[-1]

@@ -1,9 +1,12 @@
-"""The command simulate: the public goods game under gradient dropout, agents beside the exact law."""
+"""The command simulate: agents who play any game by any process, beside the exact law and the mean field.
+
+Without ``--game``, ``--graph`` and ``--process`` it is the public goods game under gradient dropout.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from rich.console import Console
@@ -12,26 +15,132 @@ from typer import Option
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.games import PublicGoodsGame
-from neurogames.lab.cli.terminal import ends_plainly
+from neurogames.lab.cli.terminal import cell, ends_plainly, progress_bar, say
 from neurogames.lab.runs.run_folder import SETTINGS_FILE
 from neurogames.lab.runs.store import write_dataset
+from neurogames.lab.studies.agents.settings import SWEPT, AgentsSettings, read_values
 from neurogames.lab.studies.comparison.settings import ComparisonSettings
 
 DEFAULT = ComparisonSettings()
+_SWEEP = "one number, several with commas, or first:last:count"
+_MOST_ROWS = 40
 
 
-@ends_plainly(resumes=False)
+@ends_plainly(resumes=True)
 def simulate(
-    players: Annotated[int, Option(help="Number of players, N.")] = DEFAULT.n_players,
-    cost: Annotated[float, Option(help="Cost of composing, c.")] = DEFAULT.cost,
-    multiplier: Annotated[float, Option(help="Yield of full composition, kappa.")] = DEFAULT.multiplier,
-    temperature: Annotated[float, Option(help="Temperature of the logit choice, tau.")] = DEFAULT.temperature,
-    keep_prob: Annotated[list[float] | None, Option(help="Keep probabilities; may be repeated.")] = None,
-    mask: Annotated[list[str] | None, Option(help="Meaning of a mask; all three if not given.")] = None,
+    game: Annotated[str | None, Option(help="pgg, or a file: a matrix (.csv), .nfg or .efg.")] = None,
+    graph: Annotated[str | None, Option(help="Who plays whom: a file, regular:8, lattice:100x100, ...")] = None,
+    process: Annotated[str | None, Option(help="logit, best-response, imitation, replicator, moran, ...")] = None,
+    players: Annotated[str, Option(help=f"Number of players, N: {_SWEEP}.")] = str(DEFAULT.n_players),
+    cost: Annotated[str, Option(help="Cost of composing, c.")] = str(DEFAULT.cost),
+    multiplier: Annotated[str, Option(help="Yield of full composition, kappa.")] = str(DEFAULT.multiplier),
+    temperature: Annotated[str, Option(help="Temperature of the logit choice, tau.")] = str(DEFAULT.temperature),
+    intensity: Annotated[str | None, Option(help="Intensity of selection.")] = None,
+    mutation: Annotated[str | None, Option(help="Mutation rate.")] = None,
+    keep_prob: Annotated[list[str] | None, Option(help="Keep probabilities; may be repeated.")] = None,
+    mask: Annotated[list[str] | None, Option(help="Meaning of a mask; with a process: hold or blind.")] = None,
+    revision: Annotated[str | None, Option(help="Who revises: one, or all at once.")] = None,
+    start: Annotated[str | None, Option(help="Share of each strategy at time 0, with commas.")] = None,
     sweeps: Annotated[int, Option(help="Length in sweeps.")] = DEFAULT.sweeps,
     replicas: Annotated[int, Option(help="Independent simulations.")] = DEFAULT.replicas,
     seed: Annotated[int, Option(help="Seed of the draws.")] = 0,
-    out: Annotated[Path | None, Option(help="Folder for simulation.nc and the figure.")] = None,
+    out: Annotated[Path | None, Option(help="Folder of results and page; an unfinished one is resumed.")] = None,
+    workers: Annotated[int, Option(help="Processes side by side, with --out.")] = 1,
+) -> None:
+    """Simulate agents beside the exact law and the mean field; any number may be swept as FIRST:LAST:COUNT."""
+    numbers = {"players": players, "cost": cost, "multiplier": multiplier, "temperature": temperature}
+    if game is None and graph is None and process is None:
+        others = {"intensity": intensity, "mutation": mutation, "revision": revision, "start": start}
+        for name, value in others.items():
+            if value is not None:
+                raise invalid_argument(name, value, "it only beside --game, --graph or --process")
+        _composition(
+            **{name: _one(name, text) for name, text in numbers.items()},
+            keep_probs=[_one("keep_prob", text) for text in keep_prob or []],
+            masks=mask,
+            sweeps=sweeps,
+            replicas=replicas,
+            seed=seed,
+            out=out,
+        )
+        return
+    numbers |= {"intensity": intensity or "1", "mutation": mutation or "0", "keep_prob": ",".join(keep_prob or ["1"])}
+    settings = AgentsSettings(
+        game=game or "pgg",
+        graph=graph or "",
+        process=process or "logit",
+        **{name: read_values(name, numbers[name], whole=name == "players") for name in SWEPT},
+        revision=revision or "one",
+        masked=_one_mask(mask),
+        start=read_values("start", start) if start else (),
+        sweeps=sweeps,
+        replicas=replicas,
+        seed=seed,
+    )
+    _agents(settings, out, integer("workers", workers, minimum=1))
+
+
+def _agents(settings: AgentsSettings, out: Path | None, workers: int) -> None:
+    """Measure, print where the views end and whether they agree, and write the page."""
+    from neurogames.lab.studies.agents.analysis import agreement, end_table
+    from neurogames.lab.studies.agents.run import run_agents, simulate_agents  # load numba and torch
+
+    if out is None:
+        results = simulate_agents(settings)
+    else:
+        with progress_bar() as advance:
+            done = run_agents(
+                settings, out, workers=workers, on_progress=lambda done, total, _: advance("agents", done, total)
+            )
+        results = done.results
+    frame = end_table(results)
+    table = Table(title=f"Mean shares after {settings.sweeps} sweeps; long run: exact")
+    for name in frame.columns:
+        table.add_column(name.replace("_", " "), justify="left" if name == "strategy" else "right")
+    for row in frame.head(_MOST_ROWS).itertuples(index=False):
+        table.add_row(*(_shown(value) for value in row))
+    Console().print(table)
+    if len(frame) > _MOST_ROWS:
+        say(f"... and {len(frame) - _MOST_ROWS} rows more")
+    say(agreement(results, settings.replicas)[0])
+    if out is not None:
+        say(f"\nReport: {done.report}")
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return "–" if np.isnan(value) else f"{value:.4g}"
+    return cell(value)
+
+
+def _one(name: str, text: str) -> Any:
+    """The one number of an option that is not swept here."""
+    values = read_values(name, text, whole=name == "players")
+    if len(values) > 1:
+        raise invalid_argument(name, text, "one number, but beside --game, --graph or --process")
+    return values[0]
+
+
+def _one_mask(mask: list[str] | None) -> str:
+    if mask is None:
+        return "hold"
+    if len(mask) > 1:
+        raise invalid_argument("mask", mask, "one of them: hold or blind")
+    return mask[0]
+
+
+def _composition(
+    *,
+    players: int,
+    cost: float,
+    multiplier: float,
+    temperature: float,
+    keep_probs: list[float],
+    masks: list[str] | None,
+    sweeps: int,
+    replicas: int,
+    seed: int,
+    out: Path | None,
 ) -> None:
     """Simulate the public goods game under gradient dropout, beside the exact law."""
     from neurogames.lab.figures import save_figure  # loads matplotlib
@@ -41,11 +150,11 @@ def simulate(
         raise invalid_argument("out", str(out), "a folder, and not that of a study")
     result = simulation.simulate_composition(
         PublicGoodsGame(n_players=players, cost=cost, multiplier=multiplier),
-        keep_probs=sorted(set(keep_prob or DEFAULT.keep_probs)),
+        keep_probs=sorted(set(keep_probs or DEFAULT.keep_probs)),
         temperature=temperature,
         sweeps=sweeps,
         replicas=replicas,
-        masks=mask or list(simulation.MASKS),
+        masks=masks or list(simulation.MASKS),
         rng=np.random.default_rng(integer("seed", seed, minimum=0)),
     )
     table = Table(

@@ -1,0 +1,1 @@
+"""Two populations that play a bimatrix game, in three views: agents, exact chain, mean field."""

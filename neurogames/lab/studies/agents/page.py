@@ -1,0 +1,95 @@
+"""The page of a simulation of agents: three views and whether they agree."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from neurogames.lab.studies.agents.analysis import agreement, end_table
+from neurogames.lab.studies.agents.measure import population_game, process_of
+from neurogames.lab.studies.agents.plots import plot_long_run, plot_sweep, plot_views
+from neurogames.lab.studies.agents.settings import AgentsSettings
+from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
+
+_TERMS = (
+    "Simulated: compiled agents, independent replicas from the same shares. Exact: the Markov chain of the "
+    "composition of the population, without draws. Mean field: infinitely many agents. A sweep is one revision per "
+    "agent on average."
+)
+_READING = (
+    "Simulation and exact chain are of the same agents, so that they must agree up to the draws: their bounds hold "
+    "for all comparisons together with 95 % probability (Bernstein's inequality). The mean field need not agree: "
+    "finite populations leave places where infinite ones stay. On a graph it is that of the well-mixed population."
+)
+_VIEWS = (
+    "Simulated mean shares with the band from the 5 % to the 95 % quantile of replicas, exact means, and mean field."
+)
+
+
+def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
+    """Make the page.
+
+    Args:
+        results: of all combinations.
+        settings: what was asked.
+
+    Returns:
+        The page.
+    """
+    answer, verdicts = agreement(results, settings.replicas)
+    findings = [] if settings.graph else _long_run(results, settings)
+    if settings.swept():
+        figure = DrawnFigure("sweep", plot_sweep(results), "Where the views end, against what is swept.")
+        names = " and ".join(name.replace("_", " ") for name in settings.swept())
+        count = len(settings.cells())
+        findings.insert(0, Finding(f"What does {names} change?", f"{count} combinations", _ends(results), figure))
+    where = f"on the graph {settings.graph}" if settings.graph else "well mixed"
+    players = int(results["n_players"].max())
+    return Page(
+        title="What do agents do?",
+        subtitle=f"Game {settings.game}, {players} agents, {where}; process {settings.process}, "
+        f"{settings.replicas} replicas of {settings.sweeps} sweeps.",
+        terms=_TERMS,
+        verdicts=verdicts,
+        reading=_READING,
+        notes=[],
+        figures=[],
+        tables=[
+            ShownTable(
+                "ends", "Where the views end", "Mean shares at the end, and in the long run.", end_table(results)
+            )
+        ],
+        lead=DrawnFigure("views", plot_views(results), _VIEWS),
+        answer=answer,
+        findings=findings,
+    )
+
+
+def _long_run(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
+    """The flow and the stationary law at the first combination."""
+    values = settings.at({})
+    game, process = population_game(settings, values, values["players"]), process_of(settings, values)
+    drawn = plot_long_run(game, process, settings.sweeps)
+    if drawn is None:
+        return []
+    first = results["stationary"].isel(dict.fromkeys(settings.swept(), 0))
+    known = bool(first.notnull().all())
+    shares = ", ".join(f"{name} {float(first.sel(strategy=name)):.3g}" for name in first["strategy"].values)
+    number = f"exact long-run shares: {shares}" if known else "no unique or no computed law of the long run"
+    text = "Flow of the mean field with its rest points (filled: stable, half: saddle, open: unstable)"
+    text += ", beside the exact stationary law." if known else "."
+    if settings.swept():
+        text += " At the first value of what is swept."
+    caption = "The corner, or end, of a strategy is a population in which all use it."
+    return [Finding("Where does it lead in the long run?", number, text, DrawnFigure("long-run", drawn, caption))]
+
+
+def _ends(results: xr.Dataset) -> str:
+    """Which shares change by how much."""
+    last = results["simulated"].isel(time=-1)
+    others = [name for name in last.dims if name != "strategy"]
+    low, high = last.min(others), last.max(others)
+    parts = [
+        f"{name} {float(low.sel(strategy=name)):.3g} to {float(high.sel(strategy=name)):.3g}"
+        for name in last["strategy"].values
+    ]
+    return f"Simulated mean shares at the end go from least to greatest: {', '.join(parts)}."

@@ -1,0 +1,97 @@
+"""From settings to results, and to a folder with results and page."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from neurogames.lab.runs.run_folder import open_run
+from neurogames.lab.runs.store import versions, write_dataset
+from neurogames.lab.runs.sweep import sweep
+from neurogames.lab.studies.agents.measure import measure_agents
+from neurogames.lab.studies.agents.page import agents_page
+from neurogames.lab.studies.agents.settings import AgentsSettings
+from neurogames.lab.studies.agents.sources import checksums
+from neurogames.lab.studies.page import write_page
+from neurogames.lab.studies.study import FinishedStudy
+
+NAME = "agents"
+
+
+def simulate_agents(settings: AgentsSettings) -> xr.Dataset:
+    """Measure all combinations in this process, without a file.
+
+    Args:
+        settings: what is asked.
+
+    Returns:
+        As ``measure_agents``, with what is swept as leading dimensions.
+
+    Raises:
+        ValueError: if game, graph, process and start do not fit together.
+
+    >>> results = simulate_agents(AgentsSettings(temperature=(0.1, 0.2), sweeps=2, replicas=2))
+    >>> results["exact"].dims
+    ('temperature', 'time', 'strategy')
+    """
+    names = settings.swept()
+    parts = [
+        measure_agents(settings=settings, **cell).expand_dims({name: [cell[name]] for name in names})
+        for cell in settings.cells()
+    ]
+    found: xr.Dataset = xr.combine_by_coords(parts, combine_attrs="drop") if names else parts[0]  # type: ignore[assignment]
+    return found.transpose(*names, ...)
+
+
+def run_agents(
+    settings: AgentsSettings,
+    folder: str | Path,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[int, int, dict[str, Any]], object] | None = None,
+) -> FinishedStudy:
+    """Measure all combinations, and write a folder with results and page; a second call computes what is missing.
+
+    Args:
+        settings: what is asked.
+        folder: where to write; new, empty, or of the same simulation.
+        workers: processes that work side by side.
+        on_progress: called as ``on_progress(done, total, cell)``.
+
+    Returns:
+        Results, tables and verdicts.
+
+    Raises:
+        ValueError: if game, graph, process and start do not fit together, or the folder holds something else.
+        CellError: if a combination fails; those finished before stay.
+    """
+    marks = checksums(settings)
+    guarded = {"study": NAME, **settings.to_dict(), **({"checksums": marks} if marks else {})}
+    run = open_run(folder, guarded)
+    measure = functools.partial(measure_agents, settings=settings)
+    cells = settings.cells()
+    found = sweep(measure, cells, run.folder, workers=min(workers, len(cells)), on_progress=on_progress)
+    results = found.isel(seed=0, drop=True)
+    results.attrs = {"study": NAME, "settings": settings.to_dict(), "versions": versions()}
+    write_dataset(results, run.folder / "results.nc")
+    page = agents_page(results, settings)
+    write_page(page, run.folder, rerun=_command(settings), settings=settings.to_dict(), versions=versions())
+    tables = {table.name: table.frame for table in page.tables}
+    return FinishedStudy(run.folder, results, tables, [page.answer, *page.verdicts])
+
+
+def _command(settings: AgentsSettings) -> str:
+    """The command that runs it again."""
+    words = ["neurogames", "simulate"]
+    plain, default = settings.to_dict(), AgentsSettings().to_dict()
+    for name, value in plain.items():
+        if name in ("game", "process") or value != default[name]:
+            text = ",".join(f"{each:.12g}" for each in value) if isinstance(value, list) else str(value)
+            option = {"masked": "mask"}.get(name, name.replace("_", "-"))
+            words += [f"--{option}", text]
+    return shlex.join([*words, "--out", "again"])

@@ -1,0 +1,168 @@
+"""Every result of a process can be drawn, put into a table, labelled, and said in a line."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import networkx as nx
+import numpy as np
+import pytest
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from neurogames.engine import (
+    Process,
+    anneal,
+    escape_times,
+    imitation,
+    linear,
+    logit,
+    mean_field,
+    population_chain,
+    replicator,
+    simulate,
+    simulate_network,
+    simulate_on_graph,
+    simulate_strategies,
+    small_mutation_limit,
+    strategy_chain,
+    strategy_mean_field,
+)
+from neurogames.engine.display import simplex
+from neurogames.games import GraphGame, NetworkPublicGoodsGame, PopulationGame, PublicGoodsGame
+
+GAME = PopulationGame.from_matrix([[3, 0, 0], [0, 2, 0], [0, 0, 1]], 12, ("bold", "shy", "odd"))
+CLUB = PublicGoodsGame(10, 0.4, 1.0)
+GRID = nx.grid_2d_graph(4, 5)
+COPY, COOL = Process(imitation(1.0), mutation=0.1), Process(logit(0.1))
+
+
+def draws():
+    return np.random.default_rng(0)
+
+
+def on_grid():
+    game = GraphGame(GAME.matrix, GRID, labels=GAME.labels)
+    return simulate_on_graph(game, COPY, start=np.arange(20) % 3, sweeps=4, replicas=2, rng=draws())
+
+
+def on_network():
+    game = NetworkPublicGoodsGame(nx.cycle_graph(6), 0.4, 1.0)
+    return simulate_network(game, COOL, start=np.zeros(6, dtype=bool), sweeps=4, replicas=2, rng=draws())
+
+
+SHOWN = {
+    "strategies": lambda: simulate_strategies(GAME, COOL, start=[4, 4, 4], sweeps=5, replicas=3, rng=draws()),
+    "graph": on_grid,
+    "network": on_network,
+    "actors": lambda: simulate(CLUB, COOL, start=0, sweeps=5, replicas=3, rng=draws()),
+    "law of actors": lambda: population_chain(CLUB, COOL).stationary(),
+    "laws of actors": lambda: population_chain(CLUB, COOL).transient(0, [1, 2]),
+    "escape": lambda: escape_times(CLUB, COOL, start=0, target=7, replicas=8, rng=draws(), max_sweeps=50),
+    "annealed": lambda: anneal(
+        CLUB, Process(logit(0.1), "one", linear(0.5, 1.0), "blind"), start=0, sweeps=4, replicas=3, rng=draws()
+    ),
+    "law of compositions": lambda: strategy_chain(GAME, COPY).stationary(),
+    "small mutation": lambda: small_mutation_limit(GAME, COPY),
+    "path of shares": lambda: strategy_mean_field(GAME, COOL).path([0.3, 0.3, 0.4], [0.0, 1.0, 2.0]),
+}
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("result", SHOWN.values(), ids=SHOWN)
+def test_a_result_is_drawn_tabled_and_said(result):
+    found = result()
+    axis = Figure().subplots()
+    assert found.plot(axis) is axis
+    assert axis.lines or axis.collections
+    assert found.plot().figure in map(plt.figure, plt.get_fignums())
+    assert found.to_xarray().sizes
+    if found.to_xarray().sizes.get("law_0", 1) == 1:
+        assert len(found.to_dataframe()) > 1
+    assert repr(found).startswith(type(found).__name__)
+    assert "\n" not in repr(found)
+    assert len(repr(found)) < 160
+    with pytest.raises(ValueError, match="axis: got 3"):
+        found.plot(3)
+
+
+def test_tables_hold_the_numbers_and_the_names():
+    path = SHOWN["strategies"]()
+    table = path.to_dataframe().set_index(["replica", "time", "strategy"])
+    assert table.loc[(2, 5.0, "shy"), "count"] == path.count[2, 5, 1]
+    assert path.to_xarray()["share"].sel(strategy="odd", replica=1, time=3.0) == path.share[1, 3, 2]
+    law = SHOWN["law of compositions"]()
+    table = law.to_dataframe()
+    assert list(table.columns) == ["bold", "shy", "odd", "log_probability"]
+    np.testing.assert_array_equal(table[["bold", "shy", "odd"]], law.states)
+    limit = SHOWN["small mutation"]()
+    pairs = limit.to_dataframe().set_index(["resident", "mutant"])
+    assert pairs.loc[("odd", "bold"), "log_fixation"] == limit.log_fixation[2, 0]
+    states = SHOWN["path of shares"]()
+    rows = states.to_dataframe()
+    assert rows[(rows.time == 2.0) & (rows.action == 1)]["share"].item() == states.states[0][2, 1]
+    absorbed = strategy_chain(GAME, Process(imitation(1.0))).absorption([4, 4, 4])
+    assert absorbed.to_dataframe().set_index("strategy")["log_probability"]["shy"] == absorbed.log_probability[1]
+    assert "bold" in repr(absorbed)
+
+
+def test_the_triangle_has_its_corners_where_all_use_one_strategy():
+    np.testing.assert_array_equal(simplex.to_plane(np.eye(3)), simplex.CORNERS)
+    np.testing.assert_allclose(simplex.to_plane(np.full(3, 1 / 3)), simplex.CORNERS.mean(axis=0))
+
+
+def test_a_portrait_marks_each_rest_point_where_it_is_by_its_kind():
+    field = strategy_mean_field(GAME, Process(replicator()))
+    axis = field.plot()
+    marked = {line.get_label(): line.get_xydata() for line in axis.lines if line.get_linestyle() == "None"}
+    found = field.rest_points()
+    assert set(marked) == {"stable", "saddle", "unstable"} == {point.kind for point in found}
+    for kind, places in marked.items():
+        expected = [simplex.to_plane(point.share) for point in found if point.kind == kind]
+        np.testing.assert_allclose(places, expected)
+    assert len(found.to_dataframe()) == len(found)
+    assert "7 found" in repr(found)
+
+
+def test_lines_for_two_strategies_and_a_refusal_for_four():
+    pair = PopulationGame.from_matrix([[2, 0], [0, 1]], 9)
+    axis = strategy_mean_field(pair, Process(replicator())).plot()
+    assert axis.get_xlabel() == "share of 1"
+    assert mean_field(CLUB, COOL).plot().get_legend() is not None
+    assert strategy_chain(pair, COPY).stationary().plot().get_xlabel() == "number of 1"
+    four = PopulationGame.from_matrix(np.eye(4), 4)
+    with pytest.raises(ValueError, match="4 strategies', expected two or three"):
+        strategy_mean_field(four, COPY).plot()
+    assert len(strategy_chain(four, COPY).stationary().plot().patches) == 4
+    with pytest.raises(ValueError, match="no unique law"):
+        strategy_chain(four, Process(imitation(1.0))).stationary().plot()
+
+
+def test_arrows_of_an_invasion_lead_to_favoured_mutants():
+    dilemma = PopulationGame.from_matrix([[3, 0], [4, 1]], 20, ("C", "D"))
+    limit = small_mutation_limit(dilemma, COPY)
+    arrows = [text.get_text() for text in limit.plot().texts if "\n" not in text.get_text()]
+    assert arrows == [f"{20 * np.exp(limit.log_fixation[0, 1]):.2g}"]
+    neutral = PopulationGame.from_matrix(np.ones((3, 3)), 20)
+    axis = small_mutation_limit(neutral, COPY).plot()
+    assert all("\n" in text.get_text() for text in axis.texts)
+
+
+def test_a_grid_is_an_image_of_its_strategies_and_another_graph_is_nodes():
+    path = on_grid()
+    image = path.plot_graph(GRID, replica=1).images[0].get_array()
+    for player, (row, column) in enumerate(GRID.nodes):
+        assert image[row, column] == path.strategies[1, player]
+    ring = nx.cycle_graph(20)
+    for graph in (ring, nx.to_scipy_sparse_array(ring, format="csr")):
+        drawn = path.plot_graph(graph).collections
+        assert sum(len(each.get_offsets()) for each in drawn if each.get_offsets().shape[1:] == (2,)) >= 20
+    for graph, words in ((nx.cycle_graph(5), "5 nodes"), ("ring", "str")):
+        with pytest.raises(ValueError, match=f"graph: got '?{words}"):
+            path.plot_graph(graph)

@@ -1,0 +1,178 @@
+"""Agents from a command line: games and graphs by name or file, sweeps, three views and whether they agree."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from neurogames.engine import Process, logit, mean_field, population_chain, strategy_chain, strategy_mean_field
+from neurogames.games import NormalFormGame, PopulationGame, PublicGoodsGame, write_nfg
+from neurogames.lab.cli.app import app
+from neurogames.lab.runs.store import read_dataset
+from neurogames.lab.studies.agents.analysis import agreement, end_table
+from neurogames.lab.studies.agents.measure import whole_counts
+from neurogames.lab.studies.agents.run import run_agents, simulate_agents
+from neurogames.lab.studies.agents.settings import AgentsSettings, read_values
+from neurogames.lab.studies.agents.sources import read_game, read_graph
+
+SMALL = {"players": (8,), "sweeps": 4, "replicas": 50}
+
+
+@pytest.fixture
+def cycle(tmp_path):
+    path = tmp_path / "cycle.csv"
+    path.write_text("rock,paper,scissors\n0,-1,2\n2,0,-1\n-1,2,0\n")
+    return path
+
+
+def command(*words):
+    """Exit code of a command, run in this process."""
+    return app(["simulate", *map(str, words)], standalone_mode=False) or 0
+
+
+def test_the_public_goods_game_as_two_strategies_has_the_chain_of_two_actions():
+    game, process = PublicGoodsGame(12, 0.4, 1.0), Process(logit(0.2))
+    two = strategy_chain(PopulationGame.from_two_actions(game), process)
+    law = two.stationary()
+    np.testing.assert_allclose(law.probability[::-1], population_chain(game, process).stationary().probability)
+    assert law.labels == ("rests", "acts")
+    share = np.linspace(0, 1, 7)
+    velocity = strategy_mean_field(two.game, process).velocity(np.stack([1 - share, share], axis=-1))
+    np.testing.assert_allclose(velocity[:, 1], mean_field(game, process).velocity(share), atol=1e-12)
+    with pytest.raises(ValueError, match="game: got 3"):
+        PopulationGame.from_two_actions(3)
+
+
+@pytest.mark.parametrize("process", ["logit", "imitation", "moran", "wright-fisher", "death-birth", "replicator"])
+def test_three_views_of_any_process_agree(process, cycle):
+    settings = AgentsSettings(game=str(cycle), process=process, mutation=(0.05,), start=(0.5, 0.25, 0.25), **SMALL)
+    results = simulate_agents(settings)
+    assert results["strategy"].values.tolist() == ["rock", "paper", "scissors"]
+    np.testing.assert_allclose(results["exact"].sum("strategy"), 1.0)
+    np.testing.assert_allclose(results["exact"].isel(time=0), results["simulated"].isel(time=0))
+    answer, _ = agreement(results, settings.replicas)
+    assert answer.startswith("The three views agree.")
+    shifted = results.assign(simulated=results["simulated"] + 0.5 * (results["time"] == 4))
+    answer, _ = agreement(shifted, settings.replicas)
+    assert answer.startswith("Simulation and exact chain do not agree.")
+    far = results.assign(mean_field=results["mean_field"] + 0.5)
+    assert agreement(far, settings.replicas)[0].startswith("Simulation and exact chain agree; the mean field departs")
+
+
+@pytest.mark.parametrize(("game", "graph"), [("pgg", "regular:4"), ("file", "ring:4"), ("file", "lattice:4x4")])
+def test_agents_on_a_graph_stand_beside_the_well_mixed_mean_field(game, graph, cycle):
+    settings = AgentsSettings(
+        game=game if game == "pgg" else str(cycle), graph=graph, players=(16,), sweeps=4, replicas=3
+    )
+    results = simulate_agents(settings)
+    assert results["exact"].isnull().all()
+    assert int(results["n_players"]) == 16
+    assert "no exact chain" in agreement(results, 3)[0]
+
+
+def test_a_sweep_goes_on_where_it_stopped_and_says_what_it_found(cycle, tmp_path):
+    settings = AgentsSettings(game=str(cycle), temperature=(0.2, 0.4), mutation=(0.0, 0.1), **SMALL)
+    folder = tmp_path / "out"
+    first = run_agents(settings, folder)
+    cells = sorted((folder / "cells").glob("*.nc"))
+    assert len(cells) == 4
+    cells[1].unlink()
+    kept = [path.stat().st_mtime_ns for path in cells if path.exists()]
+    again = run_agents(settings, folder)
+    assert [path.stat().st_mtime_ns for path in cells if path != cells[1]] == kept
+    assert again.results.identical(first.results)
+    assert simulate_agents(settings)["simulated"].equals(first.results["simulated"])
+    page = (folder / "report.html").read_text()
+    assert "agree" in page
+    assert "mutation 0.1" not in page
+    assert len(end_table(first.results)) == 12
+    assert read_dataset(folder / "results.nc").attrs["study"] == "agents"
+    cycle.write_text(cycle.read_text().replace("2", "3"))
+    with pytest.raises(ValueError, match="checksums"):
+        run_agents(settings, folder)
+
+
+def test_the_command_prints_the_views_and_whether_they_agree(cycle, capsys):
+    words = ["--game", cycle, "--process", "imitation", "--mutation", "0.1", "--players", "6,8", "--sweeps", "4"]
+    assert command(*words, "--replicas", "40", "--keep-prob", "0.5", "--mask", "blind") == 0
+    printed = capsys.readouterr().out
+    assert "scissors" in printed
+    assert "The three views agree." in " ".join(printed.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--game", "chess"], "game: got 'chess', expected pgg, or a file"),
+        (["--game", "missing.nfg"], "game: got 'missing.nfg', expected a file that is there"),
+        (["--process", "gossip"], "process: got 'gossip'"),
+        (["--graph", "torus:4"], "graph: got 'torus:4', expected complete, ring:NEIGHBOURS"),
+        (["--graph", "regular:x"], "graph: got 'regular:x'"),
+        (["--graph", "regular:3", "--players", "5"], "graph: got 'regular:3 for 5 players'"),
+        (["--graph", "lattice:100000x100000"], "edges', expected at most"),
+        (["--process", "moran", "--temperature", "0.1,0.2"], "temperature: got '2 values'"),
+        (["--process", "moran", "--intensity=-1"], "intensity: got -1"),
+        (["--process", "logit", "--temperature", "0.1:0.2"], "temperature: got '0.1:0.2'"),
+        (["--process", "logit", "--players", "2.5"], "players: got '2.5', expected whole numbers"),
+        (["--process", "logit", "--start", "0.5,0.6"], "start: got [0.5, 0.6]"),
+        (["--process", "logit", "--start", "0.5,0.25,0.25"], "expected '2 shares: rests, acts'"),
+        (["--process", "logit", "--mask", "deaf"], "masked: got 'deaf'"),
+        (["--temperature", "0.1,0.2"], "temperature: got '0.1,0.2', expected one number"),
+        (["--mutation", "0.1"], "mutation: got '0.1', expected it only beside --game"),
+    ],
+)
+def test_wrong_words_are_one_line(words, expected, capsys):
+    assert command(*words, "--sweeps", "2", "--replicas", "2") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert expected.replace("'2 shares", "2 shares").replace("acts'", "acts") in lines[0]
+
+
+def test_games_come_from_files(tmp_path, cycle):
+    path = tmp_path / "game.nfg"
+    write_nfg(NormalFormGame.symmetric([[1.0, 2.0], [3.0, 0.0]]), path)
+    assert read_game(str(path)).payoffs[0].tolist() == [[1.0, 2.0], [3.0, 0.0]]
+    cycle.write_text("x,a,b\na,1,2\nb,3,4\n")
+    game = read_game(str(cycle))
+    assert game.payoffs[0].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert game.labels.actions[0] == ("a", "b")
+    cycle.write_text("1,2\n3,4\n")
+    assert read_game(str(cycle)).labels.actions[0] == ("1", "2")
+    for text in ("1,2\n3\n", "a,b\n", "", "1,2,3\n4,5,6\n", "1,x\n2,3\n", "1,inf\n2,3\n"):
+        cycle.write_text(text)
+        with pytest.raises(ValueError, match="a square matrix of numbers"):
+            read_game(str(cycle))
+
+
+def test_graphs_come_by_name_and_from_files(tmp_path):
+    assert dict(read_graph("regular:6", 20, 0).degree) == dict.fromkeys(range(20), 6)
+    assert set(dict(read_graph("ring:4", 9, 0).degree).values()) == {4}
+    assert read_graph("scale-free:2", 30, 1).number_of_edges() == 56
+    assert nx.utils.graphs_equal(read_graph("random:0.2", 30, 1), read_graph("random:0.2", 30, 1))
+    lines = tmp_path / "edges.txt"
+    lines.write_text("# a comment\na b 2.5\nb,c\n")
+    graph = read_graph(str(lines), 99, 0)
+    assert graph["a"]["b"]["weight"] == 2.5
+    assert graph["b"]["c"]["weight"] == 1.0
+    nx.write_graphml(graph, tmp_path / "graph.graphml")
+    assert read_graph(str(tmp_path / "graph.graphml"), 99, 0)["a"]["b"]["weight"] == 2.5
+    for text in ("a\n", "a b c d\n", "a b x\n", "\n"):
+        lines.write_text(text)
+        with pytest.raises(ValueError, match="lines NODE NODE"):
+            read_graph(str(lines), 99, 0)
+
+
+def test_values_are_read_as_one_several_or_a_range():
+    assert read_values("cost", "0.1:0.3:3") == (0.1, 0.2, 0.3)
+    assert read_values("cost", "1e-3") == (1e-3,)
+    for text in ("", "a", "1:2", "1:2:1", "1:2:3:4", "inf", "nan,1"):
+        with pytest.raises(ValueError, match="cost: got"):
+            read_values("cost", text)
+
+
+def test_shares_become_whole_numbers():
+    for share in np.random.default_rng(0).dirichlet(np.ones(4), size=50):
+        count = whole_counts(share, 17)
+        assert count.sum() == 17
+        assert (np.abs(count - 17 * share) < 1).all()
