@@ -35,6 +35,7 @@ from .engine import ParticipationUniqueness as ParticipationUniqueness
 from .engine import PopulationChain as PopulationChain
 from .engine import PotentialTest as PotentialTest
 from .engine import Process as Process
+from .engine import ProcessFit as ProcessFit
 from .engine import RationalizableBox as RationalizableBox
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
@@ -76,6 +77,7 @@ from .engine import escape_times as escape_times
 from .engine import exact_leaving as exact_leaving
 from .engine import fictitious_play_step as fictitious_play_step
 from .engine import fit_goods as fit_goods
+from .engine import fit_process as fit_process
 from .engine import fixation_probability as fixation_probability
 from .engine import free_energy as free_energy
 from .engine import geometric as geometric

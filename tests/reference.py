@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 # Heading -> the folders or modules of a floor whose names stand under it, as its stub gives them.
 GAMES = {
     "Games of two actions": "base symmetric public_goods network",
-    "Games of several strategies": "population graph_game",
+    "Games of several strategies": "population graph_game two_populations",
     "Games in normal form": "normal_form nfg replies dominance",
     "Games in extensive form": "extensive efg",
     "Coalition games": "coalition coalition_families pairwise_energy",
@@ -26,6 +26,7 @@ ENGINE = {
     "Processes and schedules": "choice process schedules solution",
     "Populations": "population",
     "Populations with several strategies": "strategies",
+    "Two populations": "two_populations",
     "Players on a graph": "graphs",
     "Dynamics of matrix games": "matrix_dynamics",
     "Equilibria": "equilibria",
