@@ -54,7 +54,7 @@ def dgnopt_page(results: xr.Dataset, settings: DGNOptSettings) -> Page:
     }
     said = _sentences(results, settings, tables)
     return Page(
-        title="Layers as players: does the game train better than its curvature alone?",
+        title="DGNOpt: does training as a game of layers do more than its curvature does?",
         subtitle=_subtitle(results, settings),
         lead=DrawnFigure(
             "accuracy",
