@@ -99,7 +99,7 @@ def gradient_attack(model: nn.Module, radius: float, *, steps: int = 1) -> Pertu
         size = far if steps == 1 else 2.5 * far / steps
         moved = inputs.detach().clone()
         if steps > 1:
-            moved += far * (2 * torch.rand(inputs.shape, generator=rng, dtype=inputs.dtype) - 1)
+            moved += far * _between(inputs, rng)
         for _ in range(steps):
             with torch.enable_grad():
                 given = moved.detach().requires_grad_()
@@ -110,18 +110,23 @@ def gradient_attack(model: nn.Module, radius: float, *, steps: int = 1) -> Pertu
     return changed
 
 
+def _between(inputs: Tensor, rng: torch.Generator) -> Tensor:
+    """Numbers between -1 and 1, one for each entry."""
+    return 2 * torch.rand(inputs.shape, generator=rng, dtype=inputs.dtype, device=rng.device).to(inputs) - 1
+
+
 def _noise(inputs: Tensor, level: float, rng: torch.Generator) -> Tensor:
-    draws = torch.randn(inputs.shape, generator=rng, dtype=inputs.dtype)
-    return inputs + level * inputs.std(correction=0) * draws
+    draws = torch.randn(inputs.shape, generator=rng, dtype=inputs.dtype, device=rng.device)
+    return inputs + level * inputs.std(correction=0) * draws.to(inputs)
 
 
 def _uniform_noise(inputs: Tensor, level: float, rng: torch.Generator) -> Tensor:
-    draws = 2 * torch.rand(inputs.shape, generator=rng, dtype=inputs.dtype) - 1
-    return inputs + level * math.sqrt(3) * inputs.std(correction=0) * draws
+    return inputs + level * math.sqrt(3) * inputs.std(correction=0) * _between(inputs, rng)
 
 
 def _missing(inputs: Tensor, level: float, rng: torch.Generator) -> Tensor:
-    return torch.where(torch.rand(inputs.shape, generator=rng) < level, inputs.mean(), inputs)
+    draws = torch.rand(inputs.shape, generator=rng, device=rng.device).to(inputs.device)
+    return torch.where(draws < level, inputs.mean(), inputs)
 
 
 def _contrast(inputs: Tensor, level: float, _: torch.Generator) -> Tensor:
@@ -130,7 +135,7 @@ def _contrast(inputs: Tensor, level: float, _: torch.Generator) -> Tensor:
 
 def _blur(inputs: Tensor, level: float, _: torch.Generator) -> Tensor:
     reach = math.ceil(3 * level)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=inputs.dtype) / level) ** 2)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=inputs.dtype, device=inputs.device) / level) ** 2)
     kernel = (kernel / kernel.sum()).expand(inputs.shape[1], 1, 1, -1)
     padded = functional.pad(inputs, (reach,) * 4, mode="replicate")
     rows = functional.conv2d(padded, kernel, groups=inputs.shape[1])

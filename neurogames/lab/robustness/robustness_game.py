@@ -43,8 +43,8 @@ class RobustnessGame:
         value: accuracy that the optimal mixture guarantees against the perturbations.
         network_mixture: (m,) optimal probabilities of the networks.
         perturbation_mixture: (n,) the worst mixture of perturbations.
-        value_interval: 95 % percentile interval of the value, over resampled rows; the networks are the same. The game
-            is solved anew on every sample, so that the value is biased towards the middle of its own uncertainty.
+        value_interval: 95 % percentile interval of the value over resampled rows, each sample solved anew; the networks
+            are the same, and no bias is corrected.
         network_stderr: (m,) standard errors of the probabilities, over the same samples.
         perturbation_stderr: (n,) the same of the perturbations.
         fresh_perturbations: (k) names of those that the game has not seen.

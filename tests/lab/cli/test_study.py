@@ -37,6 +37,8 @@ def _run(*words: str) -> Any:
         ("study pruning --data digits --set price=0.1", "price: got '0.1', expected one of the settings data, seeds"),
         ("study pruning --settings-from nowhere", "nowhere"),
         ("study neurogame --data cats", "data: got 'cats'"),
+        ("study layers --data cats", "data: got 'cats'"),
+        ("study layers --set checkpoints=1,2", "checkpoints: got (1, 2), expected increasing epochs from 0"),
         ("study neurogame --set variants=2:0.5", "variants: got '2:0.5', expected 4 values with ':' between them"),
         ("study neurogame --data digits --settings-from nowhere", "nowhere"),
         ("study comparison --data no-such-table", "no-such-table"),

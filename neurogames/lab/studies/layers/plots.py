@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from neurogames.lab.figures import Look, drawn_in_style, legend_below, panels
 from neurogames.lab.robustness.robustness_game import plot_payoffs
@@ -32,6 +33,7 @@ _NETWORK_LOOKS: dict[str, Look] = {
     "MLP": {"color": "#0072B2", "marker": "o"},
     "CNN": {"color": "#D55E00", "marker": "s"},
 }
+_RATIOS = [2.0**power for power in range(-6, 9)]
 _WAY_LOOKS: tuple[Look, ...] = (
     {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     {"color": "#D55E00", "marker": "s", "linestyle": "--"},
@@ -93,9 +95,12 @@ def plot_steps(results: xr.Dataset) -> Figure:
             axis.plot(
                 at, ratios.sel(network=network).values.ravel(), linestyle="none", alpha=0.6, label=network, **look
             )
-        low, high = axis.get_xlim()
+        axis.set(xscale="log", yscale="log")
         axis.axline((1.0, 1.0), (2.0, 2.0), color="grey", linewidth=0.8)
-        axis.set(xscale="log", yscale="log", xlim=(max(low, 0.5), high))
+        for line in (axis.xaxis, axis.yaxis):
+            line.set_major_locator(FixedLocator(_RATIOS))
+            line.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            line.set_minor_locator(NullLocator())
     left.set(xlabel="predicted by curvature along the gradient", ylabel="largest step in turn / together")
     right.set(xlabel="predicted by largest eigenvalues")
     legend_below(figure, left)
