@@ -16,6 +16,7 @@ from .inference.statistics import aggregate_units as aggregate_units
 from .inference.statistics import paired_difference as paired_difference
 from .runs.store import read_dataset as read_dataset
 from .runs.sweep import sweep as sweep
+from .string_diagram import string_diagram as string_diagram
 from .studies.analysis.run import analyze as analyze
 from .studies.analysis.settings import AnalysisSettings as AnalysisSettings
 from .studies.coalition_filter.settings import NeurogameSettings as NeurogameSettings
