@@ -13,6 +13,7 @@ from .engine import Decomposition as Decomposition
 from .engine import DominatingStrategy as DominatingStrategy
 from .engine import EscapeTime as EscapeTime
 from .engine import Exp3PlusPlus as Exp3PlusPlus
+from .engine import FittedProcess as FittedProcess
 from .engine import Fixation as Fixation
 from .engine import GoodFit as GoodFit
 from .engine import GraphTrajectory as GraphTrajectory
@@ -35,6 +36,7 @@ from .engine import ParticipationUniqueness as ParticipationUniqueness
 from .engine import PopulationChain as PopulationChain
 from .engine import PotentialTest as PotentialTest
 from .engine import Process as Process
+from .engine import ProcessFit as ProcessFit
 from .engine import RationalizableBox as RationalizableBox
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
@@ -72,6 +74,7 @@ from .engine import escape_times as escape_times
 from .engine import exact_leaving as exact_leaving
 from .engine import fictitious_play_step as fictitious_play_step
 from .engine import fit_goods as fit_goods
+from .engine import fit_process as fit_process
 from .engine import fixation_probability as fixation_probability
 from .engine import free_energy as free_energy
 from .engine import geometric as geometric

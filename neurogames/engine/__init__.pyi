@@ -90,6 +90,7 @@ from .population.annealing import anneal as anneal
 from .population.chain import PopulationChain as PopulationChain
 from .population.chain import population_chain as population_chain
 from .population.first_passage import escape_times as escape_times
+from .population.fit_process import fit_process as fit_process
 from .population.fixation import Fixation as Fixation
 from .population.fixation import fixation_probability as fixation_probability
 from .population.mean_field import MeanField as MeanField
@@ -98,6 +99,8 @@ from .population.mean_field import mean_field as mean_field
 from .population.metastability import MetastableEscape as MetastableEscape
 from .population.metastability import free_energy as free_energy
 from .population.metastability import metastable_escape as metastable_escape
+from .population.process_fit import FittedProcess as FittedProcess
+from .population.process_fit import ProcessFit as ProcessFit
 from .population.simulate import simulate as simulate
 from .process import Process as Process
 from .process import Switching as Switching
