@@ -14,6 +14,7 @@ from .coalitions.good_fit import GoodFit as GoodFit
 from .coalitions.good_fit import fit_goods as fit_goods
 from .coalitions.leaving import Leaving as Leaving
 from .coalitions.leaving import exact_leaving as exact_leaving
+from .coalitions.leaving import stepwise_leaving as stepwise_leaving
 from .coalitions.marginals_by_size import SizeMarginals as SizeMarginals
 from .coalitions.marginals_by_size import marginals_by_size as marginals_by_size
 from .coalitions.nucleolus import Nucleolus as Nucleolus
