@@ -13,6 +13,7 @@ from .engine import Decomposition as Decomposition
 from .engine import DominatingStrategy as DominatingStrategy
 from .engine import EscapeTime as EscapeTime
 from .engine import Exp3PlusPlus as Exp3PlusPlus
+from .engine import FittedProcess as FittedProcess
 from .engine import Fixation as Fixation
 from .engine import GoodFit as GoodFit
 from .engine import GraphTrajectory as GraphTrajectory
@@ -133,6 +134,7 @@ from .engine import solve_sequence_form as solve_sequence_form
 from .engine import solve_zero_sum as solve_zero_sum
 from .engine import split_half as split_half
 from .engine import stable_strategies as stable_strategies
+from .engine import stepwise_leaving as stepwise_leaving
 from .engine import strategy_chain as strategy_chain
 from .engine import strategy_mean_field as strategy_mean_field
 from .engine import switching as switching

@@ -14,6 +14,7 @@ from .coalitions.good_fit import GoodFit as GoodFit
 from .coalitions.good_fit import fit_goods as fit_goods
 from .coalitions.leaving import Leaving as Leaving
 from .coalitions.leaving import exact_leaving as exact_leaving
+from .coalitions.leaving import stepwise_leaving as stepwise_leaving
 from .coalitions.marginals_by_size import SizeMarginals as SizeMarginals
 from .coalitions.marginals_by_size import marginals_by_size as marginals_by_size
 from .coalitions.nucleolus import Nucleolus as Nucleolus
@@ -90,6 +91,7 @@ from .population.annealing import anneal as anneal
 from .population.chain import PopulationChain as PopulationChain
 from .population.chain import population_chain as population_chain
 from .population.first_passage import escape_times as escape_times
+from .population.fit_process import fit_process as fit_process
 from .population.fixation import Fixation as Fixation
 from .population.fixation import fixation_probability as fixation_probability
 from .population.mean_field import MeanField as MeanField
@@ -100,6 +102,8 @@ from .population.metastability import free_energy as free_energy
 from .population.metastability import metastable_escape as metastable_escape
 from .population.process_fit import ProcessFit as ProcessFit
 from .population.process_fit import fit_process as fit_process
+from .population.process_fit import FittedProcess as FittedProcess
+from .population.process_fit import ProcessFit as ProcessFit
 from .population.simulate import simulate as simulate
 from .process import Process as Process
 from .process import Switching as Switching

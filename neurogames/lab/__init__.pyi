@@ -21,6 +21,7 @@ from .robustness.robustness_game import robustness_game as robustness_game
 from .runs.store import read_dataset as read_dataset
 from .runs.sweep import sweep as sweep
 from .stage_figure import plot_stages as plot_stages
+from .string_diagram import string_diagram as string_diagram
 from .studies.analysis.run import analyze as analyze
 from .studies.analysis.settings import AnalysisSettings as AnalysisSettings
 from .studies.coalition_filter.settings import NeurogameSettings as NeurogameSettings

@@ -51,12 +51,18 @@ class OpenNetwork:
         profile: the present strategy of each agent: parameters by their names in the module.
         modules: name of the module that each agent is.
         pieces: one line for each piece of the composition, in order: what it reads, and what it makes.
+        kinds: what each piece is: the class of a module, or the name of an operation.
+        reads: for each piece the numbers of the pieces whose values it reads; -1 is the input of the network.
+        moves: number of the piece whose value is the network's output.
     """
 
     game: OpenGame
     profile: tuple[dict[str, Tensor], ...]
     modules: tuple[str, ...]
     pieces: tuple[str, ...]
+    kinds: tuple[str, ...]
+    reads: tuple[tuple[int, ...], ...]
+    moves: int
 
     def gradients(self, loss: Loss, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Gradients of a loss by composition, one for each parameter.
@@ -140,6 +146,7 @@ def open_game(
         live = after
     if not games:
         raise invalid_argument("model", type(model).__name__, "a model of at least one operation")
+    numbers = {entry: -1} | {node: number for number, node in enumerate(nodes)}
     return OpenNetwork(
         game=functools.reduce(operator.rshift, games),
         profile=tuple(weights for _, weights in agents),
@@ -149,7 +156,18 @@ def open_game(
             f"({', '.join(each.name for each in node.all_input_nodes)})"
             for node in nodes
         ),
+        kinds=tuple(_kind(graph, node) for node in nodes),
+        reads=tuple(tuple(numbers[each] for each in node.all_input_nodes) for node in nodes),
+        moves=numbers[end.args[0]],
     )
+
+
+def _kind(graph: ModelGraph, node: fx.Node) -> str:
+    """The class of a module, or the name of an operation."""
+    module = graph.module(node)
+    if module is not None:
+        return type(module).__name__
+    return str(node.target) if isinstance(node.target, str) else str(getattr(node.target, "__name__", node.name))
 
 
 def _nodes_of(graph: ModelGraph, kind: str) -> list[fx.Node]:

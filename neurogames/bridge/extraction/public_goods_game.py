@@ -23,7 +23,14 @@ from neurogames.bridge.coalitions.masked_network import Baseline
 from neurogames.bridge.coalitions.row_worths import Metric
 from neurogames.bridge.modules.adapted_model import Forward
 from neurogames.engine.coalitions.good_fit import GoodFit, best_good, fit_goods
-from neurogames.engine.coalitions.leaving import Leaving, Players, exact_leaving, predicted_leaving, regret
+from neurogames.engine.coalitions.leaving import (
+    Leaving,
+    Players,
+    exact_leaving,
+    predicted_leaving,
+    regret,
+    stepwise_leaving,
+)
 from neurogames.engine.coalitions.size_curves import SizeCurves, size_curves
 from neurogames.games.symmetric import SymmetricGame
 
@@ -84,9 +91,14 @@ class LayerGame:
         """
         return predicted_leaving(self.curves, players, draws=draws, rng=rng)
 
-    def removed(self) -> Leaving:
-        """Who leaves when, by exact greedy removal."""
-        return exact_leaving(self.coalitions)
+    def removed(self, budget: int | None = None) -> Leaving:
+        """Who leaves when, by greedy removal from the network itself.
+
+        Args:
+            budget: coalitions to ask for, at least 2 n, by steps of several units (``stepwise_leaving``); exact,
+                one by one, when left out.
+        """
+        return exact_leaving(self.coalitions) if budget is None else stepwise_leaving(self.coalitions, budget)
 
     def regret(self, members: NDArray[np.bool_], fee: float) -> tuple[float, float]:
         """How much a unit would gain by leaving, and another by coming back, in the network itself; <= 0 for none."""

@@ -13,6 +13,9 @@ The path of the game itself takes n (n + 1) / 2 coalitions. From curves (``size_
 
 The last accounts for the choice that the path makes: of many players the one leaves whose marginal happens to be small
 beside just these others. A mean curve does not know of that, and says too many stay.
+
+With fewer coalitions than the path takes, ``stepwise_leaving`` walks it in steps of several players, so that the budget
+is spent where the decisions fall and not on random orders.
 """
 
 from __future__ import annotations
@@ -100,6 +103,51 @@ def exact_leaving(game: CoalitionGame) -> Leaving:
     return Leaving(order, marginals)
 
 
+def stepwise_leaving(game: CoalitionGame, budget: int) -> Leaving:
+    """The path of the game itself, several players at a step, for less than n (n + 1) / 2 coalitions.
+
+    At each step the marginals m_1 <= m_2 <= ... of all who are left are measured, and the r least leave in this order.
+    Each is worth more or less beside fewer others: m_j + c j (j = 0..r-1), with c such that the step adds up to what
+    the r were worth together, which the next step measures.
+
+    Args:
+        game: the game.
+        budget: most coalitions to ask for, at least 2 n; r is the least that it pays for. With r = 1 the path is exact.
+
+    Returns:
+        The path; within a step marginals may fall.
+
+    Raises:
+        ValueError: it is no coalition game, or the budget is too small.
+
+    >>> from neurogames.games.coalition import FunctionCoalitionGame
+    >>> game = FunctionCoalitionGame(4, lambda members: members @ np.array([3.0, 1.0, 2.0, 4.0]))
+    >>> stepwise_leaving(game, 8).order, stepwise_leaving(game, 8).marginals
+    (array([1, 2, 0, 3]), array([1., 2., 3., 4.]))
+    """
+    game = coalition_game(game)
+    n = game.n_players
+    integer("budget", budget, minimum=2 * n)
+    together = next(r for r in range(1, n + 1) if r == n or 1 + sum(range(n, 0, -r)) + _joint(n, r) <= budget)
+    inside = np.ones(n, dtype=np.bool_)
+    worth = float(evaluate(game, inside[None])[0])
+    order, marginals = np.empty(n, dtype=np.intp), np.empty(n)
+    for first in range(0, n, together):
+        left = np.flatnonzero(inside)
+        without = np.tile(inside, (len(left), 1))
+        without[np.arange(len(left)), left] = False
+        alone = worth - evaluate(game, without)
+        leave = np.argsort(alone, kind="stable")[:together]
+        inside[left[leave]] = False
+        rest = worth - alone[leave[0]] if len(leave) == 1 else float(evaluate(game, inside[None])[0])
+        place = np.arange(len(leave))
+        change = (worth - rest - alone[leave].sum()) / max(int(place.sum()), 1)
+        order[first : first + together] = left[leave]
+        marginals[first : first + together] = alone[leave] + change * place
+        worth = rest
+    return Leaving(order, marginals)
+
+
 def predicted_leaving(
     curves: SizeCurves, players: Players = "own", *, draws: int = 100, rng: np.random.Generator | None = None
 ) -> Leaving:
@@ -127,6 +175,11 @@ def predicted_leaving(
         raise invalid_argument("players", players, "'own', 'alike', 'additive' or 'context'")
     known = {"own": curves.curves, "alike": np.tile(curves.gain, (n, 1)), "additive": np.tile(curves.values, (n, 1)).T}
     return _path(known[players])
+
+
+def _joint(n: int, together: int) -> int:
+    """How many steps have several players, whose joint worth is asked for besides."""
+    return 0 if together == 1 else n // together + (n % together > 1)
 
 
 def regret(game: CoalitionGame, members: NDArray[np.bool_], fee: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurogames.engine.coalitions.good_fit import best_good, fit_goods
-from neurogames.engine.coalitions.leaving import exact_leaving, predicted_leaving, regret
+from neurogames.engine.coalitions.leaving import exact_leaving, predicted_leaving, regret, stepwise_leaving
 from neurogames.engine.coalitions.marginals_by_size import marginals_by_size
 from neurogames.engine.coalitions.size_curves import size_curves
 from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame
@@ -133,3 +133,29 @@ def test_a_gain_like_none_of_the_goods_is_called_none_and_bad_input_is_refused()
         fit_goods(np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match="^stderr: got"):
         fit_goods(np.ones(6), np.zeros(6))
+
+
+def test_steps_of_one_are_the_exact_path_and_longer_steps_come_near_it_for_less():
+    rng = np.random.default_rng(3)
+    weights = rng.uniform(0.5, 2.0, 20)
+    asked = []
+
+    def worth(members):
+        asked.append(len(members))
+        return np.sqrt(members @ weights)
+
+    game = FunctionCoalitionGame(20, worth)
+    exact = exact_leaving(game)
+    asked.clear()
+    whole = stepwise_leaving(game, 211)
+    assert sum(asked) <= 211
+    np.testing.assert_array_equal(whole.order, exact.order)
+    np.testing.assert_allclose(whole.marginals, exact.marginals)
+    asked.clear()
+    rough = stepwise_leaving(game, 60)
+    assert sum(asked) <= 60
+    np.testing.assert_allclose(rough.marginals.sum(), exact.marginals.sum())
+    for fee in (0.1, 0.15, 0.2, 0.3):
+        assert abs(rough.staying(fee) - exact.staying(fee)) <= 0.1
+    with pytest.raises(ValueError, match="budget: .*40"):
+        stepwise_leaving(game, 39)
