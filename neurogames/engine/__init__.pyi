@@ -100,8 +100,6 @@ from .population.mean_field import mean_field as mean_field
 from .population.metastability import MetastableEscape as MetastableEscape
 from .population.metastability import free_energy as free_energy
 from .population.metastability import metastable_escape as metastable_escape
-from .population.process_fit import ProcessFit as ProcessFit
-from .population.process_fit import fit_process as fit_process
 from .population.process_fit import FittedProcess as FittedProcess
 from .population.process_fit import ProcessFit as ProcessFit
 from .population.simulate import simulate as simulate

@@ -115,9 +115,9 @@ def fit_process(
     level = 1.0 - (1.0 - confidence) / comparisons
     candidates = []
     for place, (choice, (g, sweep, process), own) in enumerate(found):
-        behind = _interval(best - own, level) if place else (0.0, 0.0, 0.0)
+        behind = _interval(best - own, level, scale) if place else (0.0, 0.0, 0.0)
         candidates.append(FittedProcess(choice, process, g, sweep, float(own.mean()), behind, behind[1] <= 0.0))
-    return ProcessFit(tuple(candidates), float(control.mean()), _interval(best - control, level))
+    return ProcessFit(tuple(candidates), float(control.mean()), _interval(best - control, level, scale))
 
 
 class _Moves:
@@ -178,10 +178,15 @@ def _held_out(table: Vector) -> Vector:
     return held
 
 
-def _interval(differences: Vector, level: float) -> tuple[float, float, float]:
-    """Mean of paired differences with its t interval."""
+def _interval(differences: Vector, level: float, scale: float) -> tuple[float, float, float]:
+    """Mean of paired differences with its t interval, at least as wide as a likelihood ratio may be by chance.
+
+    Whatever is true, another process has 1 / (1 - level) times its likelihood with probability 1 - level at most
+    (Markov). This counts where nobody moves in what was recorded, and differences have no spread.
+    """
     mean, n = float(differences.mean()), len(differences)
     half = float(student.ppf(0.5 + level / 2.0, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    half = max(half, -np.log(1.0 - level) * scale / n)
     return mean, mean - half, mean + half
 
 
