@@ -32,10 +32,13 @@ from .engine import ParticipationEfficiency as ParticipationEfficiency
 from .engine import ParticipationEquilibria as ParticipationEquilibria
 from .engine import ParticipationSolution as ParticipationSolution
 from .engine import ParticipationUniqueness as ParticipationUniqueness
+from .engine import PolymatrixChain as PolymatrixChain
+from .engine import PolymatrixMeanField as PolymatrixMeanField
 from .engine import PopulationChain as PopulationChain
 from .engine import PotentialTest as PotentialTest
 from .engine import Process as Process
 from .engine import ProcessFit as ProcessFit
+from .engine import ProfileDistribution as ProfileDistribution
 from .engine import RationalizableBox as RationalizableBox
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
@@ -107,6 +110,8 @@ from .engine import one_population_fitness as one_population_fitness
 from .engine import participation_equilibria as participation_equilibria
 from .engine import participation_uniqueness as participation_uniqueness
 from .engine import piecewise as piecewise
+from .engine import polymatrix_chain as polymatrix_chain
+from .engine import polymatrix_mean_field as polymatrix_mean_field
 from .engine import population_chain as population_chain
 from .engine import prenucleolus as prenucleolus
 from .engine import price_of_anarchy as price_of_anarchy
@@ -122,6 +127,7 @@ from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
 from .engine import simulate_on_graph as simulate_on_graph
+from .engine import simulate_polymatrix as simulate_polymatrix
 from .engine import simulate_strategies as simulate_strategies
 from .engine import simulate_two_populations as simulate_two_populations
 from .engine import size_curves as size_curves
@@ -164,6 +170,7 @@ from .games import NormalFormGame as NormalFormGame
 from .games import OpenGame as OpenGame
 from .games import PairwiseEnergyGame as PairwiseEnergyGame
 from .games import ParticipationGame as ParticipationGame
+from .games import PolymatrixGame as PolymatrixGame
 from .games import PopulationGame as PopulationGame
 from .games import PublicGoodsGame as PublicGoodsGame
 from .games import SigmoidGood as SigmoidGood

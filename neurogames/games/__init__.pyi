@@ -36,6 +36,7 @@ from .open_pieces import player as player
 from .pairwise_energy import PairwiseEnergyGame as PairwiseEnergyGame
 from .pairwise_energy import spin_energy_game as spin_energy_game
 from .participation import ParticipationGame as ParticipationGame
+from .polymatrix import PolymatrixGame as PolymatrixGame
 from .population import PopulationGame as PopulationGame
 from .public_goods import ClubGood as ClubGood
 from .public_goods import Good as Good
