@@ -183,6 +183,7 @@ from .games import TwoPopulationGame as TwoPopulationGame
 from .games import UnanimityGame as UnanimityGame
 from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies
+from .games import contribution_game as contribution_game
 from .games import dominated as dominated
 from .games import exploitability as exploitability
 from .games import function as function
@@ -190,6 +191,7 @@ from .games import identity as identity
 from .games import iterated_elimination as iterated_elimination
 from .games import parallel as parallel
 from .games import player as player
+from .games import punishment_game as punishment_game
 from .games import pure_equilibria as pure_equilibria
 from .games import read_efg as read_efg
 from .games import read_nfg as read_nfg

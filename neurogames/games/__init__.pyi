@@ -44,6 +44,8 @@ from .public_goods import LinearGood as LinearGood
 from .public_goods import PublicGoodsGame as PublicGoodsGame
 from .public_goods import SigmoidGood as SigmoidGood
 from .public_goods import ThresholdGood as ThresholdGood
+from .public_goods_levels import contribution_game as contribution_game
+from .public_goods_levels import punishment_game as punishment_game
 from .replies import best_replies as best_replies
 from .replies import exploitability as exploitability
 from .replies import pure_equilibria as pure_equilibria
