@@ -33,10 +33,13 @@ from .engine import ParticipationEfficiency as ParticipationEfficiency
 from .engine import ParticipationEquilibria as ParticipationEquilibria
 from .engine import ParticipationSolution as ParticipationSolution
 from .engine import ParticipationUniqueness as ParticipationUniqueness
+from .engine import PolymatrixChain as PolymatrixChain
+from .engine import PolymatrixMeanField as PolymatrixMeanField
 from .engine import PopulationChain as PopulationChain
 from .engine import PotentialTest as PotentialTest
 from .engine import Process as Process
 from .engine import ProcessFit as ProcessFit
+from .engine import ProfileDistribution as ProfileDistribution
 from .engine import RationalizableBox as RationalizableBox
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
@@ -108,6 +111,8 @@ from .engine import one_population_fitness as one_population_fitness
 from .engine import participation_equilibria as participation_equilibria
 from .engine import participation_uniqueness as participation_uniqueness
 from .engine import piecewise as piecewise
+from .engine import polymatrix_chain as polymatrix_chain
+from .engine import polymatrix_mean_field as polymatrix_mean_field
 from .engine import population_chain as population_chain
 from .engine import prenucleolus as prenucleolus
 from .engine import price_of_anarchy as price_of_anarchy
@@ -123,6 +128,7 @@ from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
 from .engine import simulate_network as simulate_network
 from .engine import simulate_on_graph as simulate_on_graph
+from .engine import simulate_polymatrix as simulate_polymatrix
 from .engine import simulate_strategies as simulate_strategies
 from .engine import simulate_two_populations as simulate_two_populations
 from .engine import size_curves as size_curves
@@ -166,6 +172,7 @@ from .games import NormalFormGame as NormalFormGame
 from .games import OpenGame as OpenGame
 from .games import PairwiseEnergyGame as PairwiseEnergyGame
 from .games import ParticipationGame as ParticipationGame
+from .games import PolymatrixGame as PolymatrixGame
 from .games import PopulationGame as PopulationGame
 from .games import PublicGoodsGame as PublicGoodsGame
 from .games import SigmoidGood as SigmoidGood
@@ -178,6 +185,7 @@ from .games import TwoPopulationGame as TwoPopulationGame
 from .games import UnanimityGame as UnanimityGame
 from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies
+from .games import contribution_game as contribution_game
 from .games import dominated as dominated
 from .games import exploitability as exploitability
 from .games import function as function
@@ -185,6 +193,7 @@ from .games import identity as identity
 from .games import iterated_elimination as iterated_elimination
 from .games import parallel as parallel
 from .games import player as player
+from .games import punishment_game as punishment_game
 from .games import pure_equilibria as pure_equilibria
 from .games import read_efg as read_efg
 from .games import read_nfg as read_nfg

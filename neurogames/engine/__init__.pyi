@@ -86,6 +86,12 @@ from .participation.rationalizable import RationalizableBox as RationalizableBox
 from .participation.rationalizable import rationalizable_box as rationalizable_box
 from .participation.uniqueness import ParticipationUniqueness as ParticipationUniqueness
 from .participation.uniqueness import participation_uniqueness as participation_uniqueness
+from .polymatrix.chain import PolymatrixChain as PolymatrixChain
+from .polymatrix.chain import ProfileDistribution as ProfileDistribution
+from .polymatrix.chain import polymatrix_chain as polymatrix_chain
+from .polymatrix.mean_field import PolymatrixMeanField as PolymatrixMeanField
+from .polymatrix.mean_field import polymatrix_mean_field as polymatrix_mean_field
+from .polymatrix.simulate import simulate_polymatrix as simulate_polymatrix
 from .population.annealing import Annealed as Annealed
 from .population.annealing import anneal as anneal
 from .population.chain import PopulationChain as PopulationChain

@@ -36,6 +36,7 @@ from .open_pieces import player as player
 from .pairwise_energy import PairwiseEnergyGame as PairwiseEnergyGame
 from .pairwise_energy import spin_energy_game as spin_energy_game
 from .participation import ParticipationGame as ParticipationGame
+from .polymatrix import PolymatrixGame as PolymatrixGame
 from .population import PopulationGame as PopulationGame
 from .public_goods import ClubGood as ClubGood
 from .public_goods import Good as Good
@@ -43,6 +44,8 @@ from .public_goods import LinearGood as LinearGood
 from .public_goods import PublicGoodsGame as PublicGoodsGame
 from .public_goods import SigmoidGood as SigmoidGood
 from .public_goods import ThresholdGood as ThresholdGood
+from .public_goods_levels import contribution_game as contribution_game
+from .public_goods_levels import punishment_game as punishment_game
 from .replies import best_replies as best_replies
 from .replies import exploitability as exploitability
 from .replies import pure_equilibria as pure_equilibria

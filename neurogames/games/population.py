@@ -177,6 +177,7 @@ class PopulationGame:
         """
         n = integer("n_strategies", n_strategies, minimum=2)
         players = integer("n_players", n_players, minimum=2)
+        fits_in_memory("n_players", players, players)
         size = integer("group_size", group_size, minimum=2, maximum=players)
         if n_compositions(size - 1, n) > _MOST_COMPOSITIONS:
             got = f"{n_compositions(size - 1, n)} compositions of {size - 1} co-players"

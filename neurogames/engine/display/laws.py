@@ -79,11 +79,11 @@ def plot_invasions(
     graph.add_edges_from(favoured)
     places = nx.circular_layout(graph)
     shade = np.nan_to_num(probability)
-    nodes = {"node_size": 2200, "edgecolors": "black", "cmap": "Blues", "vmin": 0.0, "vmax": 1.4}
+    nodes = {"node_size": 3200, "edgecolors": "black", "cmap": "Blues", "vmin": 0.0, "vmax": 1.4}
     nx.draw_networkx_nodes(graph, places, ax=axis, node_color=shade, **nodes)
     text = {k: name if np.isnan(probability[k]) else f"{name}\n{probability[k]:.3g}" for k, name in enumerate(labels)}
-    nx.draw_networkx_labels(graph, places, text, ax=axis, font_size=9)
-    arrows = {"node_size": 2200, "arrowsize": 14, "connectionstyle": "arc3,rad=0.08"}
+    nx.draw_networkx_labels(graph, places, text, ax=axis, font_size=8)
+    arrows = {"node_size": 3200, "arrowsize": 14, "connectionstyle": "arc3,rad=0.08"}
     nx.draw_networkx_edges(graph, places, ax=axis, edgelist=favoured, edge_color="#444444", **arrows)
     nx.draw_networkx_edges(nx.Graph(neutral), places, ax=axis, style="dashed", edge_color="#999999")
     over = {(i, j): f"{np.exp(ahead[i, j]):.2g}" for i, j in favoured}
@@ -110,9 +110,10 @@ def plot_pair_law(
     first, second = states
     if first.shape[1] == second.shape[1] == 2:
         axis = own_axis(axis, 4.8, 4.0)
-        table = np.exp(log_probability).reshape(first.sum(axis=1)[0] + 1, -1)
         # States are in order of the first strategies' numbers.
-        drawn = axis.pcolormesh(table.T, cmap="cividis_r", rasterized=True)
+        table = np.exp(log_probability).reshape(first[0].sum() + 1, second[0].sum() + 1)
+        numbers = (np.arange(size) for size in table.shape)
+        drawn = axis.pcolormesh(*numbers, table.T, shading="nearest", cmap="cividis_r", rasterized=True)
         axis.set(xlabel=f"number of {names[0]}", ylabel=f"number of {names[2]}")
         axis.figure.colorbar(drawn, ax=axis, label="probability")
         return axis

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,20 @@ from neurogames.engine import (
     simulate_network,
     simulate_on_graph,
     simulate_strategies,
+    simulate_two_populations,
     strategy_chain,
     strategy_mean_field,
+    two_population_chain,
+    two_population_mean_field,
 )
-from neurogames.games import GraphGame, NetworkPublicGoodsGame, PopulationGame, PublicGoodsGame
+from neurogames.engine.two_populations.results import full_names
+from neurogames.games import (
+    GraphGame,
+    NetworkPublicGoodsGame,
+    PopulationGame,
+    PublicGoodsGame,
+    TwoPopulationGame,
+)
 from neurogames.games.compositions import n_compositions
 from neurogames.lab.studies.agents.settings import AgentsSettings
 from neurogames.lab.studies.agents.sources import read_game, read_graph
@@ -58,22 +69,29 @@ def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
     rng = np.random.default_rng([settings.seed, zlib.crc32(json.dumps(cell, sort_keys=True).encode())])
     graph = read_graph(settings.graph, values["players"], settings.seed) if settings.graph else None
     players = values["players"] if graph is None else graph.number_of_nodes()
-    game, process = population_game(settings, values, players), process_of(settings, values)
-    share = start_shares(settings, game)
-    count = whole_counts(share, players)
+    game, process = game_of(settings, values, players), process_of(settings, values)
     sweeps = settings.sweeps
     # The smallest divisor, so that the end is among at most 51 times.
     every = next(step for step in range(-(-sweeps // _TIMES), sweeps + 1) if sweeps % step == 0)
     times: Array = np.arange(0, sweeps + 1, every, dtype=np.float64)
-    if graph is None:
-        plan: dict[str, Any] = {"start": count, "sweeps": sweeps, "replicas": settings.replicas, "every": every}
-        seen = simulate_strategies(game, process, rng=rng, **plan).share
-        views = _exact(game, process, count, times)
+    plan: dict[str, Any] = {"sweeps": sweeps, "replicas": settings.replicas, "every": every, "rng": rng}
+    if isinstance(game, TwoPopulationGame):
+        if graph is not None:
+            raise invalid_argument("graph", settings.graph, "a symmetric game, if it is on a graph")
+        names = full_names(game)
+        seen, field, views = _between_two(game, process, start_shares(settings, names, game.n_strategies), times, plan)
     else:
-        seen = _simulated_on_graph(settings, values, graph, process, count, every, rng)
-        views = {}
-    # The reference on a graph is the well-mixed population.
-    field = strategy_mean_field(game, process).path(count / players, times).states[0]
+        names = game.labels
+        count = whole_counts(start_shares(settings, names, (len(names),))[0], players)
+        if graph is None:
+            seen, views = (
+                simulate_strategies(game, process, start=count, **plan).share,
+                _exact(game, process, count, times),
+            )
+        else:
+            seen, views = _simulated_on_graph(settings, values, graph, process, count, plan), {}
+        # The reference on a graph is the well-mixed population.
+        field = strategy_mean_field(game, process).path(count / players, times).states[0]
     low, high = np.quantile(seen, (0.05, 0.95), axis=0)
     spread = seen.std(axis=0) / np.sqrt(settings.replicas)
     unknown = np.full(field.shape, np.nan)
@@ -90,16 +108,18 @@ def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
             "stationary": (("strategy",), views.get("stationary", unknown[0])),
             "n_players": ((), players),
         },
-        coords={"time": times.astype(np.int64), "strategy": list(game.labels)},
+        coords={"time": times.astype(np.int64), "strategy": list(names)},
     )
 
 
-def population_game(settings: AgentsSettings, values: dict[str, Any], players: int) -> PopulationGame:
-    """The game of a well-mixed population."""
+def game_of(settings: AgentsSettings, values: dict[str, Any], players: int) -> PopulationGame | TwoPopulationGame:
+    """The game of a well-mixed population, or of two if it is not symmetric."""
     read = read_game(settings.game)
     if read is None:
         return PopulationGame.from_two_actions(PublicGoodsGame(players, values["cost"], values["multiplier"]))
-    return PopulationGame.from_normal_form(read, players)
+    if np.array_equal(read.payoffs[0], read.payoffs[1].T):
+        return PopulationGame.from_normal_form(read, players)
+    return TwoPopulationGame.from_normal_form(read, (players, players))
 
 
 def process_of(settings: AgentsSettings, values: dict[str, Any]) -> Process:
@@ -119,12 +139,16 @@ def process_of(settings: AgentsSettings, values: dict[str, Any]) -> Process:
     return Process(rules[settings.process](), revision, values["keep_prob"], masked, values["mutation"])
 
 
-def start_shares(settings: AgentsSettings, game: PopulationGame) -> Array:
-    """Shares at time 0."""
-    n = game.n_strategies
-    if settings.start and len(settings.start) != n:
-        raise invalid_argument("start", list(settings.start), f"{n} shares: {', '.join(game.labels)}")
-    return np.array(settings.start) if settings.start else np.full(n, 1.0 / n)
+def start_shares(settings: AgentsSettings, names: Sequence[str], sizes: tuple[int, ...]) -> list[Array]:
+    """Shares at time 0, in each population."""
+    if not settings.start:
+        return [np.full(n, 1.0 / n) for n in sizes]
+    if len(settings.start) != len(names):
+        raise invalid_argument("start", list(settings.start), f"{len(names)} shares: {', '.join(names)}")
+    shares = np.split(np.array(settings.start), np.cumsum(sizes)[:-1])
+    if any(abs(share.sum() - 1.0) > 1e-9 for share in shares):
+        raise invalid_argument("start", list(settings.start), "shares that sum to 1 in each population")
+    return shares
 
 
 def whole_counts(share: Array, players: int) -> NDArray[np.int64]:
@@ -140,13 +164,21 @@ def whole_counts(share: Array, players: int) -> NDArray[np.int64]:
     return count
 
 
-def exact_size(game: PopulationGame, process: Process, sweeps: int) -> str:
+def exact_size(game: PopulationGame | TwoPopulationGame, process: Process, sweeps: int) -> str:
     """Why the exact chain is not asked, or an empty text where it is."""
-    n, players = game.n_strategies, game.n_players
-    size = n_compositions(players, n)
-    if size > _MOST_STATES[process.revision]:
-        return f"{size} compositions, above {_MOST_STATES[process.revision]}"
-    work = size * n * (n - 1) * players * sweeps if process.revision == "one" else size**2 * sweeps
+    if isinstance(game, TwoPopulationGame):
+        each = zip(game.n_players, game.n_strategies, strict=True)
+        size, moves = (
+            math.prod(n_compositions(players, n) for players, n in each),
+            sum(n * n for n in game.n_strategies),
+        )
+        most, players = _MOST_STATES[process.revision] // 4, sum(game.n_players)
+    else:
+        size, moves = n_compositions(game.n_players, game.n_strategies), game.n_strategies**2
+        most, players = _MOST_STATES[process.revision], game.n_players
+    if size > most:
+        return f"{size} compositions, above {most}"
+    work = size * moves * players * sweeps if process.revision == "one" else size**2 * sweeps
     return f"{work:.1e} steps, above {_MOST_STEPS:.0e}" if work > _MOST_STEPS else ""
 
 
@@ -157,10 +189,33 @@ def _exact(game: PopulationGame, process: Process, count: NDArray[np.int64], tim
     chain = strategy_chain(game, process)
     law = chain.transient(count, [int(time) for time in times[1:]])
     share = chain.states / game.n_players
-    mean = np.concatenate([count[None] / game.n_players, law.mean_share()])
-    square = np.concatenate([(count[None] / game.n_players) ** 2, law.probability @ share**2])
-    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    mean, spread = _moments(law.probability, share, count / game.n_players)
     return {"exact": mean, "exact_spread": spread, "stationary": chain.stationary().mean_share()}
+
+
+def _between_two(
+    game: TwoPopulationGame, process: Process, shares: list[Array], times: Array, plan: dict[str, Any]
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Simulated shares, the mean field and the exact views, the strategies of both populations side by side."""
+    counts = [whole_counts(share, size) for share, size in zip(shares, game.n_players, strict=True)]
+    start = [count / size for count, size in zip(counts, game.n_players, strict=True)]
+    seen = np.concatenate(simulate_two_populations(game, process, start=counts, **plan).share, axis=-1)
+    field = np.concatenate(two_population_mean_field(game, process).path(start, times).states, axis=-1)
+    if exact_size(game, process, int(times[-1])):
+        return seen, field, {}
+    chain = two_population_chain(game, process)
+    law = chain.transient(counts, [int(time) for time in times[1:]])
+    share = np.concatenate([each / size for each, size in zip(law.states, game.n_players, strict=True)], axis=1)
+    mean, spread = _moments(law.probability, share, np.concatenate(start))
+    stationary = np.concatenate(chain.stationary().mean_share())
+    return seen, field, {"exact": mean, "exact_spread": spread, "stationary": stationary}
+
+
+def _moments(law: Array, share: Array, start: Array) -> tuple[Array, Array]:
+    """Exact mean shares with the spread of a single replica, the start in front."""
+    mean = np.concatenate([start[None], law @ share])
+    square = np.concatenate([start[None] ** 2, law @ share**2])
+    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
 
 
 def _simulated_on_graph(
@@ -169,13 +224,11 @@ def _simulated_on_graph(
     graph: Any,
     process: Process,
     count: NDArray[np.int64],
-    every: int,
-    rng: np.random.Generator,
+    plan: dict[str, Any],
 ) -> Array:
     """(replicas, T, n) shares of agents on a graph, placed at random."""
     order = np.repeat(np.arange(count.size), count)
-    start = np.stack([rng.permutation(order) for _ in range(settings.replicas)])
-    plan: dict[str, Any] = {"sweeps": settings.sweeps, "replicas": settings.replicas, "every": every, "rng": rng}
+    start = np.stack([plan["rng"].permutation(order) for _ in range(settings.replicas)])
     read = read_game(settings.game)
     if read is None:
         game = NetworkPublicGoodsGame(graph, values["cost"], values["multiplier"])

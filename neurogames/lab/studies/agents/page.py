@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from neurogames.lab.studies.agents.analysis import agreement, end_table
-from neurogames.lab.studies.agents.measure import population_game, process_of
+from neurogames.lab.studies.agents.measure import game_of, process_of
 from neurogames.lab.studies.agents.plots import plot_long_run, plot_sweep, plot_views
 from neurogames.lab.studies.agents.settings import AgentsSettings
 from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
@@ -67,7 +67,7 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
 def _long_run(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
     """The flow and the stationary law at the first combination."""
     values = settings.at({})
-    game, process = population_game(settings, values, values["players"]), process_of(settings, values)
+    game, process = game_of(settings, values, values["players"]), process_of(settings, values)
     drawn = plot_long_run(game, process, settings.sweeps)
     if drawn is None:
         return []

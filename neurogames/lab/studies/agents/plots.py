@@ -9,10 +9,15 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from neurogames.engine import Process, strategy_chain, strategy_mean_field
-from neurogames.engine.choice import BestResponse
+from neurogames.engine import (
+    Process,
+    strategy_chain,
+    strategy_mean_field,
+    two_population_chain,
+    two_population_mean_field,
+)
 from neurogames.engine.display.axes import colour
-from neurogames.games import PopulationGame
+from neurogames.games import PopulationGame, TwoPopulationGame
 from neurogames.lab.figures import drawn_in_style, panels
 from neurogames.lab.studies.agents.measure import exact_size
 from neurogames.lab.studies.agents.settings import SWEPT
@@ -73,16 +78,20 @@ def plot_sweep(results: xr.Dataset) -> Figure:
 
 
 @drawn_in_style
-def plot_long_run(game: PopulationGame, process: Process, sweeps: int) -> Figure | None:
-    """Draw the mean field's flow beside the stationary law, for two or three strategies; None for more."""
-    if game.n_strategies > 3:
+def plot_long_run(game: PopulationGame | TwoPopulationGame, process: Process, sweeps: int) -> Figure | None:
+    """Draw the mean field's flow beside the stationary law, where there are few enough strategies; else None."""
+    if game.n_strategies not in (2, 3, (2, 2)):
         return None
-    law = None if exact_size(game, process, sweeps) else strategy_chain(game, process).stationary()
+    chain: Any
+    field: Any
+    if isinstance(game, TwoPopulationGame):
+        chain, field = two_population_chain, two_population_mean_field(game, process)
+    else:
+        chain, field = strategy_chain, strategy_mean_field(game, process)
+    law = None if exact_size(game, process, sweeps) else chain(game, process).stationary()
     both = law is not None and law.status == "ok"
     figure, ((*axes,),) = panels(8.4 if both else 4.6, 3.9, columns=1 + both)
-    if isinstance(process.choice, BestResponse) and game.n_strategies == 2:
-        return None
-    strategy_mean_field(game, process).plot(axes[0])
+    field.plot(axes[0])
     if law is not None and both:
         law.plot(axes[1])
     return figure

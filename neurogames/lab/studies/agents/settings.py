@@ -24,7 +24,8 @@ class AgentsSettings:
     """Settings of a simulation of agents.
 
     Args:
-        game: "pgg", the public goods game, or a file: a matrix (.csv) or a game of Gambit's (.nfg, .efg).
+        game: "pgg", the public goods game, or a file: a matrix (.csv) or a game of Gambit's (.nfg, .efg). One that is
+            not symmetric is played between two populations of N players each.
         graph: who plays whom: "" for everybody, a file, or a name such as "regular:8"; see ``read_graph``.
         process: one of ``PROCESSES``.
         players: N; on a lattice and in a file the graph says how many there are, and this is not used.
@@ -36,7 +37,7 @@ class AgentsSettings:
         multiplier: of the public goods game.
         revision: "one" or "all".
         masked: "hold" or "blind".
-        start: share of each strategy at time 0; equal shares if empty.
+        start: share of each strategy at time 0, in the second population after those in the first; equal if empty.
         sweeps: length.
         replicas: independent populations.
         seed: of all draws.
@@ -94,8 +95,8 @@ class AgentsSettings:
         if combinations > _MOST_CELLS:
             raise invalid_argument("sweep", f"{combinations} combinations of values", f"at most {_MOST_CELLS}")
         share = np.array(self.start)
-        if self.start and ((share < 0).any() or abs(share.sum() - 1.0) > 1e-9):
-            raise invalid_argument("start", list(self.start), "shares >= 0 that sum to 1, one for each strategy")
+        if self.start and ((share < 0).any() or min(abs(share.sum() - 1.0), abs(share.sum() - 2.0)) > 1e-9):
+            raise invalid_argument("start", list(self.start), "shares >= 0 that sum to 1 in each population")
         for name in ("sweeps", "replicas"):
             integer(name, getattr(self, name), minimum=1)
         integer("seed", self.seed, minimum=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import networkx as nx
 import numpy as np
 import pytest
 
 from neurogames.engine import Process, logit, mean_field, population_chain, strategy_chain, strategy_mean_field
-from neurogames.games import NormalFormGame, PopulationGame, PublicGoodsGame, write_nfg
+from neurogames.games import Labels, NormalFormGame, PopulationGame, PublicGoodsGame, write_nfg
 from neurogames.lab.cli.app import app
 from neurogames.lab.runs.store import read_dataset
 from neurogames.lab.studies.agents.analysis import agreement, end_table
@@ -58,6 +60,24 @@ def test_three_views_of_any_process_agree(process, cycle):
     assert answer.startswith("Simulation and exact chain do not agree.")
     far = results.assign(mean_field=results["mean_field"] + 0.5)
     assert agreement(far, settings.replicas)[0].startswith("Simulation and exact chain agree; the mean field departs")
+
+
+@pytest.mark.parametrize("process", ["logit", "imitation", "wright-fisher"])
+def test_a_game_that_is_not_symmetric_is_between_two_populations(process, tmp_path):
+    path = tmp_path / "battle.nfg"
+    labels = Labels("", "", ("he", "she"), (("ball", "ring"), ("ball", "ring")))
+    write_nfg(NormalFormGame(([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]]), labels), path)
+    small = {"players": (4,), "sweeps": 4, "replicas": 60, "mutation": (0.1,)}
+    settings = AgentsSettings(game=str(path), process=process, start=(0.75, 0.25, 0.5, 0.5), **small)
+    results = simulate_agents(settings)
+    assert results["strategy"].values.tolist() == ["he: ball", "he: ring", "she: ball", "she: ring"]
+    np.testing.assert_allclose(results["exact"].sum("strategy"), 2.0)
+    assert results["exact"].isel(time=0).values.tolist() == [0.75, 0.25, 0.5, 0.5]
+    assert "agree" in agreement(results, settings.replicas)[0]
+    assert run_agents(settings, tmp_path / "out").report.exists()
+    for changed, words in (({"graph": "ring:2"}, "a symmetric game"), ({"start": (0.5, 0.5)}, "4 shares: he: ball")):
+        with pytest.raises(ValueError, match=words):
+            simulate_agents(dataclasses.replace(settings, **changed))
 
 
 @pytest.mark.parametrize(("game", "graph"), [("pgg", "regular:4"), ("file", "ring:4"), ("file", "lattice:4x4")])
