@@ -63,6 +63,15 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
 
 
+def as_written(text: object) -> str:
+    r"""A name that somebody else has given, for a figure: its dollar signs start no formula.
+
+    >>> as_written("a$b$")
+    'a\\$b\\$'
+    """
+    return str(text).replace("$", r"\$")
+
+
 def legend_below(figure: Figure, axis: Axes) -> None:
     """Put the legend of one axis below the whole figure."""
     handles, labels = axis.get_legend_handles_labels()

@@ -15,6 +15,8 @@ import time
 import uuid
 from pathlib import Path
 
+from neurogames._arguments import invalid_argument
+
 TEMPORARY = ".partial"
 """How the name of a file ends that is not whole yet."""
 LEFTOVER_SECONDS = 60.0
@@ -58,6 +60,53 @@ def write_whole(path: Path, content: bytes | str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def written_path(name: str, path: Path) -> Path:
+    """Return a path that can be written into a text, or refuse it.
+
+    Args:
+        name: the argument that it came as.
+        path: the path.
+
+    Raises:
+        ValueError: it holds bytes that are no UTF-8.
+
+    >>> written_path("out", Path("results")).name
+    'results'
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise invalid_argument(name, ascii(str(path)), "a path of UTF-8 characters, as it stands in a text") from None
+    return path
+
+
+def ready_folder(name: str, folder: Path) -> Path:
+    """Make a folder where there is none, and try whether files can be written to it: before any work.
+
+    Args:
+        name: the argument that it came as.
+        folder: the folder.
+
+    Raises:
+        ValueError: it is no folder, nothing can be written there, or its path cannot stand in a text.
+
+    >>> import tempfile
+    >>> ready_folder("out", Path(tempfile.mkdtemp()) / "new").is_dir()
+    True
+    """
+    written_path(name, folder)
+    if folder.exists() and not folder.is_dir():
+        raise invalid_argument(name, str(folder), "a folder")
+    trial = folder / f".{uuid.uuid4().hex[:12]}{TEMPORARY}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(trial, b"")
+        trial.unlink()
+    except OSError as error:
+        raise invalid_argument(name, f"{folder} ({error})", "a folder that can be written to") from None
+    return folder
 
 
 def remove_leftovers(folder: str | Path) -> None:

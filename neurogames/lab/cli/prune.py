@@ -14,7 +14,8 @@ from typer import Argument, Option
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.cli.saved_model import Activation, check_model, say_source
-from neurogames.lab.cli.terminal import ends_plainly, say
+from neurogames.lab.cli.terminal import ends_plainly, progress_bar, say
+from neurogames.lab.whole_file import ready_folder, written_path
 
 if TYPE_CHECKING:
     from neurogames.lab.studies.pruning.saved import SavedPruning
@@ -38,9 +39,15 @@ def prune(
     from neurogames.lab.data.models import save_model
     from neurogames.lab.studies.pruning.saved import prune_saved
 
-    if out is not None and (out.is_dir() or not out.expanduser().parent.is_dir()):
-        raise invalid_argument("out", str(out), "a file in a folder that exists")
-    done = prune_saved(model, name, price=price, threshold=threshold, rows=rows, activation=activation)
+    if out is not None:
+        if out.is_dir() or not out.expanduser().parent.is_dir():
+            raise invalid_argument("out", str(out), "a file in a folder that exists")
+        written_path("out", out)
+        ready_folder("out", out.expanduser().parent)
+    with progress_bar() as advance:
+        done = prune_saved(
+            model, name, price=price, threshold=threshold, rows=rows, activation=activation, on_progress=advance
+        )
     say_source(done.source, activation)
     for sentence in _sentences(done):
         say(f"• {sentence}")

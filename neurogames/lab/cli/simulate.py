@@ -20,6 +20,7 @@ from neurogames.lab.runs.run_folder import SETTINGS_FILE
 from neurogames.lab.runs.store import write_dataset
 from neurogames.lab.studies.agents.settings import SWEPT, AgentsSettings, read_values
 from neurogames.lab.studies.comparison.settings import ComparisonSettings
+from neurogames.lab.whole_file import ready_folder
 
 DEFAULT = ComparisonSettings()
 _SWEEP = "one number, several with commas, or first:last:count"
@@ -146,17 +147,23 @@ def _composition(
     from neurogames.lab.figures import save_figure  # loads matplotlib
     from neurogames.lab.studies.comparison import plots, simulation  # load numba
 
-    if out is not None and ((out / SETTINGS_FILE).exists() or (out.exists() and not out.is_dir())):
+    if out is not None and (out / SETTINGS_FILE).exists():
         raise invalid_argument("out", str(out), "a folder, and not that of a study")
-    result = simulation.simulate_composition(
-        PublicGoodsGame(n_players=players, cost=cost, multiplier=multiplier),
-        keep_probs=sorted(set(keep_probs or DEFAULT.keep_probs)),
-        temperature=temperature,
-        sweeps=sweeps,
-        replicas=replicas,
-        masks=masks or list(simulation.MASKS),
-        rng=np.random.default_rng(integer("seed", seed, minimum=0)),
-    )
+    game = PublicGoodsGame(n_players=players, cost=cost, multiplier=multiplier)
+    rng = np.random.default_rng(integer("seed", seed, minimum=0))
+    if out is not None:
+        ready_folder("out", out)
+    with progress_bar() as advance:
+        result = simulation.simulate_composition(
+            game,
+            keep_probs=sorted(set(keep_probs or DEFAULT.keep_probs)),
+            temperature=temperature,
+            sweeps=sweeps,
+            replicas=replicas,
+            masks=masks or list(simulation.MASKS),
+            rng=rng,
+            on_progress=lambda done, total: advance("simulating", done, total),
+        )
     table = Table(
         title=f"Share composing after {sweeps} sweeps, N = {players}, from none",
         caption="escape: expected sweeps to the tipping point, exact",
@@ -177,6 +184,5 @@ def _composition(
             )
     Console().print(table)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         write_dataset(result, out / "simulation.nc")
         save_figure(plots.plot_simulation(result), out, "simulation")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from neurogames.lab.runs.errors import CellError
+from neurogames.lab.runs.interrupts import heard_interrupt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,8 @@ def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[.
         @functools.wraps(command)
         def run(*words: object, **options: object) -> None:
             try:
-                command(*words, **options)
+                with heard_interrupt():
+                    command(*words, **options)
             except (ValueError, OSError, CellError) as error:
                 # An error is one line, whatever it quotes.
                 print(f"neurogames: {cell(' '.join(str(error).split())).plain}", file=sys.stderr)
@@ -62,8 +64,14 @@ def cell(text: object) -> Text:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on stderr, and give the function that moves it: ``advance(stage, done, total)``."""
+def progress_bar(stage: str = "") -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr, and give the function that moves it: ``advance(stage, done, total)``.
+
+    While numba compiles, which is kept for later runs, the bar says so.
+
+    Args:
+        stage: what is done first; without it, the bar is shown only from the first move on.
+    """
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -71,13 +79,47 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
-    with bar:
-        line = bar.add_task("reading data", total=None)
+    line, stages = bar.add_task(stage, total=None), [stage]
 
-        def advance(stage: str, done: int, total: int) -> None:
-            bar.update(line, description=stage, completed=done, total=total)
+    def advance(stage: str, done: int, total: int) -> None:
+        bar.start()
+        stages.append(stage)
+        bar.update(line, description=stage, completed=done, total=total)
 
-        yield advance
+    def tell_compiling(compiling: bool) -> None:
+        bar.update(line, description=f"{stages[-1]} (compiling, once)" if compiling else stages[-1])
+
+    if stage:
+        bar.start()
+    try:
+        with _compilation_told(tell_compiling):
+            yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+@contextlib.contextmanager
+def _compilation_told(tell: Callable[[bool], object]) -> Iterator[None]:
+    """Tell when numba begins to compile and when it is done."""
+    from numba.core import event  # takes half a second
+
+    class Listener(event.Listener):
+        """Of functions compiled within each other, the outermost counts."""
+
+        depth = 0
+
+        def on_start(self, _: object) -> None:
+            self.depth += 1
+            tell(True)
+
+        def on_end(self, _: object) -> None:
+            self.depth -= 1
+            if not self.depth:
+                tell(False)
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def run_and_say(
@@ -86,7 +128,7 @@ def run_and_say(
     """Run a study with a progress bar, and say what came out."""
     from neurogames.lab.studies.study import run_study  # loads torch
 
-    with progress_bar() as advance:
+    with progress_bar("reading data") as advance:
         finished = run_study(study, settings, out, workers=workers, on_progress=advance)
     for sentence in finished.verdicts:
         say(f"• {sentence}")

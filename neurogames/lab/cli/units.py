@@ -15,8 +15,8 @@ from typer import Argument, Option
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.cli.saved_model import Activation, check_model, say_source
-from neurogames.lab.cli.terminal import ends_plainly, say
-from neurogames.lab.whole_file import write_whole
+from neurogames.lab.cli.terminal import ends_plainly, progress_bar, say
+from neurogames.lab.whole_file import ready_folder, write_whole
 
 if TYPE_CHECKING:
     from neurogames.lab.studies.units.saved import SavedUnits
@@ -50,14 +50,29 @@ def units(
     if pathways_to is not None and out is None:
         raise invalid_argument("pathways_to", pathways_to, "a folder for the figure, --out")
     rng = np.random.default_rng(integer("seed", seed, minimum=0))
-    found = value_saved_units(
-        model, str(data), str(layer), budget=budget, top=top, metric=named, rows=rows, activation=activation, rng=rng
-    )
-    pathways = None
     if pathways_to is not None:
-        from neurogames.bridge.coalitions.pathways import banzhaf_pathways
+        _try_pathways(model, str(data), str(layer), pathways_to, activation, budget)
+    if out is not None:
+        ready_folder("out", out)
+    pathways = None
+    with progress_bar() as advance:
+        found = value_saved_units(
+            model,
+            str(data),
+            str(layer),
+            budget=budget,
+            top=top,
+            metric=named,
+            rows=rows,
+            activation=activation,
+            rng=rng,
+            on_progress=advance,
+        )
+        if pathways_to is not None:
+            from neurogames.bridge.coalitions.pathways import banzhaf_pathways
 
-        pathways = banzhaf_pathways(found.model, (found.layer, pathways_to), found.inputs, budget=budget, rng=rng)
+            advance("pathways", 0, 1)
+            pathways = banzhaf_pathways(found.model, (found.layer, pathways_to), found.inputs, budget=budget, rng=rng)
     say_source(found.source, activation)
     _print_units(found, named)
     _print_areas(found)
@@ -67,7 +82,6 @@ def units(
     from neurogames.lab.figures import save_figure
     from neurogames.lab.studies.units import plots as unit_plots
 
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "units.csv", found.table.to_csv(index=False))
     save_figure(unit_plots.plot_unit_values(found.table, found.layer), out, "units")
     save_figure(unit_plots.plot_removal(found.curves, METRICS[named]), out, "removal")
@@ -92,6 +106,17 @@ def _checked(
         names = [name for name, _ in load_model(model, activation=activation).model.named_modules() if name]
         raise invalid_argument("layer", "nothing", f"--layer with one of {', '.join(names)}")
     return named
+
+
+def _try_pathways(model: Path, data: str, layer: str, pathways_to: str, activation: str | None, budget: int) -> None:
+    """Draw pathways on one row, so that what cannot be drawn is refused before the values are computed."""
+    from neurogames.bridge.coalitions.pathways import banzhaf_pathways
+    from neurogames.lab.data.images import fitting_rows, load_images
+    from neurogames.lab.data.models import load_model
+
+    network = load_model(model, activation=activation).model
+    inputs, _ = fitting_rows(network, load_images(data))
+    banzhaf_pathways(network, (layer, pathways_to), inputs[:1], budget=budget, rng=np.random.default_rng(0))
 
 
 def _print_units(found: SavedUnits, metric: str) -> None:

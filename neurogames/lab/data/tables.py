@@ -25,6 +25,8 @@ LEAST_ROWS = 20
 MOST_WHOLE_CLASSES = 10
 LARGEST_NUMBER = 1e30
 SMALLEST_SPREAD = 1e-30
+_LONGEST = 60
+"""Characters of a name that an error quotes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +188,11 @@ def _refuse_wild_numbers(values: pd.Series) -> None:
 
 
 def listed(names: Iterable[object], most: int = 12) -> str:
-    """Names in one line, the rest counted.
+    """Names in one line, the rest counted; of long ones the beginning.
 
     >>> listed("abcdef", most=2)
     'a, b and 4 more'
     """
-    texts = [str(name) for name in names]
+    texts = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in map(str, names)]
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more

@@ -28,8 +28,9 @@ import xarray as xr
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.runs.errors import CellError
 from neurogames.lab.runs.grid import Cell, checked_grid, combined
+from neurogames.lab.runs.interrupts import heard_interrupt
 from neurogames.lab.runs.store import plain_value, read_dataset, versions, write_dataset
-from neurogames.lab.runs.workers import finish, heard_interrupt
+from neurogames.lab.runs.workers import finish
 from neurogames.lab.whole_file import remove_leftovers
 
 Measure = Callable[..., xr.Dataset]

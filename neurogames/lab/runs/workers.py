@@ -1,8 +1,7 @@
-"""Jobs done by any number of processes, which end with the one that started them, and Ctrl-C, which is never lost."""
+"""Jobs done by any number of processes, which end with the one that started them."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import multiprocessing
 import os
@@ -10,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 import joblib
@@ -49,36 +48,6 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
             # joblib warns that it stops the workers, which is what is wanted here.
             warnings.simplefilter("ignore")
             gained.close()
-
-
-@contextlib.contextmanager
-def heard_interrupt() -> Iterator[Callable[[], None]]:
-    """Lend a check that raises once Ctrl-C was pressed, even if its KeyboardInterrupt got lost.
-
-    Python drops an exception that is raised while a destructor runs, and the readers of files have destructors.
-    """
-    noted: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        noted.append(number)
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if noted:
-            raise KeyboardInterrupt
-
-    in_main = threading.current_thread() is threading.main_thread()
-    usual = in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if usual:
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield check
-    except Exception:
-        check()
-        raise
-    finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:

@@ -87,7 +87,7 @@ def study_of(folder: str | Path) -> Study[Any]:
         ValueError: if there are no results, or not of a study.
     """
     name = read_dataset(Path(folder) / "results.nc").attrs.get("study")
-    if name not in _STUDIES:
+    if not isinstance(name, str) or name not in _STUDIES:
         got = f"{folder}, with results of {'no study' if name is None else name}"
         raise invalid_argument("folder", got, f"the results of one of {', '.join(_STUDIES)}")
-    return load_study(str(name))
+    return load_study(name)

@@ -26,6 +26,7 @@ from neurogames.lab.runs.store import read_dataset, versions, write_dataset
 from neurogames.lab.runs.sweep import Measure, sweep
 from neurogames.lab.studies.page import Page, write_page
 from neurogames.lab.studies.settings import StudySettings
+from neurogames.lab.whole_file import written_path
 
 Progress = Callable[[str, int, int], object]
 Settings = TypeVar("Settings", bound=StudySettings)
@@ -118,7 +119,8 @@ def run_study(
     workers = (os.cpu_count() or 1) if workers is None else integer("workers", workers, minimum=1)
     tell = on_progress or _silent
     checksums = dict(study.check(settings) or {})
-    place = default_folder(study.name, settings) if folder is None else folder
+    place = Path(default_folder(study.name, settings) if folder is None else folder)
+    written_path("folder", place)
     guarded = {"study": study.name, **settings.to_dict(), **({"checksums": checksums} if checksums else {})}
     run = open_run(place, guarded, growing=["seeds"])
     shared, measured = settings.of_one_repetition(), list[xr.Dataset]()
@@ -151,7 +153,7 @@ def write_report(study: Study[Any], folder: str | Path) -> FinishedStudy:
         Results, tables and verdicts.
 
     Raises:
-        ValueError: there is no ``results.nc``, or it is of something else.
+        ValueError: there is no ``results.nc``, or it is of something else, or parts of it are missing.
     """
     folder = Path(folder).resolve()
     results = read_dataset(folder / "results.nc")
@@ -159,7 +161,14 @@ def write_report(study: Study[Any], folder: str | Path) -> FinishedStudy:
         raise invalid_argument("folder", str(folder), f"a folder with the results of a {study.name} study")
     if results.attrs.get("format") != RESULTS_FORMAT:
         raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
-    return _published(study, results, folder)
+    try:
+        return _published(study, results, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        why = f"{folder} ({type(error).__name__}: {error})".splitlines()[0]
+        expected = "all the results of a study; the command that made them makes them again"
+        raise invalid_argument("folder", why, expected) from error
 
 
 def settings_of_run(study: Study[Settings], folder: str | Path) -> Settings:

@@ -33,7 +33,7 @@ def _start(*words: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    path = tmp_path / "table.csv"
+    path = tmp_path / r"a$\frac{$b_^ <i>.csv"
     lines = [f"{row},{row * 7 % 11},{row * 3 % 17}" for row in range(60)]
     path.write_text("\n".join(["a,b,y", *lines]))
     return path
@@ -80,6 +80,8 @@ def test_a_file_of_ones_own_goes_all_the_way_and_can_be_run_again(table: Path, t
     assert again.exit_code == 0, again.stderr
     assert read_dataset(first / "results.nc").identical(read_dataset(second / "results.nc"))
     page = (first / "report.html").read_bytes()
+    assert rb"a$\frac{$b_^ &lt;i&gt;" in page
+    assert b"<i>" not in page
     (first / "report.html").unlink()
     assert _run("report", str(first)).exit_code == 0
     assert (first / "report.html").read_bytes() == page
@@ -119,7 +121,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(table: Path) -> None:
     done = _run("compare", "--data", str(table), "--target", "y", "--batch-size", "16", "--out", str(table / "sub"))
     assert done.exit_code == 2
     assert "Traceback" not in done.stderr
-    assert "table.csv" in done.stderr.splitlines()[-1]
+    assert ".csv/sub" in done.stderr.splitlines()[-1]
 
 
 def test_few_rows_and_classes_that_never_change_still_give_a_report(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neurogames.lab.figures import Look, drawn_in_style, legend_below, panels
+from neurogames.lab.figures import Look, as_written, drawn_in_style, legend_below, panels
 from neurogames.lab.studies.analysis.measure import nash_gap_of
 
 _MOST_SHOWN = 24
@@ -24,7 +24,7 @@ def plot_gap(results: xr.Dataset) -> Figure:
     """Gains and own curvatures of the players; of many, those with the largest gains."""
     found = nash_gap_of(results)
     chosen = np.sort(np.argsort(-found.gain, kind="stable")[:_MOST_SHOWN])
-    names = [found.players[place] or "(whole)" for place in chosen]
+    names = [as_written(found.players[place] or "(whole)") for place in chosen]
     rows = np.arange(len(chosen))
     figure, ((left, right),) = panels(8.0, 1.8 + 0.3 * len(chosen), columns=2, sharey="row")
     left.barh(rows, found.gain[chosen], height=0.6, color="#0072B2", label="gain found")

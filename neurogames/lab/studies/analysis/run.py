@@ -20,6 +20,7 @@ from neurogames.lab.studies.analysis.page import analysis_page
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
 from neurogames.lab.studies.page import write_page
 from neurogames.lab.studies.study import RESULTS_FORMAT, FinishedStudy
+from neurogames.lab.whole_file import ready_folder
 
 NAME = "analysis"
 
@@ -58,7 +59,7 @@ def analyze(
         ValueError: as ``nash_gap``, or the folder holds something else; before any work.
     """
     settings = AnalysisSettings() if settings is None else settings
-    place = _checked_folder(Path(folder).expanduser())
+    place = ready_folder("folder", _checked_folder(Path(folder).expanduser()))
     results = measure_network(
         model, loss, data, held_out=held_out, settings=settings, forward=forward, on_estimate=on_estimate
     )
@@ -70,7 +71,6 @@ def analyze(
         source=source or f"A {type(model).__name__} in memory.",
         rerun=shlex.join(command) if command else "neurogames.lab.analyze(model, loss, data)",
     )
-    place.mkdir(parents=True, exist_ok=True)
     write_dataset(results, place / "results.nc")
     return _published(results, place)
 

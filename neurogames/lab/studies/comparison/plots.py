@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neurogames.lab.data.tables import short_name
-from neurogames.lab.figures import Look, annotate_point, drawn_in_style, legend_below, light_to_dark, panels
+from neurogames.lab.figures import Look, annotate_point, as_written, drawn_in_style, legend_below, light_to_dark, panels
 from neurogames.lab.studies.comparison.differences import with_law
 from neurogames.lab.studies.comparison.settings import DROPOUT, LAW, REDUCED_EPOCHS, REDUCED_RATE, SHOWN
 
@@ -88,7 +88,7 @@ def plot_curves(results: xr.Dataset, metric: str) -> Figure:
             values = one["baseline_curve"].sel(baseline=baseline).median("seed")
             axis.plot(one.level, values, label=baseline, **LOOKS[baseline])
         axis.set(title=training, xlabel="input noise (standard deviations)")
-        axes[row, 0].set_ylabel(f"{short_name(dataset)}\n{LABELS[metric]}")
+        axes[row, 0].set_ylabel(f"{as_written(short_name(dataset))}\n{LABELS[metric]}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
@@ -106,7 +106,7 @@ def plot_area(results: xr.Dataset, metric: str) -> Figure:
         for training in SHOWN:
             _band(axis, one.keep_prob.values, one["area"].sel(training=training), training)
         axis.set(title=f"target noise: {noise}", xlabel="keep probability", xlim=(0, 1.03))
-        axes[row, 0].set_ylabel(f"{short_name(dataset)}\narea from clean value")
+        axes[row, 0].set_ylabel(f"{as_written(short_name(dataset))}\narea from clean value")
     for axis in axes[:, 0]:
         # After drawing: a fixed end stops the axis from making room for later panels.
         axis.set_ylim(bottom=0.0)
@@ -134,7 +134,7 @@ def plot_equal_error(results: xr.Dataset, metric: str) -> Figure:
             if training == DROPOUT:
                 annotate_point(axis, clean[0], area[0], f"keep {float(one.keep_prob[0]):g}", LOOKS[training]["color"])
                 annotate_point(axis, clean[-1], area[-1], "keep 1", "black")
-        axis.set(title=short_name(dataset), xlabel=f"clean {LABELS[metric]}")
+        axis.set(title=as_written(short_name(dataset)), xlabel=f"clean {LABELS[metric]}")
         axis.margins(0.12)
     for axis in axes[:, 0]:
         axis.set_ylabel("area from clean value")
@@ -162,7 +162,7 @@ def plot_composition(results: xr.Dataset) -> Figure:
             look = {"color": "#888888", "linestyle": LOOKS[mask]["linestyle"], "linewidth": 1.0}
             final.plot(one.keep_prob, values, label=f"simulated: {mask}", **look)
         time.set(title="gradient dropout over training", xlabel="share of training", ylim=(-0.03, 1.03))
-        time.set_ylabel(f"{short_name(dataset)}\nshare of units that compose")
+        time.set_ylabel(f"{as_written(short_name(dataset))}\nshare of units that compose")
         final.set(title="at the end of training", xlabel="keep probability", ylim=(-0.03, 1.03), xlim=(0, 1.03))
     axes[0, 0].legend()
     figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center")

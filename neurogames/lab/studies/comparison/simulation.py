@@ -9,7 +9,7 @@ Everybody starts on the detour. Three meanings of "a unit gets no feedback" are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -43,6 +43,7 @@ def simulate_composition(
     replicas: int,
     masks: Sequence[str] = tuple(MASKS),
     rng: np.random.Generator,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> xr.Dataset:
     """Share of composers over time, simulated and exact, for each meaning of a mask and each keep probability.
 
@@ -54,6 +55,7 @@ def simulate_composition(
         replicas: independent simulations per grid point.
         masks: some of the names in ``MASKS``.
         rng: numpy generator.
+        on_progress: called as ``on_progress(done, total)`` with counts of grid points.
 
     Returns:
         Dimensions mask, keep_prob and sweep (at most 21 evenly spaced times from 0 to ``sweeps``); ``simulated``
@@ -85,7 +87,9 @@ def simulate_composition(
     shape = (len(masks), len(keep_probs))
     simulated, error, exact = (np.empty((*shape, len(times))) for _ in range(3))
     escape, stationary = np.empty(shape), np.empty(shape)
-    for place in np.ndindex(*shape):
+    for done, place in enumerate(np.ndindex(*shape)):
+        if on_progress is not None:
+            on_progress(done, len(masks) * len(keep_probs))
         mask = MASKS[masks[place[0]]]
         process = Process(
             logit(temperature), revision=mask.revision, keep_prob=keep_probs[place[1]], masked=mask.masked

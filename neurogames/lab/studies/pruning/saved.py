@@ -7,6 +7,7 @@ gives every unit a share; units with next to none leave, the shares of the other
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,10 @@ class SavedPruning:
     rise: tuple[float, float]
 
 
+def _silent(*_: object) -> None:
+    """Progress that nobody asked for."""
+
+
 def prune_saved(
     path: str | Path,
     data: str,
@@ -66,6 +71,7 @@ def prune_saved(
     threshold: float = 0.01,
     rows: int | None = None,
     activation: str | None = None,
+    on_progress: Callable[[str, int, int], object] = _silent,
 ) -> SavedPruning:
     """Prune the network of a file by the game of its units.
 
@@ -76,6 +82,7 @@ def prune_saved(
         threshold: units with a smaller share leave.
         rows: training rows on which the game is taken; 5,000 if not given.
         activation: what stands between the layers where the file holds numbers only, as for ``load_model``.
+        on_progress: called as ``on_progress(stage, done, total)`` with counts of stages.
 
     Returns:
         The smaller network, with what is certain about the equilibrium, and what it costs.
@@ -91,12 +98,16 @@ def prune_saved(
     model, images = loaded.model, load_images(data)
     inputs, tests = fitting_rows(model, images)
     game_rows = inputs[:rows], images.targets[:rows]
+    on_progress("taking the game", 0, 4)
     began = time.perf_counter()
     free = participation_game(model, nn.functional.cross_entropy, game_rows)
     seconds = time.perf_counter() - began
     price = median_worth(free) if price is None else price
+    on_progress("solving the game", 1, 4)
     found = game_equilibrium(at_price(free, price))
+    on_progress("pruning", 2, 4)
     pruned = prune(model, found.profile, inputs[:_EXAMPLES], threshold=threshold)
+    on_progress("measuring", 3, 4)
     losses = [_loss(one, *game_rows) for one in (model, pruned.model)]
     return SavedPruning(
         pruned=pruned,

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from neurogames.bridge.coalitions.removal import RemovalCurve
-from neurogames.lab.figures import Look, drawn_in_style
+from neurogames.lab.figures import Look, as_written, drawn_in_style
 
 MEASURE_LOOKS: dict[str, Look] = {
     "Shapley": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
@@ -69,7 +69,7 @@ def plot_unit_values(table: pd.DataFrame, layer: str) -> Figure:
             label=name,
         )
     values.axhline(0.0, color="black", linewidth=0.8)
-    values.set(ylabel="value (± 2 standard errors)", title=f"units of layer {layer}, by Shapley value")
+    values.set(ylabel="value (± 2 standard errors)", title=f"units of layer {as_written(layer)}, by Shapley value")
     for name, column in (("magnitude", "magnitude"), ("gradient x activation", "gradient_x_activation")):
         look, most = MEASURE_LOOKS[name], float(table[column].max())
         marks = {"marker": look["marker"], "color": look["color"], "markersize": 3}
@@ -122,7 +122,7 @@ def plot_pathways(graph: nx.DiGraph) -> Figure:
                 text, (x, y), (7 * side, 0), textcoords="offset points", fontsize=7, va="center", ha=_SIDES[side]
             )
     axis.set(xlim=(-0.25, len(order) - 0.75), ylim=(-0.02, 1.02), yticks=[])
-    axis.set_xticks(range(len(order)), [f"layer {layer}" for layer in order])
+    axis.set_xticks(range(len(order)), [f"layer {as_written(layer)}" for layer in order])
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)

@@ -7,6 +7,7 @@ order can be trusted; the Banzhaf values take a budget of the same size again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,10 @@ class SavedUnits:
     inputs: Tensor
 
 
+def _silent(*_: object) -> None:
+    """Progress that nobody asked for."""
+
+
 def value_saved_units(
     path: str | Path,
     data: str,
@@ -77,6 +82,7 @@ def value_saved_units(
     rows: int = 1000,
     activation: str | None = None,
     rng: np.random.Generator,
+    on_progress: Callable[[str, int, int], object] = _silent,
 ) -> SavedUnits:
     """Value the units of a layer of the network of a file.
 
@@ -90,6 +96,7 @@ def value_saved_units(
         rows: most training rows, and most test rows.
         activation: what stands between the layers where the file holds numbers only, as for ``load_model``.
         rng: numpy generator of the coalitions and of the random order.
+        on_progress: called as ``on_progress(stage, done, total)`` with counts of stages.
 
     Returns:
         Values, curves and how stable the order is.
@@ -111,10 +118,13 @@ def value_saved_units(
     integer("budget", budget, minimum=2 * _least_budget(game.n_players))
     trial = coalition_game(model, layer, (tests[:rows], images.test_targets[:rows]), metric=metric)
     compared = min(top, game.n_players)
+    on_progress("Shapley values", 0, 4)
     split = split_half(game, budget, top=compared, rng=rng)
     first, second = split.halves
+    on_progress("Banzhaf values", 1, 4)
     power = banzhaf(game, budget, rng=rng)
     errors = np.zeros(game.n_players) if first.exact else np.hypot(first.stderr, second.stderr) / 2
+    on_progress("scores without a game", 2, 4)
     columns = {
         "unit": np.arange(game.n_players),
         "shapley": (first.values + second.values) / 2,
@@ -126,6 +136,7 @@ def value_saved_units(
     }
     orders = {name: np.argsort(-columns[column], kind="stable") for name, column in MEASURES.items()}
     orders["random"] = rng.permutation(game.n_players)
+    on_progress("removal curves", 3, 4)
     table = pd.DataFrame(columns).sort_values("shapley", ascending=False, kind="stable", ignore_index=True)
     return SavedUnits(
         model=model,

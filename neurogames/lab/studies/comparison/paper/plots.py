@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neurogames.lab.data.tables import short_name
-from neurogames.lab.figures import drawn_in_style, panels
+from neurogames.lab.figures import as_written, drawn_in_style, panels
 from neurogames.lab.studies.comparison.differences import BEYOND, BY_LAW, WHOLE
 from neurogames.lab.studies.comparison.paper.analysis import DROPOUT, LAW, PUBLISHED, main_curves, main_metric
 from neurogames.lab.studies.comparison.plots import LABELS, LOOKS
@@ -47,7 +47,7 @@ def plot_beside_paper(results: xr.Dataset, table: pd.DataFrame, datasets: list[s
             axis.set_xlabel("input noise")
             if row == 0:
                 axis.set_title("published loss" if way == PUBLISHED else "squared error" if len(ways) > 1 else way)
-        axes[row, 0].set_ylabel(f"{short_name(dataset)}\n{LABELS[main_metric(results, dataset)]}")
+        axes[row, 0].set_ylabel(f"{as_written(short_name(dataset))}\n{LABELS[main_metric(results, dataset)]}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -68,7 +68,7 @@ def plot_effects(table: pd.DataFrame) -> Figure:
         height = np.arange(len(places)) + offset
         axis.hlines(height, 100 * rows["low"], 100 * rows["high"], color=color, linewidth=1.2)
         axis.plot(100 * rows["difference"], height, color=color, marker="o", linestyle="none", label=part)
-    names = [f"{short_name(name)[:18]}, {network}" for name, network in places.values]
+    names = [f"{as_written(short_name(name)[:18])}, {network}" for name, network in places.values]
     axis.set_yticks(range(len(places)), names)
     axis.set(ylim=(len(places) - 0.5, -0.5), xlabel="change of area, % of plain training's")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -95,7 +95,7 @@ def plot_all_curves(results: xr.Dataset, network: str) -> Figure:
                     results["level"], baselines.sel(baseline=baseline), label=str(baseline), **LOOKS[str(baseline)]
                 )
             axis.set(title=str(noise), xlabel="input noise")
-        axes[row, 0].set_ylabel(f"{short_name(str(dataset))}\n{LABELS[metric]}")
+        axes[row, 0].set_ylabel(f"{as_written(short_name(str(dataset)))}\n{LABELS[metric]}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 

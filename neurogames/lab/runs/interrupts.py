@@ -1,0 +1,46 @@
+"""Ctrl-C, which is never lost: not in a destructor, and not where a library turns it into an error of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+_noted: list[int] = []
+
+
+@contextlib.contextmanager
+def heard_interrupt() -> Iterator[Callable[[], None]]:
+    """Lend a check that raises once Ctrl-C was pressed, even if its KeyboardInterrupt got lost.
+
+    Python drops an exception that is raised while a destructor runs, and the readers of files have destructors; what is
+    raised while a library is imported may come out as another error. Contexts within this one share what it hears.
+
+    >>> with heard_interrupt() as check:
+    ...     check()
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    usual = in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        _noted.clear()
+        signal.signal(signal.SIGINT, _note)
+    try:
+        yield _check
+    except Exception:
+        _check()
+        raise
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _noted.clear()
+
+
+def _note(number: int, _: object) -> None:
+    _noted.append(number)
+    raise KeyboardInterrupt
+
+
+def _check() -> None:
+    if _noted:
+        raise KeyboardInterrupt
