@@ -43,6 +43,10 @@ from .public_goods import LinearGood as LinearGood
 from .public_goods import PublicGoodsGame as PublicGoodsGame
 from .public_goods import SigmoidGood as SigmoidGood
 from .public_goods import ThresholdGood as ThresholdGood
+from .repeated import RepeatedStrategy as RepeatedStrategy
+from .repeated import memory_one as memory_one
+from .repeated import moore_machine as moore_machine
+from .repeated_classics import classic_strategy as classic_strategy
 from .replies import best_replies as best_replies
 from .replies import exploitability as exploitability
 from .replies import pure_equilibria as pure_equilibria
