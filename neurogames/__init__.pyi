@@ -41,6 +41,7 @@ from .engine import Process as Process
 from .engine import ProcessFit as ProcessFit
 from .engine import ProfileDistribution as ProfileDistribution
 from .engine import RationalizableBox as RationalizableBox
+from .engine import RepeatedPlay as RepeatedPlay
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
 from .engine import RestPoints as RestPoints
@@ -118,6 +119,7 @@ from .engine import prenucleolus as prenucleolus
 from .engine import price_of_anarchy as price_of_anarchy
 from .engine import projection_velocity as projection_velocity
 from .engine import rationalizable_box as rationalizable_box
+from .engine import repeated_play as repeated_play
 from .engine import replicator as replicator
 from .engine import replicator_velocity as replicator_velocity
 from .engine import shapley as shapley
@@ -175,6 +177,7 @@ from .games import ParticipationGame as ParticipationGame
 from .games import PolymatrixGame as PolymatrixGame
 from .games import PopulationGame as PopulationGame
 from .games import PublicGoodsGame as PublicGoodsGame
+from .games import RepeatedStrategy as RepeatedStrategy
 from .games import SigmoidGood as SigmoidGood
 from .games import Survivors as Survivors
 from .games import SymmetricGame as SymmetricGame
@@ -186,11 +189,14 @@ from .games import UnanimityGame as UnanimityGame
 from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies
 from .games import contribution_game as contribution_game
+from .games import classic_strategy as classic_strategy
 from .games import dominated as dominated
 from .games import exploitability as exploitability
 from .games import function as function
 from .games import identity as identity
 from .games import iterated_elimination as iterated_elimination
+from .games import memory_one as memory_one
+from .games import moore_machine as moore_machine
 from .games import parallel as parallel
 from .games import player as player
 from .games import punishment_game as punishment_game

@@ -15,6 +15,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 GAMES = {
     "Games of two actions": "base symmetric public_goods network",
     "Games of several strategies": "population graph_game two_populations",
+    "Repeated games": "repeated repeated_classics",
     "Games in normal form": "normal_form nfg replies dominance",
     "Games in extensive form": "extensive efg",
     "Coalition games": "coalition coalition_families pairwise_energy",
@@ -33,6 +34,7 @@ ENGINE = {
     "Values and the core of coalition games": "coalitions",
     "Equilibria of participation": "participation",
     "Linear-quadratic games": "linear_quadratic",
+    "Repeated games": "repeated",
     "Learning": "learning",
 }
 BRIDGE = {

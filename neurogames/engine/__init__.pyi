@@ -112,6 +112,8 @@ from .population.simulate import simulate as simulate
 from .process import Process as Process
 from .process import Switching as Switching
 from .process import switching as switching
+from .repeated.repeated_play import RepeatedPlay as RepeatedPlay
+from .repeated.repeated_play import repeated_play as repeated_play
 from .schedules import Schedule as Schedule
 from .schedules import constant as constant
 from .schedules import cosine as cosine

@@ -46,6 +46,10 @@ from .public_goods import SigmoidGood as SigmoidGood
 from .public_goods import ThresholdGood as ThresholdGood
 from .public_goods_levels import contribution_game as contribution_game
 from .public_goods_levels import punishment_game as punishment_game
+from .repeated import RepeatedStrategy as RepeatedStrategy
+from .repeated import memory_one as memory_one
+from .repeated import moore_machine as moore_machine
+from .repeated_classics import classic_strategy as classic_strategy
 from .replies import best_replies as best_replies
 from .replies import exploitability as exploitability
 from .replies import pure_equilibria as pure_equilibria

@@ -1,0 +1,1 @@
+"""Repeated games: what automata earn in the long run."""
