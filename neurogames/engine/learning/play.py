@@ -28,6 +28,8 @@ from neurogames.games.normal_form import NormalFormGame, check_game
 
 _AT_ONCE = 2**21
 """Turns of players between two looks whether Ctrl-C was pressed: a fraction of a second."""
+_MOST_ROUNDS = 10**11
+"""The work of hours."""
 
 
 def simulate_learning(
@@ -45,7 +47,7 @@ def simulate_learning(
     Args:
         game: the game.
         rules: how they learn: one rule for all, such as ``RegretMatching()``, or one for each player.
-        rounds: number of rounds.
+        rounds: number of rounds, at most 10^11.
         replicas: number of independent repetitions.
         rng: source of the replicas' seeds; a replica's path does not depend on how many others there are.
         times: increasing rounds in 1..rounds after which to look; 1, 2, 5, 10, 20, 50, ... and the last by default.
@@ -67,7 +69,7 @@ def simulate_learning(
     """
     check_game(game)
     each = _one_for_each(rules, game.n_players)
-    rounds = integer("rounds", rounds, minimum=1)
+    rounds = integer("rounds", rounds, minimum=1, maximum=_MOST_ROUNDS)
     replicas = integer("replicas", replicas, minimum=1)
     threads = integer("threads", threads, minimum=1)
     looks = _usual_times(rounds) if times is None else _checked_times(times, rounds)
