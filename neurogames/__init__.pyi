@@ -12,11 +12,14 @@ from .engine import CountDistribution as CountDistribution
 from .engine import Decomposition as Decomposition
 from .engine import DominatingStrategy as DominatingStrategy
 from .engine import EscapeTime as EscapeTime
+from .engine import Exp3 as Exp3
 from .engine import Exp3PlusPlus as Exp3PlusPlus
 from .engine import FittedProcess as FittedProcess
+from .engine import FictitiousPlay as FictitiousPlay
 from .engine import Fixation as Fixation
 from .engine import GoodFit as GoodFit
 from .engine import GraphTrajectory as GraphTrajectory
+from .engine import LearningTrajectory as LearningTrajectory
 from .engine import LeastCore as LeastCore
 from .engine import Leaving as Leaving
 from .engine import LinearQuadraticSolution as LinearQuadraticSolution
@@ -42,6 +45,9 @@ from .engine import ProcessFit as ProcessFit
 from .engine import ProfileDistribution as ProfileDistribution
 from .engine import RationalizableBox as RationalizableBox
 from .engine import RepeatedPlay as RepeatedPlay
+from .engine import QLearning as QLearning
+from .engine import RationalizableBox as RationalizableBox
+from .engine import RegretMatching as RegretMatching
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
 from .engine import RestPoints as RestPoints
@@ -128,6 +134,7 @@ from .engine import shapley_by_permutations as shapley_by_permutations
 from .engine import shapley_by_strata as shapley_by_strata
 from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
+from .engine import simulate_learning as simulate_learning
 from .engine import simulate_network as simulate_network
 from .engine import simulate_on_graph as simulate_on_graph
 from .engine import simulate_polymatrix as simulate_polymatrix

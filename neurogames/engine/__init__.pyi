@@ -63,6 +63,12 @@ from .graphs.network_dynamics import NetworkTrajectory as NetworkTrajectory
 from .graphs.network_dynamics import simulate_network as simulate_network
 from .learning.bandits import BanditState as BanditState
 from .learning.bandits import Exp3PlusPlus as Exp3PlusPlus
+from .learning.play import simulate_learning as simulate_learning
+from .learning.rules import Exp3 as Exp3
+from .learning.rules import FictitiousPlay as FictitiousPlay
+from .learning.rules import QLearning as QLearning
+from .learning.rules import RegretMatching as RegretMatching
+from .learning.trajectory import LearningTrajectory as LearningTrajectory
 from .linear_quadratic.riccati import LinearQuadraticSolution as LinearQuadraticSolution
 from .linear_quadratic.riccati import solve_linear_quadratic as solve_linear_quadratic
 from .matrix_dynamics.matrix_dynamics import fictitious_play_step as fictitious_play_step
