@@ -66,7 +66,7 @@ class Rows:
         """<u_j, u_k / weights> of each row, (rows, rank, rank); for one place a row or few slopes."""
         a, z = self.inputs, self.columns
         if a.shape[1] > 1:
-            return _gram(self.slopes().transpose(0, 1), weights)
+            return gram_of_slopes(self.slopes(), weights)
         a, z = a[:, 0], z[:, :, 0]
         if weights is None or weights.ndim == 0:
             gram = torch.einsum("jro,kro,r->rjk", z, z, a.square().sum(dim=1))
@@ -119,6 +119,10 @@ class RowSlopes:
         """Those of the columns."""
         return self.arrays if self.alone else self.arrays[:-1]
 
+    def slopes(self) -> Tensor:
+        """Slopes u of each row, (rows, rank, d_out, d_in)."""
+        return self.columns.transpose(0, 1)
+
     def mean_slope(self, weights: Tensor) -> Tensor:
         """Mean over rows of sum_j weights_rj u_rj, (d_out, d_in)."""
         found: Tensor = torch.tensordot(weights.T / len(weights), self.columns, dims=2)
@@ -142,7 +146,7 @@ class RowSlopes:
     def gram(self, weights: Tensor | None) -> Tensor:
         """<u_j, u_k / weights> of each row, (rows, rank, rank)."""
         if len(self.columns) > 1 or weights is None or weights.ndim == 0:
-            return _gram(self.columns, weights)
+            return gram_of_slopes(self.slopes(), weights)
         return (self._squares[0].flatten(1) @ (1 / weights).flatten())[:, None, None]
 
     @cached_property
@@ -151,10 +155,18 @@ class RowSlopes:
         return self.arrays.square()
 
 
-def _gram(slopes: Tensor, weights: Tensor | None) -> Tensor:
-    """<u_j, u_k / weights> for u (rank, rows, d_out, d_in)."""
+def gram_of_slopes(slopes: Tensor, weights: Tensor | None) -> Tensor:
+    """<u_j, u_k / weights> of each row for u (rows, rank, d_out, d_in), (rows, rank, rank)."""
+    if slopes.shape[1] == 1:
+        squares = slopes.flatten(1).square()
+        if weights is None or weights.ndim == 0:
+            sums = squares.sum(dim=1)
+            sums = sums if weights is None else sums / weights
+        else:
+            sums = squares @ (1 / weights).flatten()
+        return sums[:, None, None]
     scaled = slopes if weights is None else slopes / weights
-    return torch.einsum("jroi,kroi->rjk", slopes, scaled)
+    return torch.einsum("rjoi,rkoi->rjk", slopes, scaled)
 
 
 def row_chunks(rows: Rows, entries: int) -> list[Rows]:
