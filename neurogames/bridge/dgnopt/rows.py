@@ -58,9 +58,16 @@ class Rows:
         """Mean over rows of these times a, (d_out, d_in)."""
         return self.gradient(taken).div(len(self.inputs)).flatten(0, 1).T @ self.inputs.flatten(0, 1)
 
-    def mean_square(self, taken: Tensor | None) -> Tensor:
-        """Mean over rows of their squares, for one place a row, (d_out, d_in)."""
-        return self.gradient(taken)[:, 0].square().div_(len(self.inputs)).T @ self.inputs[:, 0].square()
+    def average_squares_(self, kept: Tensor, taken: Tensor | None, *, decay: float) -> None:
+        """Average with the mean over rows of their squares, for one place a row: kept <- decay kept + (1 - decay) mean.
+
+        Args:
+            kept: (d_out, d_in); with decay 0 what was there is forgotten, whatever it was.
+            taken: b (rows, rank).
+            decay: in [0, 1).
+        """
+        squares = self.gradient(taken)[:, 0].square(), self.inputs[:, 0].square()
+        kept.addmm_(squares[0].T, squares[1], beta=decay, alpha=(1 - decay) / len(self.inputs))
 
     def gram(self, weights: Tensor | None) -> Tensor:
         """<u_j, u_k / weights> of each row, (rows, rank, rank); for one place a row or few slopes."""
@@ -132,7 +139,12 @@ class RowSlopes:
         """<u_rj, direction>, (rows, rank)."""
         return (self.columns.flatten(2) @ direction.flatten()).T
 
-    def mean_square(self, taken: Tensor | None) -> Tensor:
+    def average_squares_(self, kept: Tensor, taken: Tensor | None, *, decay: float) -> None:
+        """Average with the mean over rows of the squares of the value's slopes; see ``Rows``."""
+        now = self._mean_square(taken)
+        kept.copy_(torch.lerp(now, kept, decay) if decay else now)
+
+    def _mean_square(self, taken: Tensor | None) -> Tensor:
         """Mean over rows of the squares of the value's slopes, (d_out, d_in)."""
         rows = self.arrays.shape[1]
         if not self.alone:

@@ -214,7 +214,12 @@ def test_rows_in_the_coordinates_of_an_eigenbasis(shared, kind, own, monkeypatch
     close(metric.mean_slope(seen, weights), metric.mean_slope(rows, weights))
     for part in (None, taken):
         whole = U_B.T @ torch.einsum("rso,rsi->roi", rows.gradient(part), a) @ U_A
-        close(seen.mean_square(part), whole.square().mean(dim=0))
+        squares, kept = whole.square().mean(dim=0), torch.full_like(D, torch.nan)
+        seen.average_squares_(kept, part, decay=0.0)
+        close(kept, squares)
+        kept = D.clone()
+        seen.average_squares_(kept, part, decay=0.75)
+        close(kept, 0.75 * D + 0.25 * squares)
         close(U_B.T @ rows.mean_gradient(part) @ U_A, whole.mean(dim=0))
         if isinstance(seen, Rows):
             close(seen.mean_gradient(part), whole.mean(dim=0))
