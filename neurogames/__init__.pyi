@@ -14,8 +14,8 @@ from .engine import DominatingStrategy as DominatingStrategy
 from .engine import EscapeTime as EscapeTime
 from .engine import Exp3 as Exp3
 from .engine import Exp3PlusPlus as Exp3PlusPlus
-from .engine import FittedProcess as FittedProcess
 from .engine import FictitiousPlay as FictitiousPlay
+from .engine import FittedProcess as FittedProcess
 from .engine import Fixation as Fixation
 from .engine import GoodFit as GoodFit
 from .engine import GraphTrajectory as GraphTrajectory
@@ -43,11 +43,10 @@ from .engine import PotentialTest as PotentialTest
 from .engine import Process as Process
 from .engine import ProcessFit as ProcessFit
 from .engine import ProfileDistribution as ProfileDistribution
-from .engine import RationalizableBox as RationalizableBox
-from .engine import RepeatedPlay as RepeatedPlay
 from .engine import QLearning as QLearning
 from .engine import RationalizableBox as RationalizableBox
 from .engine import RegretMatching as RegretMatching
+from .engine import RepeatedPlay as RepeatedPlay
 from .engine import Reproduction as Reproduction
 from .engine import RestPoint as RestPoint
 from .engine import RestPoints as RestPoints
@@ -195,8 +194,8 @@ from .games import TwoPopulationGame as TwoPopulationGame
 from .games import UnanimityGame as UnanimityGame
 from .games import WeightedVotingGame as WeightedVotingGame
 from .games import best_replies as best_replies
-from .games import contribution_game as contribution_game
 from .games import classic_strategy as classic_strategy
+from .games import contribution_game as contribution_game
 from .games import dominated as dominated
 from .games import exploitability as exploitability
 from .games import function as function

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 # Heading -> the folders or modules of a floor whose names stand under it, as its stub gives them.
 GAMES = {
     "Games of two actions": "base symmetric public_goods network",
-    "Games of several strategies": "population graph_game two_populations",
+    "Games of several strategies": "population public_goods_levels graph_game two_populations polymatrix",
     "Repeated games": "repeated repeated_classics",
     "Games in normal form": "normal_form nfg replies dominance",
     "Games in extensive form": "extensive efg",
@@ -28,7 +28,7 @@ ENGINE = {
     "Populations": "population",
     "Populations with several strategies": "strategies",
     "Two populations": "two_populations",
-    "Players on a graph": "graphs",
+    "Players on a graph": "graphs polymatrix",
     "Dynamics of matrix games": "matrix_dynamics",
     "Equilibria": "equilibria",
     "Values and the core of coalition games": "coalitions",

@@ -10,6 +10,7 @@ kernel, in the order of the output, and d_in = channels * kernel, in the order o
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -45,10 +46,7 @@ def layer_inputs(layer: nn.Module, inputs: Tensor) -> Tensor:
     _check(layer, inputs, "inputs", rows_first=True)
     own: Any = layer
     if space_axes(layer):
-        columns = _patches(own, inputs)
-        if own.bias is not None:
-            columns = torch.cat([columns, columns.new_ones(len(columns), 1, columns.shape[2])], dim=1)
-        return columns.mT
+        return _patches(own, inputs).mT
     rows = inputs.reshape(len(inputs), -1, inputs.shape[-1])
     return rows if own.bias is None else torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], dim=2)
 
@@ -140,14 +138,19 @@ def _check(layer: nn.Module, values: Tensor | None = None, name: str = "", *, ro
 
 
 def _patches(layer: Any, inputs: Tensor) -> Tensor:
-    """What a convolution multiplies its weights with, (rows, channels * kernel, positions)."""
+    """What a convolution multiplies its weights with, (rows, channels * kernel [+ 1], positions).
+
+    Views of the windows are written once, beside the ones: half the time of ``unfold`` and a ``cat``.
+    """
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    patches = functional.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
-    if space_axes(layer) == 2:  # twice as fast as what follows
-        return functional.unfold(patches, layer.kernel_size, layer.dilation, 0, layer.stride)
+    windows = functional.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
     for axis, (size, stride, dilation) in enumerate(zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)):
-        patches = patches.unfold(2 + axis, (size - 1) * dilation + 1, stride)[..., ::dilation]
+        windows = windows.unfold(2 + axis, (size - 1) * dilation + 1, stride)[..., ::dilation]
     # (rows, channels, *positions, *kernel): the channels with their kernel, then positions together.
     space = space_axes(layer)
-    ordered = patches.movedim(tuple(range(2, 2 + space)), tuple(range(-space, 0)))
-    return ordered.flatten(1, 1 + space).flatten(2)
+    ordered = windows.movedim(tuple(range(2, 2 + space)), tuple(range(-space, 0)))
+    width, places = math.prod(ordered.shape[1 : 2 + space]), math.prod(ordered.shape[2 + space :])
+    columns = inputs.new_empty(len(inputs), width + (layer.bias is not None), places)
+    columns[:, :width].view(ordered.shape).copy_(ordered)
+    columns[:, width:] = 1
+    return columns

@@ -15,15 +15,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from neurogames.bridge.curvature.layer_curvature import Memory
-from neurogames.bridge.dgnopt.joint_metric import (
-    ConjugateGradients,
-    JointCurvature,
-    JointMetric,
-    PairSolver,
-    PaperSolver,
-    Solver,
-    cross_factors,
-)
+from neurogames.bridge.dgnopt.joint_curvature import JointCurvature, cross_factors
+from neurogames.bridge.dgnopt.joint_metric import ConjugateGradients, JointMetric, Solver
 from neurogames.bridge.dgnopt.layer_rules import (
     EKFACRule,
     KFACRule,
@@ -32,6 +25,7 @@ from neurogames.bridge.dgnopt.layer_rules import (
     spectrum,
 )
 from neurogames.bridge.dgnopt.metric import LayerMetric, SeparateMetric, StageMetric
+from neurogames.bridge.dgnopt.pair_solver import PairSolver, PaperSolver
 from neurogames.bridge.dgnopt.rows import Rows
 from neurogames.bridge.dgnopt.value import Value
 

@@ -228,11 +228,9 @@ class DGNOpt(torch.optim.Optimizer):
             )
         plan, arm = self._plan(), self._choice.draw()
         alignment = self._alignments[arm]
-        recorded = plan.start(self.model, alignment, partial(terminal_columns, self._game.terminal, self._game.rank))
-        graph, groups = (
-            plan.graph.aligned(alignment),
-            {p: group for group in self.param_groups for p in group["params"]},
-        )
+        columns = partial(terminal_columns, self._game.terminal, self._game.rank)
+        recorded, graph = plan.start(self.model, alignment, columns)
+        groups = {each: group for group in self.param_groups for each in group["params"]}
         loss, losses = run_closure(closure, recorded, graph, list(groups), cooperative=self._game.cooperative)
         if self._modes not in self._checked:
             plan.check(self.model, recorded)

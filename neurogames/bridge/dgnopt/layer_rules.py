@@ -218,12 +218,13 @@ class EKFACRule:
     def _average_moments(self, memory: Memory, rows: Rows, seen: Rows | RowSlopes, taken: Tensor | None) -> None:
         """Average S with that of a batch."""
         decay = self.curvature.next_moment_decay(memory)
+        basis = Eigenbasis(memory["input_basis"], memory["output_basis"])
+        if "moments" not in memory:
+            memory["moments"] = rows.inputs.new_empty(len(basis.outputs), len(basis.inputs))
+        kept = memory["moments"]
         if seen.turned:
-            now = seen.mean_square(taken)
-            memory["moments"] = memory["moments"].lerp_(now, 1 - decay) if decay else now
+            seen.average_squares_(kept, taken, decay=decay)
         else:
-            basis = Eigenbasis(memory["input_basis"], memory["output_basis"])
-            kept = memory.setdefault("moments", rows.inputs.new_empty(len(basis.outputs), len(basis.inputs)))
             basis.average_moments_(kept, rows.inputs, rows.gradient(taken), decay=decay)
         memory["moments_averaged"] += 1
 

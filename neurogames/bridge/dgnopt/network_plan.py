@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.dgnopt.operations import Operations, record_operations
@@ -24,10 +24,14 @@ class NetworkPlan:
     Attributes:
         operations: what it does.
         graph: its layers that are players.
+        known: by the stages of the layers, the graph in that alignment, the stages of operations, and the layers.
     """
 
     operations: Operations
     graph: StageGraph
+    known: dict[tuple[int, ...], tuple[StageGraph, dict[fx.Node, int], dict[str, fx.Node]]] = field(
+        default_factory=dict
+    )
 
     @classmethod
     def of(cls, model: nn.Module, trained: Collection[Tensor], leaves: Collection[str]) -> NetworkPlan:
@@ -40,11 +44,17 @@ class NetworkPlan:
         ]
         return cls(operations, graph_of(operations, names))
 
-    def start(self, model: nn.Module, alignment: Mapping[str, int], columns: Columns) -> RecordedPass:
-        """A pass that is to be recorded."""
-        stages = operation_stages(self.operations, alignment)
-        nodes = {str(node.target): node for node in self.operations.nodes if node.op == "call_module"}
-        return RecordedPass(model, self.operations, stages, {name: nodes[name] for name in alignment}, columns)
+    def start(
+        self, model: nn.Module, alignment: Mapping[str, int], columns: Columns
+    ) -> tuple[RecordedPass, StageGraph]:
+        """A pass that is to be recorded, and the graph in an alignment."""
+        key = tuple(alignment.values())
+        if key not in self.known:
+            nodes = {str(node.target): node for node in self.operations.nodes if node.op == "call_module"}
+            stages = operation_stages(self.operations, alignment)
+            self.known[key] = self.graph.aligned(alignment), stages, {name: nodes[name] for name in alignment}
+        graph, stages, layers = self.known[key]
+        return RecordedPass(model, self.operations, stages, layers, columns), graph
 
     def check(self, model: nn.Module, recorded: RecordedPass) -> None:
         """Refuse a model that does something else than what was recorded; it is run once more, and left as it was.

@@ -58,15 +58,22 @@ class Rows:
         """Mean over rows of these times a, (d_out, d_in)."""
         return self.gradient(taken).div(len(self.inputs)).flatten(0, 1).T @ self.inputs.flatten(0, 1)
 
-    def mean_square(self, taken: Tensor | None) -> Tensor:
-        """Mean over rows of their squares, for one place a row, (d_out, d_in)."""
-        return self.gradient(taken)[:, 0].square().div_(len(self.inputs)).T @ self.inputs[:, 0].square()
+    def average_squares_(self, kept: Tensor, taken: Tensor | None, *, decay: float) -> None:
+        """Average with the mean over rows of their squares, for one place a row: kept <- decay kept + (1 - decay) mean.
+
+        Args:
+            kept: (d_out, d_in); with decay 0 what was there is forgotten, whatever it was.
+            taken: b (rows, rank).
+            decay: in [0, 1).
+        """
+        squares = self.gradient(taken)[:, 0].square(), self.inputs[:, 0].square()
+        kept.addmm_(squares[0].T, squares[1], beta=decay, alpha=(1 - decay) / len(self.inputs))
 
     def gram(self, weights: Tensor | None) -> Tensor:
         """<u_j, u_k / weights> of each row, (rows, rank, rank); for one place a row or few slopes."""
         a, z = self.inputs, self.columns
         if a.shape[1] > 1:
-            return _gram(self.slopes().transpose(0, 1), weights)
+            return gram_of_slopes(self.slopes(), weights)
         a, z = a[:, 0], z[:, :, 0]
         if weights is None or weights.ndim == 0:
             gram = torch.einsum("jro,kro,r->rjk", z, z, a.square().sum(dim=1))
@@ -119,6 +126,10 @@ class RowSlopes:
         """Those of the columns."""
         return self.arrays if self.alone else self.arrays[:-1]
 
+    def slopes(self) -> Tensor:
+        """Slopes u of each row, (rows, rank, d_out, d_in)."""
+        return self.columns.transpose(0, 1)
+
     def mean_slope(self, weights: Tensor) -> Tensor:
         """Mean over rows of sum_j weights_rj u_rj, (d_out, d_in)."""
         found: Tensor = torch.tensordot(weights.T / len(weights), self.columns, dims=2)
@@ -128,7 +139,12 @@ class RowSlopes:
         """<u_rj, direction>, (rows, rank)."""
         return (self.columns.flatten(2) @ direction.flatten()).T
 
-    def mean_square(self, taken: Tensor | None) -> Tensor:
+    def average_squares_(self, kept: Tensor, taken: Tensor | None, *, decay: float) -> None:
+        """Average with the mean over rows of the squares of the value's slopes; see ``Rows``."""
+        now = self._mean_square(taken)
+        kept.copy_(torch.lerp(now, kept, decay) if decay else now)
+
+    def _mean_square(self, taken: Tensor | None) -> Tensor:
         """Mean over rows of the squares of the value's slopes, (d_out, d_in)."""
         rows = self.arrays.shape[1]
         if not self.alone:
@@ -142,7 +158,7 @@ class RowSlopes:
     def gram(self, weights: Tensor | None) -> Tensor:
         """<u_j, u_k / weights> of each row, (rows, rank, rank)."""
         if len(self.columns) > 1 or weights is None or weights.ndim == 0:
-            return _gram(self.columns, weights)
+            return gram_of_slopes(self.slopes(), weights)
         return (self._squares[0].flatten(1) @ (1 / weights).flatten())[:, None, None]
 
     @cached_property
@@ -151,10 +167,18 @@ class RowSlopes:
         return self.arrays.square()
 
 
-def _gram(slopes: Tensor, weights: Tensor | None) -> Tensor:
-    """<u_j, u_k / weights> for u (rank, rows, d_out, d_in)."""
+def gram_of_slopes(slopes: Tensor, weights: Tensor | None) -> Tensor:
+    """<u_j, u_k / weights> of each row for u (rows, rank, d_out, d_in), (rows, rank, rank)."""
+    if slopes.shape[1] == 1:
+        squares = slopes.flatten(1).square()
+        if weights is None or weights.ndim == 0:
+            sums = squares.sum(dim=1)
+            sums = sums if weights is None else sums / weights
+        else:
+            sums = squares @ (1 / weights).flatten()
+        return sums[:, None, None]
     scaled = slopes if weights is None else slopes / weights
-    return torch.einsum("jroi,kroi->rjk", slopes, scaled)
+    return torch.einsum("rjoi,rkoi->rjk", slopes, scaled)
 
 
 def row_chunks(rows: Rows, entries: int) -> list[Rows]:

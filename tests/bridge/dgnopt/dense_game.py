@@ -79,7 +79,7 @@ def record(model: nn.Module, x: Tensor, loss, alignment=None, terminal="gradient
     """A recorded pass of a model, as a step of the game."""
     plan = NetworkPlan.of(model, set(model.parameters()), ())
     graph = plan.graph if alignment is None else plan.graph.aligned(alignment)
-    recorded = plan.start(model, graph.alignment, lambda y, g: terminal_columns(terminal, rank, y, g))
+    recorded, _ = plan.start(model, graph.alignment, lambda y, g: terminal_columns(terminal, rank, y, g))
     model.zero_grad()
 
     def closure():

@@ -12,16 +12,11 @@ import torch
 from neurogames.bridge.curvature.layer_curvature import EKFACCurvature, KFACCurvature
 from neurogames.bridge.dgnopt import rows as rows_module
 from neurogames.bridge.dgnopt.curvatures import NetworkCurvature
-from neurogames.bridge.dgnopt.joint_metric import (
-    ConjugateGradients,
-    JointCurvature,
-    JointMetric,
-    PairSolver,
-    PaperSolver,
-    cross_factors,
-)
+from neurogames.bridge.dgnopt.joint_curvature import JointCurvature, cross_factors
+from neurogames.bridge.dgnopt.joint_metric import ConjugateGradients, JointMetric
 from neurogames.bridge.dgnopt.layer_rules import DiagonalCurvature, EKFACRule, KFACRule, damped_factors
 from neurogames.bridge.dgnopt.metric import LayerMetric, SeparateMetric
+from neurogames.bridge.dgnopt.pair_solver import PairSolver, PaperSolver
 from neurogames.bridge.dgnopt.rows import Rows, RowSlopes
 from neurogames.bridge.dgnopt.value import Value
 
@@ -125,11 +120,12 @@ def test_the_papers_schur_complement_is_one_term_of_the_exact_one(seed):
     np.testing.assert_allclose(dense(PairSolver.of(curvature).solve, 2)[:n], newton, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("shared", [1, 2])
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("rule", [KFACRule(KFACCurvature()), EKFACRule(EKFACCurvature())])
-def test_the_curvature_of_a_network_has_the_own_blocks_of_its_rule(rule, layers):
+def test_the_curvature_of_a_network_has_the_own_blocks_of_its_rule(rule, layers, shared):
     """And across layers what KFAC has, between the same scales; the metric is its inverse, row by row too."""
-    arrays = batch(layers)
+    arrays = batch(layers, shared=shared)
     names = [f"layer{i}" for i in range(layers)]
     memories = {name: {} for name in names}
     curvature = NetworkCurvature(
@@ -218,7 +214,12 @@ def test_rows_in_the_coordinates_of_an_eigenbasis(shared, kind, own, monkeypatch
     close(metric.mean_slope(seen, weights), metric.mean_slope(rows, weights))
     for part in (None, taken):
         whole = U_B.T @ torch.einsum("rso,rsi->roi", rows.gradient(part), a) @ U_A
-        close(seen.mean_square(part), whole.square().mean(dim=0))
+        squares, kept = whole.square().mean(dim=0), torch.full_like(D, torch.nan)
+        seen.average_squares_(kept, part, decay=0.0)
+        close(kept, squares)
+        kept = D.clone()
+        seen.average_squares_(kept, part, decay=0.75)
+        close(kept, 0.75 * D + 0.25 * squares)
         close(U_B.T @ rows.mean_gradient(part) @ U_A, whole.mean(dim=0))
         if isinstance(seen, Rows):
             close(seen.mean_gradient(part), whole.mean(dim=0))
