@@ -54,7 +54,7 @@ def string_diagram(network: OpenNetwork, *, columns: int = 8) -> Figure:
 
     Args:
         network: from ``open_game``.
-        columns: most boxes beside each other in a line, >= 2.
+        columns: most boxes one after the other in a line, >= 2.
 
     Returns:
         The figure.
@@ -83,7 +83,7 @@ def string_diagram(network: OpenNetwork, *, columns: int = 8) -> Figure:
         name = network.pieces[piece].partition("(")[0]
         _box(axis, *lines.place(lane), kind, name, piece in _agents(network))
     _ends(axis, lines, layout, len(network.kinds))
-    axis.set_xlim(-0.9, lines.width - 0.5)
+    axis.set_xlim(-0.4, lines.width)
     axis.set_ylim(0.85 - lines.depth, 0.65)
     axis.set_aspect("equal")
     axis.set_axis_off()
@@ -153,25 +153,30 @@ class _Lines:
 
     def __init__(self, layout: _Layout, columns: int) -> None:
         self.layout, self.columns = layout, columns
-        n = max(layout.column.values()) + 1
-        self.width = min(n, columns) * _STEP - _STEP + 2 * _WIDE + 0.9
-        self.shift, self.depth = [], 0.0
-        for first in range(0, n, columns):
-            inside = [height for (_, place), height in layout.height.items() if first <= place < first + columns]
+        self.end = max(layout.column.values())
+        self.width = (min(self.end, columns + 1) + 0.2) * _STEP
+        self.shift: list[float] = []
+        self.depth = 0.0
+        for line in range(self.line(self.end) + 1):
+            inside = [height for (_, place), height in layout.height.items() if self.line(place) == line]
             self.shift.append(-max(inside) - self.depth)
             self.depth += max(inside) - min(inside) + _LINE
 
+    def line(self, column: int) -> int:
+        """The line of a column; the open ends stand beside the first and the last box."""
+        return (min(max(column, 1), self.end - 1) - 1) // self.columns
+
     def place(self, lane: Lane) -> tuple[float, float]:
         """Coordinates of a lane."""
-        line, place = divmod(lane[1], self.columns)
-        return place * _STEP, self.layout.height[lane] + self.shift[line]
+        line = self.line(lane[1])
+        return (lane[1] - line * self.columns) * _STEP, self.layout.height[lane] + self.shift[line]
 
     def parts(self, left: Lane, right: Lane) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
         """Starts and ends of the pieces of a wire: two where it goes on in the next line."""
         (x0, y0), (x1, y1) = self.place(left), self.place(right)
         start = (x0 + self.half(left), y0)
         end = (x1 - self.half(right), y1)
-        if left[1] // self.columns == right[1] // self.columns:
+        if self.line(left[1]) == self.line(right[1]):
             yield start, end
         else:
             yield start, (x0 + _STEP / 2, y0)
