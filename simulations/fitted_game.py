@@ -20,9 +20,14 @@ Written down before the run, which was made once. Intervals are 95 % t intervals
    least 2 n. Yes: own curves have a mean absolute error below that of the additive game and of counting, the interval
    over the 12 layers excluding 0. Calibration (slope of measured on predicted) and rank correlation are reported.
 
+4. Written down after the first three were run, and before its own run: does removal by steps pay where the exact path
+   is dear? One hidden layer of 128 units on digits, ReLU and tanh, seeds 10 to 12, fees as above; 2,000 coalitions for
+   steps and for curves alike, where the exact path takes 8,257. Yes: the mean absolute error of steps is below that of
+   own curves and of curves in context, the interval over the 6 layers excluding 0.
+
     python simulations/fitted_game.py [FILE.json]
 
-prints the tables (some ten minutes on one core) and writes all numbers into the file.
+prints the tables (three minutes of processor time on one core) and writes all numbers into the file.
 """
 
 from __future__ import annotations
@@ -137,7 +142,30 @@ def forecasts(table: str) -> dict[str, Any]:
     }
 
 
-def trained_network(table: str, seed: int) -> tuple[nn.Module, Any, tuple[Any, Any], tuple[Any, Any]]:
+def wide_layers() -> dict[str, Any]:
+    """Question 4."""
+    errors: dict[str, list[float]] = {"steps": [], "own": [], "context": []}
+    for activation in (nn.ReLU, nn.Tanh):
+        for seed in (10, 11, 12):
+            model, _, _, tests = trained_network("digits", seed, (128,), activation)
+            game = public_goods_game(model, "1", tests, budget=2000, rng=np.random.default_rng(seed))
+            exact = game.removed()
+            told = {
+                "steps": game.removed(2000),
+                "own": game.predicted("own"),
+                "context": game.predicted("context", rng=np.random.default_rng(seed)),
+            }
+            for name, path in told.items():
+                errors[name].append(float(np.mean([abs(path.staying(fee) - exact.staying(fee)) for fee in FEES])))
+    return {
+        "error": errors,
+        "steps minus": {name: interval(np.subtract(errors["steps"], errors[name])) for name in ("own", "context")},
+    }
+
+
+def trained_network(
+    table: str, seed: int, hidden: tuple[int, ...] = (48, 24), activation: type[nn.Module] = nn.ReLU
+) -> tuple[nn.Module, Any, tuple[Any, Any], tuple[Any, Any]]:
     """A network with its loss, training rows and held-out rows."""
     data = prepare(load_dataset(table), rng=np.random.default_rng(seed))
     rows = tuple(torch.from_numpy(part) for part in (data.train_inputs, data.train_targets))
@@ -147,9 +175,9 @@ def trained_network(table: str, seed: int) -> tuple[nn.Module, Any, tuple[Any, A
         rows, tests = ((part[0], part[1].reshape(-1, 1)) for part in (rows, tests))
     torch.manual_seed(seed)
     outputs = int(rows[1].max()) + 1 if classes else 1
-    model = nn.Sequential(
-        nn.Linear(rows[0].shape[1], 48), nn.ReLU(), nn.Linear(48, 24), nn.ReLU(), nn.Linear(24, outputs)
-    )
+    widths = (rows[0].shape[1], *hidden)
+    pairs = [(nn.Linear(*pair), activation()) for pair in zip(widths[:-1], hidden, strict=True)]
+    model = nn.Sequential(*(part for pair in pairs for part in pair), nn.Linear(hidden[-1], outputs))
     loss = nn.functional.cross_entropy if classes else nn.functional.mse_loss
     found = train(
         model, loss, rows, optimizer=functools.partial(torch.optim.Adam, lr=2e-3), batch_size=64, epochs=30,
@@ -215,6 +243,7 @@ def main() -> None:
         "who stays": [judged(stays, "removal"), judged(stays, "training")],
         "forecasts": [forecasts(table) for table in TABLES],
         "process": [which_process(table, keep) for table in TABLES for keep in (1.0, 0.2)],
+        "wide layers": wide_layers(),
         "shares that stay": stays,
     }
     text = json.dumps(results, indent=1)
