@@ -16,7 +16,7 @@ from neurogames import bridge, lab
 from neurogames.lab.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
     (ROOT / "docs").rglob("*.md")
 )
 PAPERS = ("2507.19143", "2512.22106", "2410.12264", "2105.03788")

@@ -3,8 +3,8 @@
     python -m tests.attacks.mutants 40 --seed 1 --out mutants.jsonl
 
 draws 40 changes from all of games, engine and bridge, and runs against each the examples of the changed module and the
-tests of the same name; where there is none of that name, the tests of the nearest modules that import it, or that call
-what it defines. Before a mutant runs,
+tests of the same name; where there is none of that name, the four that name most often what it defines, or those of the
+modules that import it. Before a mutant runs,
 numpy, scipy, numba and torch are loaded once, and every mutant is a fork of that process: tools that start a process
 for each mutant spend their time on these imports, and tools that put a switch around each function stop numba from
 compiling it. What has been run is in the file, one line a mutant, and is not run again.
@@ -122,19 +122,21 @@ def _change(node: Any, choice: int) -> None:
 
 
 def files_of_tests(module: Path, importers: dict[Path, set[Path]]) -> list[Path]:
-    """Files of tests of a module: those of its name, or of the nearest modules that import it, or that name its own."""
+    """Files of tests of a module: of its name, that name what it defines, of the modules that import it, or beside."""
+    if _same_name(module).is_file():
+        return [_same_name(module)]
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    names = [each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.ClassDef))]
+    words = re.compile(r"\b(" + "|".join(name for name in names if not name.startswith("_")) + r")\b(?<=\w)")
+    floor = sorted(Path("tests", module.parts[1]).rglob("test_*.py"))
+    count = {path: len(words.findall(path.read_text("utf-8"))) for path in floor}
+    named = sorted((path for path in floor if count[path]), key=lambda path: -count[path])
     layer, seen = {module}, {module}
-    while layer:
-        named = sorted({path for each in layer if (path := _same_name(each)).is_file()})
-        if named:
-            return named[:MOST_FILES]
+    while layer and not named:
         layer = {other for each in layer for other in importers.get(each, ())} - seen
         seen |= layer
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    public = [each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.ClassDef))]
-    words = re.compile(r"\b(" + "|".join(name for name in public if name[0] != "_") + r")\b")
-    count = {path: len(words.findall(path.read_text("utf-8"))) for path in Path("tests", module.parts[1]).rglob("*.py")}
-    return sorted(path for path in count if count[path] and path.name.startswith("test_"))[:MOST_FILES]
+        named = sorted({path for each in layer if (path := _same_name(each)).is_file()})
+    return (named or sorted(Path("tests", *module.parts[1:-1]).glob("test_*.py")))[:MOST_FILES]
 
 
 def _same_name(module: Path) -> Path:

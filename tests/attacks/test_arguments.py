@@ -128,7 +128,8 @@ def _answer(call: Callable[[], object], names: Collection[str], alarm: Callable[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nonsense_is_refused_in_one_line_that_names_the_argument(name, alarm):
+def test_nonsense_is_refused_in_one_line_that_names_the_argument(name, alarm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     function = next(getattr(floor, name) for floor in (games, engine, bridge) if name in floor.__all__)
     recorded = recorded_call(function)
     if recorded is None:

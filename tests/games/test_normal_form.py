@@ -9,6 +9,11 @@ rng = np.random.default_rng(3)
 GAME = NormalFormGame([rng.integers(-5, 6, (2, 3, 4)) for _ in range(3)])
 
 
+def test_pairs_of_payoffs_are_refused_and_what_is_meant_is_said():
+    with pytest.raises(ValueError, match="the payoffs of both players at one profile"):
+        NormalFormGame([[(1, 2), (3, 4)], [(5, 6), (7, 8)]])
+
+
 def test_payoffs_are_a_read_only_copy():
     matrix = np.array([[1.0, 2.0], [3.0, 4.0]])
     game = NormalFormGame((matrix, matrix))

@@ -91,7 +91,7 @@ def dataset_from_frame(
         )
     if target not in frame.columns:
         near = difflib.get_close_matches(str(target), list(frame.columns), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = f" (did you mean {listed(map(repr, near))}?)" if near else ""
         raise invalid_argument("target", target, f"a column of {name}{hint}: {listed(frame.columns)}")
     if frame.shape[1] < 2:
         raise invalid_argument("data", f"only the column {target!r}", "at least one feature beside the target")

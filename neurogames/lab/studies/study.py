@@ -7,11 +7,12 @@ on how many there are: more of them may be asked for later.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -161,14 +162,26 @@ def write_report(study: Study[Any], folder: str | Path) -> FinishedStudy:
         raise invalid_argument("folder", str(folder), f"a folder with the results of a {study.name} study")
     if results.attrs.get("format") != RESULTS_FORMAT:
         raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
-    try:
+    with whole_results(folder):
         return _published(study, results, folder)
+
+
+@contextlib.contextmanager
+def whole_results(folder: Path) -> Iterator[None]:
+    """Refuse results from which no page can be made, whatever they lack.
+
+    >>> with whole_results(Path("runs/wine")):
+    ...     {}["area"]
+    Traceback (most recent call last):
+    ValueError: folder: got "runs/wine (KeyError: 'area')", expected whole results; their command makes them again
+    """
+    try:
+        yield
     except OSError:
         raise
     except Exception as error:
         why = f"{folder} ({type(error).__name__}: {error})".splitlines()[0]
-        expected = "all the results of a study; the command that made them makes them again"
-        raise invalid_argument("folder", why, expected) from error
+        raise invalid_argument("folder", why, "whole results; their command makes them again") from error
 
 
 def settings_of_run(study: Study[Settings], folder: str | Path) -> Settings:

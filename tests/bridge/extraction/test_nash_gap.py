@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from neurogames.bridge.extraction import nash_gap as module
+from neurogames.bridge.extraction import symmetries
 from neurogames.bridge.extraction.deviation_search import best_deviation
 from neurogames.bridge.extraction.nash_gap import nash_gap
 from neurogames.bridge.extraction.network_players import joint_player, network_players
@@ -48,6 +49,12 @@ def teacher():
     model = mlp(nn.Tanh, 3, 4, 2).double()
     inputs = normal(40, 3)
     return model, (inputs, model(inputs).detach())
+
+
+def test_outputs_are_compared_by_their_own_size():
+    small = torch.tensor([1e-3, 2e-3])
+    assert symmetries._equal(small * (1 + 1e-6), small)
+    assert not symmetries._equal(small * 1.01, small)
 
 
 def test_at_zero_two_linear_layers_are_at_a_saddle_that_no_layer_can_leave_alone():

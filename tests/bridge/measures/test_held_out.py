@@ -31,6 +31,13 @@ def test_for_numbers_they_are_the_mean_squared_error_and_what_is_made_of_it():
     np.testing.assert_array_equal(found["composition"](ensemble), level)
 
 
+def test_numbers_may_have_several_columns_the_first_of_which_makes_the_groups():
+    both = torch.stack([NUMBERS, -INPUTS[:, 1]], dim=1)
+    ensemble, found = initial_ensemble((3, 6, 5, 2), seeds=[0]), measures(both)
+    level = ablation_composition(ensemble, INPUTS, both, quantile_groups(NUMBERS, 5)).level
+    np.testing.assert_array_equal(found["composition"](ensemble), level)
+
+
 def test_for_classes_they_are_the_cross_entropy_and_what_is_made_of_it():
     ensemble, found = initial_ensemble((3, 6, 3), seeds=[0, 1]), measures(CLASSES)
     expected = [functional.cross_entropy(outputs, CLASSES).item() for outputs in ensemble(INPUTS)]

@@ -134,6 +134,12 @@ PROCESSES = {
 }
 
 
+def test_one_path_is_simulated_and_every_sweep_kept_unless_asked_otherwise():
+    game = NetworkPublicGoodsGame(nx.cycle_graph(5), 0.4, 1.3, "club")
+    path = simulate_network(game, Process(logit(0.2)), start=np.zeros(5, dtype=bool), sweeps=4, rng=rng())
+    assert path.count.shape == (1, 5)
+
+
 @pytest.mark.parametrize("game", TINY.values(), ids=TINY)
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
 def test_profiles_have_the_exact_law(game, process):

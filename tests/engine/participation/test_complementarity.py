@@ -294,6 +294,9 @@ def test_a_search_that_is_given_up_says_so():
     found = participation_equilibria(random_game(7, n=15, d=3, ridge=(0.1, 0.1)), max_nodes=5)
     assert not found.complete
     assert found.status == "search given up after 5 nodes"
+    with pytest.raises(ValueError, match="max_nodes: got 0, expected an integer >= 1"):
+        participation_equilibria(random_game(7, n=2, d=1, ridge=(0.1, 0.1)), max_nodes=0)
+    assert participation_equilibria(random_game(7, n=2, d=1, ridge=(0.1, 0.1)), max_nodes=1).profiles.shape[1] == 2
 
 
 def test_a_continuum_is_not_passed_off_as_points():

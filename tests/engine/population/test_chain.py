@@ -200,6 +200,7 @@ def test_one_absorbing_count_takes_all():
     # Nobody ever returns, so each new actor waits for a resting player to be picked: the coupon collector's time.
     np.testing.assert_allclose(chain.escape_time(0, 5).sweeps, sum(1 / i for i in range(1, 6)))
     assert chain.escape_time(5, 0).sweeps == np.inf
+    assert chain.escape_time(5, 0).residual == 0.0
     rounds = population_chain(game, Process(best_response(), "all"))
     np.testing.assert_array_equal(rounds.stationary().probability, [0, 0, 0, 0, 0, 1])
     assert rounds.escape_time(0, 5).sweeps == 1.0

@@ -43,6 +43,7 @@ def without(found: xr.Dataset, name: str) -> xr.Dataset:
 FOREIGN = {
     "of no study": lambda _: xr.Dataset({"x": 1}),
     "a study that is a list": lambda found: found.assign_attrs(study=["comparison"]),
+    "an analysis": lambda found: found.assign_attrs(study="analysis"),
     "a study that is not there": lambda found: found.assign_attrs(study="astrology"),
     "another study": lambda found: found.assign_attrs(study="pruning"),
     "an older version": lambda found: found.assign_attrs(format=1),

@@ -19,7 +19,7 @@ from neurogames.lab.studies.analysis.measure import measure_network
 from neurogames.lab.studies.analysis.page import analysis_page
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
 from neurogames.lab.studies.page import write_page
-from neurogames.lab.studies.study import RESULTS_FORMAT, FinishedStudy
+from neurogames.lab.studies.study import RESULTS_FORMAT, FinishedStudy, whole_results
 from neurogames.lab.whole_file import ready_folder
 
 NAME = "analysis"
@@ -93,7 +93,8 @@ def write_analysis(folder: str | Path) -> FinishedStudy:
         raise invalid_argument("folder", str(folder), "a folder with the results of an analysis")
     if results.attrs.get("format") != RESULTS_FORMAT:
         raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
-    return _published(results, place)
+    with whole_results(place):
+        return _published(results, place)
 
 
 def _published(results: xr.Dataset, folder: Path) -> FinishedStudy:
