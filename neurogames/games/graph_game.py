@@ -94,6 +94,12 @@ class GraphGame:
         """Number of strategies n."""
         return len(self.matrix)
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.labels[:6]) + ", ..." * (self.n_strategies > 6)
+        return (
+            f"GraphGame({self.n_players} players, {self.n_strategies} strategies: {names}; {self.earnings} of payoffs)"
+        )
+
     def reach(self) -> NDArray[np.float64]:
         """(m,) sum of the weights of each player's neighbours."""
         if self.weight.size == 0:

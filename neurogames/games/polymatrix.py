@@ -107,6 +107,13 @@ class PolymatrixGame:
         """Number of players m."""
         return len(self.players)
 
+    def __repr__(self) -> str:
+        least, most = int(self.n_strategies.min()), int(self.n_strategies.max())
+        sizes = str(least) if least == most else f"{least} to {most}"
+        return (
+            f"PolymatrixGame({self.n_players} players, {self.neighbour.size} payoff matrices, {sizes} strategies each)"
+        )
+
     def offers(self, player: int, profiles: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each strategy would pay to a player, (..., n_i), beside profiles (..., m) of all, its own left out."""
         n = int(self.n_strategies[player])

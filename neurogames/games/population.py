@@ -193,6 +193,10 @@ class PopulationGame:
         limit = partial(_limit_group_payoffs, mates=mates, table=table)
         return cls(drawn, n, players, labels, limit_function=limit)
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.labels[:6]) + ", ..." * (self.n_strategies > 6)
+        return f"PopulationGame({self.n_players} players, {self.n_strategies} strategies: {names})"
+
     def payoffs(self, others: ArrayLike) -> NDArray[np.float64]:
         """What every strategy pays beside others.
 
@@ -252,8 +256,7 @@ class PopulationGame:
 
 def _two_payoffs(others: NDArray[np.float64], *, game: TwoActionGame) -> NDArray[np.float64]:
     """What resting and acting pay; linear between whole numbers of others."""
-    count = np.arange(game.n_players)
-    rests, more = (np.interp(others[..., 1], count, vector) for vector in (game.baseline, game.gain))
+    rests, more = (np.interp(others[..., 1], np.arange(game.n_players), each) for each in (game.baseline, game.gain))
     return np.stack([rests, rests + more], axis=-1)
 
 

@@ -99,6 +99,11 @@ class TwoPopulationGame:
         """N and m."""
         return self.first.shape[0], self.first.shape[1]
 
+    def __repr__(self) -> str:
+        parts = zip(self.n_players, self.players, self.labels, strict=True)
+        said = " | ".join(f"{size} {name}: {', '.join(own[:6])}{', ...' * (len(own) > 6)}" for size, name, own in parts)
+        return f"TwoPopulationGame({said})"
+
     def payoffs(self, first_share: ArrayLike, second_share: ArrayLike) -> tuple[Array, Array]:
         """What every strategy pays in each population.
 

@@ -15,7 +15,7 @@ Economic Behavior 10 (1995).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -88,12 +88,14 @@ class PolymatrixMeanField:
             ValueError: if a start is no probability or the times do not increase from 0 on.
         """
         if self.process.revision == "one":
-            return integrate_dynamics(self._moves_near, lambda _, move: move, start, times)
+            path = integrate_dynamics(self._moves_near, lambda _, move: move, start, times)
+            return replace(path, players=tuple(map(str, self.game.players)), labels=self.game.labels)
         at = finite_array("times", times, ndim=1)
         if at[0] < 0 or (np.diff(at) <= 0).any() or (at % 1 != 0).any():
             raise invalid_argument("times", times, "increasing whole numbers >= 0, since all revise at once")
         path = iterate_dynamics(self._moves_near, lambda _, move: move, start, int(at[-1]), step_size=1.0)
-        return MatrixPath(at, tuple(state[at.astype(np.int64)] for state in path.states), path.off, path.status)
+        states = tuple(state[at.astype(np.int64)] for state in path.states)
+        return MatrixPath(at, states, path.off, path.status, tuple(map(str, self.game.players)), self.game.labels)
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.int64], Array]:

@@ -11,7 +11,7 @@ mean fitness, under ``logit`` softmax(u / tau) - x.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,13 +78,15 @@ class StrategyMeanField:
             ValueError: if a start is outside the simplex or the times do not increase from 0 on.
         """
         if self.process.revision == "one":
-            return integrate_dynamics(lambda states: states, lambda x, _: self._velocity_near(x), [start], times)
+            path = integrate_dynamics(lambda states: states, lambda x, _: self._velocity_near(x), [start], times)
+            return replace(path, labels=(self.game.labels,))
         at = finite_array("times", times, ndim=1)
         if at[0] < 0 or (np.diff(at) <= 0).any() or (at % 1 != 0).any():
             raise invalid_argument("times", times, "increasing whole numbers >= 0, since all revise at once")
         last = int(at[-1])
         path = iterate_dynamics(lambda states: states, lambda x, _: self.velocity(x), [start], last, step_size=1.0)
-        return MatrixPath(at, (path.states[0][at.astype(np.int64)],), path.off, path.status)
+        states = (path.states[0][at.astype(np.int64)],)
+        return MatrixPath(at, states, path.off, path.status, labels=(self.game.labels,))
 
     def rest_points(self, grid: int = 12) -> RestPoints:
         """Compositions that do not change, with their stability.
@@ -105,6 +107,10 @@ class StrategyMeanField:
 
         Reference: J. Hofbauer and K. Sigmund, Evolutionary Games and Population Dynamics (1998), section 13.4 (index).
         """
+        return replace(self._found(grid), labels=self.game.labels)
+
+    def _found(self, grid: int) -> RestPoints:
+        """The rest points without names."""
         if isinstance(self.process.choice, BestResponse):
             expected = "a smooth rule; best responses rest at symmetric Nash equilibria, for which see solve_nash"
             raise invalid_argument("process", "best_response()", expected)

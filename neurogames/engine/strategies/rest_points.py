@@ -53,11 +53,13 @@ class RestPoints:
         points: the rest points found, in lexicographic order of their shares.
         complete: whether there are no others.
         status: "ok", or why others may be missing.
+        labels: names of the strategies; empty where there are none.
     """
 
     points: tuple[RestPoint, ...]
     complete: bool
     status: str
+    labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -68,7 +70,8 @@ class RestPoints:
     def to_dataframe(self) -> Any:
         """A ``pandas.DataFrame`` with one row for each rest point: its shares, kind, greatest growth and residual."""
         n = len(self.points[0].share) if self.points else 0
-        shares = {f"share_{k + 1}": [float(point.share[k]) for point in self.points] for k in range(n)}
+        names = self.labels or [f"share_{k + 1}" for k in range(n)]
+        shares = {names[k]: [float(point.share[k]) for point in self.points] for k in range(n)}
         growth = [float(point.eigenvalues.real.max()) for point in self.points]
         kinds, residuals = [point.kind for point in self.points], [point.residual for point in self.points]
         return frame({**shares, "kind": kinds, "growth": growth, "residual": residuals})

@@ -9,7 +9,7 @@ population's time scaled by its payoff range.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.rest_points import RestPoints
 from neurogames.engine.two_populations.rest_points import classified_pair, equal_payoffs_pair, searched_pair
+from neurogames.engine.two_populations.results import full_names
 from neurogames.engine.two_populations.switching import Processes, check_two_populations, limit_log_switching_pair
 from neurogames.games.compositions import n_compositions
 from neurogames.games.two_populations import TwoPopulationGame
@@ -81,12 +82,14 @@ class TwoPopulationMeanField:
         if not isinstance(start, tuple | list) or len(start) != 2:
             raise invalid_argument("start", start, "shares in each of the two populations")
         if self.processes[0].revision == "one":
-            return integrate_dynamics(self._moves_near, lambda _, move: move, start, times)
+            path = integrate_dynamics(self._moves_near, lambda _, move: move, start, times)
+            return replace(path, players=self.game.players, labels=self.game.labels)
         at = finite_array("times", times, ndim=1)
         if at[0] < 0 or (np.diff(at) <= 0).any() or (at % 1 != 0).any():
             raise invalid_argument("times", times, "increasing whole numbers >= 0, since all revise at once")
         path = iterate_dynamics(self._moves_near, lambda _, move: move, start, int(at[-1]), step_size=1.0)
-        return MatrixPath(at, tuple(state[at.astype(np.int64)] for state in path.states), path.off, path.status)
+        states = tuple(state[at.astype(np.int64)] for state in path.states)
+        return MatrixPath(at, states, path.off, path.status, self.game.players, self.game.labels)
 
     def rest_points(self, grid: int = 4) -> RestPoints:
         """Pairs of shares that do not change, with their stability; ``share`` holds those of both, (n + m,).
@@ -104,6 +107,10 @@ class TwoPopulationMeanField:
         Raises:
             ValueError: for best responses, whose velocity jumps, or too many starts or sets of strategies.
         """
+        return replace(self._found(grid), labels=full_names(self.game))
+
+    def _found(self, grid: int) -> RestPoints:
+        """The rest points without names."""
         if any(isinstance(each.choice, BestResponse) for each in self.processes):
             expected = "a smooth rule; best responses rest at Nash equilibria, for which see solve_nash"
             raise invalid_argument("process", "best_response()", expected)

@@ -25,6 +25,7 @@ from neurogames.lab.whole_file import ready_folder
 DEFAULT = ComparisonSettings()
 _SWEEP = "one number, several with commas, or first:last:count"
 _MOST_ROWS = 40
+_ON_GRAPH = 20
 
 
 @ends_plainly(resumes=True)
@@ -43,7 +44,9 @@ def simulate(
     revision: Annotated[str | None, Option(help="Who revises: one, or all at once.")] = None,
     start: Annotated[str | None, Option(help="Share of each strategy at time 0, with commas.")] = None,
     sweeps: Annotated[int, Option(help="Length in sweeps.")] = DEFAULT.sweeps,
-    replicas: Annotated[int, Option(help="Independent simulations.")] = DEFAULT.replicas,
+    replicas: Annotated[
+        int | None, Option(help=f"Independent simulations; {DEFAULT.replicas}, or {_ON_GRAPH} on a graph.")
+    ] = None,
     seed: Annotated[int, Option(help="Seed of the draws.")] = 0,
     out: Annotated[Path | None, Option(help="Folder of results and page; an unfinished one is resumed.")] = None,
     workers: Annotated[int, Option(help="Processes side by side, with --out.")] = 1,
@@ -60,7 +63,7 @@ def simulate(
             keep_probs=[_one("keep_prob", text) for text in keep_prob or []],
             masks=mask,
             sweeps=sweeps,
-            replicas=replicas,
+            replicas=DEFAULT.replicas if replicas is None else replicas,
             seed=seed,
             out=out,
         )
@@ -75,7 +78,7 @@ def simulate(
         masked=_one_mask(mask),
         start=read_values("start", start) if start else (),
         sweeps=sweeps,
-        replicas=replicas,
+        replicas=(_ON_GRAPH if graph else DEFAULT.replicas) if replicas is None else replicas,
         seed=seed,
     )
     _agents(settings, out, integer("workers", workers, minimum=1))

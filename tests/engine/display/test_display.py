@@ -30,7 +30,14 @@ from neurogames.engine import (
     strategy_mean_field,
 )
 from neurogames.engine.display import simplex
-from neurogames.games import GraphGame, NetworkPublicGoodsGame, PopulationGame, PublicGoodsGame
+from neurogames.games import (
+    GraphGame,
+    NetworkPublicGoodsGame,
+    PolymatrixGame,
+    PopulationGame,
+    PublicGoodsGame,
+    TwoPopulationGame,
+)
 
 GAME = PopulationGame.from_matrix([[3, 0, 0], [0, 2, 0], [0, 0, 1]], 12, ("bold", "shy", "odd"))
 CLUB = PublicGoodsGame(10, 0.4, 1.0)
@@ -40,6 +47,12 @@ COPY, COOL = Process(imitation(1.0), mutation=0.1), Process(logit(0.1))
 
 def draws():
     return np.random.default_rng(0)
+
+
+def pairs_on_a_ring():
+    graph = nx.cycle_graph(5)
+    nx.set_edge_attributes(graph, np.eye(2), "payoffs")
+    return PolymatrixGame(graph)
 
 
 def on_grid():
@@ -106,10 +119,21 @@ def test_tables_hold_the_numbers_and_the_names():
     assert pairs.loc[("odd", "bold"), "log_fixation"] == limit.log_fixation[2, 0]
     states = SHOWN["path of shares"]()
     rows = states.to_dataframe()
-    assert rows[(rows.time == 2.0) & (rows.action == 1)]["share"].item() == states.states[0][2, 1]
+    assert rows[(rows.time == 2.0) & (rows.action == "shy")]["share"].item() == states.states[0][2, 1]
+    points = strategy_mean_field(GAME, Process(replicator())).rest_points()
+    assert points.to_dataframe()["odd"].tolist() == [point.share[2] for point in points]
     absorbed = strategy_chain(GAME, Process(imitation(1.0))).absorption([4, 4, 4])
     assert absorbed.to_dataframe().set_index("strategy")["log_probability"]["shy"] == absorbed.log_probability[1]
     assert "bold" in repr(absorbed)
+
+
+@pytest.mark.parametrize(
+    "game", [GAME, GraphGame(GAME.matrix, GRID), TwoPopulationGame(GAME.matrix, GAME.matrix, (9, 9)), pairs_on_a_ring()]
+)
+def test_a_game_and_its_chain_are_said_in_a_line(game):
+    assert repr(game).startswith(type(game).__name__)
+    assert "\n" not in repr(game)
+    assert len(repr(game)) < 120
 
 
 def test_the_triangle_has_its_corners_where_all_use_one_strategy():

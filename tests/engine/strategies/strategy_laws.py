@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurogames.engine import Process, best_response, death_birth, imitation, logit, moran, replicator
-from neurogames.games import PopulationGame
+from neurogames.games import PopulationGame, contribution_game
 
 PLAYERS = 6
 MUTATION = np.array([[0.9, 0.1, 0.0], [0.0, 0.7, 0.3], [0.2, 0.05, 0.75]])
@@ -29,6 +29,7 @@ GAMES = {
     "rock, paper, scissors": PopulationGame.from_matrix([[0.5, 0, 2], [2, 0.5, 0], [0, 2, 0.5]], PLAYERS),
     "any matrix": PopulationGame.from_matrix([[1.0, 0.3, 0.8], [1.4, 0.2, 0.1], [0.9, 0.7, 0.6]], PLAYERS),
     "loners": PopulationGame.from_groups(loners, 3, 3, PLAYERS),
+    "amounts": contribution_game([0, 1, 2], group_size=3, n_players=PLAYERS, multiplier=1.6, threshold=1.0),
     "function": PopulationGame(crowded, 3, PLAYERS),
 }
 

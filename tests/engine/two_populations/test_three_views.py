@@ -235,6 +235,10 @@ def test_results_carry_names_and_are_drawn():
     assert list(law.to_dataframe().columns) == ["he: a", "he: b", "she: a", "she: b", "log_probability"]
     assert path.to_xarray()["count_2"].sel(strategy_2="b").shape == (3, 5)
     assert law.to_xarray()["log_probability"].size == 20
+    course = field.path(([0.5, 0.5], [0.25, 0.75]), [0.0, 1.0])
+    rows = course.to_dataframe()
+    assert rows[(rows.population == "she") & (rows.action == "b") & (rows.time == 0)]["share"].item() == 0.75
+    assert "she: b" in field.rest_points().to_dataframe().columns
     assert " | " in repr(path)
     assert " | " in repr(law)
     plt.close("all")
