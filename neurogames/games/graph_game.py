@@ -24,6 +24,7 @@ Earnings = Literal["mean", "sum"]
 
 _MOST_STRATEGIES = 100
 _MOST_PLAYERS = 2**31 - 1
+_ROWS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class GraphGame:
             "earnings": earnings,
             "labels": names,
             "first": first,
-            "neighbour": neighbour.astype(np.int32),
+            "neighbour": neighbour.astype(np.int32, copy=False),
             "weight": weight,
         }
         for name, value in values.items():
@@ -149,9 +150,15 @@ def _rows(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.
     if graph.shape != (size, size) or not 0 < size <= _MOST_PLAYERS:
         raise invalid_argument("graph", f"shape {graph.shape}", expected)
     first, neighbour = np.array(graph.indptr, dtype=np.int64), np.array(graph.indices)
-    weight = np.array(graph.data, dtype=np.float64)
-    if not (np.isfinite(weight).all() and (weight > 0).all()):
+    weight = np.asarray(graph.data)
+    if neighbour.size and not (weight.min() > 0 and np.isfinite(weight.max())):
         raise invalid_argument("graph", "an entry that is not a finite number > 0", "weights > 0")
-    if (neighbour == np.repeat(np.arange(size), np.diff(first))).any():
-        raise invalid_argument("graph", "an entry on the diagonal", "no loops: nobody plays with itself")
-    return first, neighbour, weight
+    if neighbour.size and not (neighbour.min() >= 0 and neighbour.max() < size):
+        raise invalid_argument("graph", f"numbers of columns up to {neighbour.max()}", f"numbers 0..{size - 1}")
+    for low in range(0, size, _ROWS):  # by parts, since the graph may be large
+        rows = np.arange(low, min(low + _ROWS, size))
+        part = slice(first[low], first[rows[-1] + 1])
+        if (neighbour[part] == np.repeat(rows, np.diff(first[low : rows[-1] + 2]))).any():
+            raise invalid_argument("graph", "an entry on the diagonal", "no loops: nobody plays with itself")
+    all_one = weight.size and weight.min() == weight.max() == 1
+    return first, neighbour, np.empty(0) if all_one else np.array(weight, dtype=np.float64)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.engine.choice import SAME
-from neurogames.engine.population.generator import draw
+from neurogames.engine.graphs.draws import drawn, uniform, unit
 
-_U = np.uint64
-_UNIT = 2.0**-53
+Array = NDArray[np.float64]
+
 _RENEWED = 64  # sweeps between two exact sums of all earnings
 LOGIT, BEST, IMITATION, REPLICATOR, MORAN, DEATH_BIRTH = range(6)
 
@@ -35,20 +35,11 @@ class Rule(NamedTuple):
     mean: bool
 
 
-class Edges(NamedTuple):
-    """Who looks at whom.
-
-    Attributes:
-        first: (m+1,) where the neighbours of a player begin.
-        neighbour: (edges,) their numbers.
-        weight: (edges,) weights; empty where all are 1.
-        rising: (edges,) weights summed along each player's neighbours; empty where all are 1.
-    """
-
-    first: NDArray[np.int64]
-    neighbour: NDArray[np.int32]
-    weight: NDArray[np.float64]
-    rising: NDArray[np.float64]
+def scratch_of(rule: Rule, players: int) -> tuple[Array, Array, NDArray[np.int8]]:
+    """Room for what the players of one replica earn, their fitness, and what they do next."""
+    copies = players if rule.kind >= IMITATION else 0
+    reproduce = players if rule.kind >= MORAN else 0
+    return np.empty(copies), np.empty(reproduce), np.empty(players if rule.together else 0, dtype=np.int8)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -59,19 +50,22 @@ def play(
     edges: Any,
     watchers: Any,
     strategies: Any,
+    scratch: Any,
     state: Any,
+    first: Any,
     sweeps: Any,
     every: Any,
     record: Any,
 ) -> None:
-    """Advance replicas; ``watchers`` are the edges the other way, used by rules that compare players."""
+    """Advance replicas by some sweeps; with ``first`` > 0 one replica, whose sums are still in ``scratch``.
+
+    ``watchers`` are the edges the other way, used by rules that compare players.
+    """
     replicas, players = strategies.shape
     n = len(matrix)
     copies = rule.kind >= IMITATION
     offer, count = np.empty(n), np.empty(n, dtype=np.int64)
-    earned = np.empty(players if copies else 0)
-    fitness = np.empty(players if rule.kind >= MORAN else 0)
-    later = np.empty(players if rule.together else 0, dtype=strategies.dtype)
+    earned, fitness, later = scratch
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         s = strategies[replica]
@@ -79,7 +73,7 @@ def play(
         for i in range(players):
             count[s[i]] += 1
         highest = 0.0
-        for sweep in range(sweeps):
+        for sweep in range(first, first + sweeps):
             if copies and sweep % _RENEWED == 0:
                 _earn(rule, matrix, edges, s, earned)
                 for i in range(fitness.size):
@@ -89,20 +83,21 @@ def play(
             for turn in range(players):
                 player: Any = np.int64(turn)
                 if not rule.together:
-                    player, words = _uniform(players, words)
+                    player, words = uniform(players, words)
                 if rule.kind == MORAN:
                     # Parents are drawn by rejection: a candidate is taken with probability fitness over the highest.
                     parent = player
-                    u, words = _unit(words)
+                    u, words = unit(words)
                     while u * highest >= fitness[parent]:
-                        parent, words = _uniform(players, words)
-                        u, words = _unit(words)
+                        parent, words = uniform(players, words)
+                        u, words = unit(words)
                     if watchers.first[parent] == watchers.first[parent + 1]:
                         continue
                     edge, words = _neighbour(watchers, parent, words)
                     player, new = np.int64(watchers.neighbour[edge]), np.int64(s[parent])
                     if rule.mutates:
-                        new, words = _drawn(mutation[new], words)
+                        u, words = unit(words)
+                        new = drawn(mutation, new, u)
                 else:
                     new, words = _revised(rule, mutation, matrix, edges, s, earned, fitness, offer, player, words)
                 if rule.together:
@@ -123,6 +118,7 @@ def play(
                         fitness[i] = _fitness(rule, earned[i])
             if (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)
@@ -147,7 +143,7 @@ def _revised(
         mass = 0.0
         for edge in range(first, last):
             mass += (edges.weight[edge] if edges.weight.size else 1.0) * fitness[edges.neighbour[edge]]
-        u, words = _unit(words)
+        u, words = unit(words)
         u *= mass
         edge = first
         while edge < last - 1:
@@ -157,15 +153,17 @@ def _revised(
             edge += 1
         new = np.int64(s[edges.neighbour[edge]])
         if rule.mutates:
-            new, words = _drawn(mutation[new], words)
+            u, words = unit(words)
+            new = drawn(mutation, new, u)
         return new, words
     if rule.mutates:
-        new, words = _drawn(mutation[mine], words)
+        u, words = unit(words)
+        new = drawn(mutation, mine, u)
         if new != mine:
             return new, words
     seen = 1.0
     if rule.keep < 1.0:
-        u, words = _unit(words)
+        u, words = unit(words)
         if u >= rule.keep:
             if not rule.blind:
                 return mine, words
@@ -178,7 +176,7 @@ def _revised(
         if s[model] == mine:
             return mine, words
         ahead = seen * rule.strength * (earned[model] - earned[i])
-        u, words = _unit(words)
+        u, words = unit(words)
         copy = 1.0 / (1.0 + np.exp(-ahead)) if rule.kind == IMITATION else ahead
         return (np.int64(s[model]) if u < copy else mine), words
     return _own_choice(rule, matrix, edges, s, offer, i, seen, words)
@@ -208,7 +206,7 @@ def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, 
         else:
             offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
         mass += offer[j]
-    u, words = _unit(words)
+    u, words = unit(words)
     u *= mass
     j = 0
     while j < n - 1:
@@ -278,27 +276,13 @@ def _fitness(rule: Any, payoff: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _unit(words: Any) -> Any:
-    """A number in [0, 1)."""
-    bits, words = draw(words)
-    return np.float64(bits >> _U(11)) * _UNIT, words
-
-
-@numba.njit(cache=True, nogil=True)
-def _uniform(size: Any, words: Any) -> Any:
-    """A whole number below ``size`` < 2^31."""
-    bits, words = draw(words)
-    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), words
-
-
-@numba.njit(cache=True, nogil=True)
 def _neighbour(edges: Any, i: Any, words: Any) -> Any:
     """Number of an edge of player i, in proportion to its weight."""
     low, high = edges.first[i], edges.first[i + 1] - 1
     if edges.rising.size == 0:
-        step, words = _uniform(high - low + 1, words)
+        step, words = uniform(high - low + 1, words)
         return low + step, words
-    u, words = _unit(words)
+    u, words = unit(words)
     u *= edges.rising[high]
     while low < high:
         middle = (low + high) // 2
@@ -307,16 +291,3 @@ def _neighbour(edges: Any, i: Any, words: Any) -> Any:
         else:
             low = middle + 1
     return low, words
-
-
-@numba.njit(cache=True, nogil=True)
-def _drawn(law: Any, words: Any) -> Any:
-    """A strategy by its probabilities."""
-    u, words = _unit(words)
-    j = 0
-    while j < law.size - 1:
-        u -= law[j]
-        if u < 0.0:
-            break
-        j += 1
-    return np.int64(j), words

@@ -13,7 +13,8 @@ Moran's differs in that nobody is replaced by offspring of its own. Who has no n
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,12 +27,18 @@ from neurogames.engine.display.graphs import plot_strategies
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
 from neurogames.engine.graphs import agents
-from neurogames.engine.graphs.agents import Edges, Rule
+from neurogames.engine.graphs.agents import Rule
+from neurogames.engine.graphs.edges import Edges, looked_at, watchers
+from neurogames.engine.graphs.neighbour_counts import cell_type, cells, play_cells
+from neurogames.engine.pieces import play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.engine.strategies.switching import check_process, mutation_matrix
 from neurogames.games.graph_game import GraphGame
+
+_PIECE = 2**22
+"""Revisions between two looks for Ctrl-C, about a second of the slowest loop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,27 +160,41 @@ def simulate_on_graph(
     )
     strategies = _starts(start, replicas, game)
     rule = _numbers(game, process)
-    edges = _edges(game.first, game.neighbour, game.weight)
-    watchers = _reversed(game) if rule.kind >= agents.IMITATION else edges
+    edges = looked_at(game)
     time = np.arange(0, sweeps + 1, every)
     record = np.empty((replicas, time.size, game.n_strategies), dtype=np.int64)
     record[:, 0] = [np.bincount(row, minlength=game.n_strategies) for row in strategies]
     state = generator.states(replicas, rng)
-    mutation = mutation_matrix(process, game.n_strategies)
+    play = _player(game, rule, mutation_matrix(process, game.n_strategies), edges)
 
-    def play(row: slice) -> None:
-        agents.play(
-            rule, mutation, game.matrix, edges, watchers, strategies[row], state[row], sweeps, every, record[row]
-        )
+    def advance(row: slice, first: int, length: int) -> None:
+        play(strategies[row], state[row], first, length, every, record[row])
 
-    parts = np.array_split(np.arange(replicas), min(threads, replicas))
-    rows = [slice(part[0], part[-1] + 1) for part in parts]
-    if len(rows) == 1:
-        play(rows[0])
-    else:
-        with ThreadPoolExecutor(len(rows)) as pool:
-            list(pool.map(play, rows))
+    play_in_pieces(advance, replicas, sweeps, game.n_players, _PIECE, threads)
     return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
+
+
+def _player(game: GraphGame, rule: Rule, mutation: NDArray[np.float64], edges: Edges) -> Callable[..., None]:
+    """The compiled loop for this game: by tables where all edges weigh the same, else by sums."""
+    table, players = cells(game, rule), game.n_players
+    needed = table is not None or rule.kind >= agents.IMITATION
+    around = watchers(game) if needed else edges
+    rooms = threading.local()  # a replica's, kept from piece to piece; each thread has its own
+
+    def play(s: Any, state: Any, first: int, sweeps: int, every: int, record: Any) -> None:
+        if not hasattr(rooms, "scratch"):
+            rooms.scratch = agents.scratch_of(rule, 0 if table else players)
+            rooms.cell = np.empty(players if table else 0, dtype=cell_type(table) if table else np.int16)
+            rooms.later = np.empty(players if rule.together else 0, dtype=np.int8)
+        if table is not None:
+            place = rooms.cell, rooms.later
+            play_cells(rule, mutation, table, edges, around, s, *place, state, first, sweeps, every, record)
+        else:
+            agents.play(
+                rule, mutation, game.matrix, edges, around, s, rooms.scratch, state, first, sweeps, every, record
+            )
+
+    return play
 
 
 def _starts(start: ArrayLike, replicas: int, game: GraphGame) -> NDArray[np.int8]:
@@ -221,22 +242,3 @@ def _numbers(game: GraphGame, process: Process) -> Rule:
         process.revision == "all",
         game.earnings == "mean",
     )
-
-
-def _edges(first: NDArray[np.int64], neighbour: NDArray[np.int32], weight: NDArray[np.float64]) -> Edges:
-    """Edges with their weights summed along each player's neighbours."""
-    rising = np.empty(0)
-    if weight.size:
-        rising = np.concatenate([np.cumsum(part) for part in np.split(weight, first[1:-1])])
-    for array in (first, neighbour, weight, rising):  # of one kind, so that the loops are compiled once
-        array.flags.writeable = False
-    return Edges(first, neighbour, weight, rising)
-
-
-def _reversed(game: GraphGame) -> Edges:
-    """The edges sorted by whom they lead to."""
-    order = np.argsort(game.neighbour, kind="stable")
-    seen = np.bincount(game.neighbour, minlength=game.n_players)
-    player = np.repeat(np.arange(game.n_players, dtype=np.int32), np.diff(game.first))
-    first = np.concatenate([[0], np.cumsum(seen)]).astype(np.int64)
-    return _edges(first, player[order], game.weight[order] if game.weight.size else game.weight)

@@ -23,6 +23,7 @@ from neurogames.engine import (
     strategy_chain,
 )
 from neurogames.engine.choice import BestResponse, Imitation, Logit
+from neurogames.engine.graphs import graph_matrix
 from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.games import GraphGame, PopulationGame
 from tests.engine.strategies.strategy_laws import MUTATION
@@ -197,6 +198,64 @@ def test_sums_followed_over_many_sweeps_stay_exact():
     np.testing.assert_array_equal(path.strategies, again.strategies)
 
 
+ALIKE = {
+    "regular": nx.random_regular_graph(4, 40, seed=1),
+    "degrees of all sizes": nx.barabasi_albert_graph(40, 2, seed=1),
+    "directed": nx.gnp_random_graph(40, 0.06, seed=3, directed=True),
+}
+
+
+@pytest.mark.parametrize("earnings", ["mean", "sum"])
+@pytest.mark.parametrize("graph", ALIKE)
+@pytest.mark.parametrize("name", PROCESSES)
+def test_tables_sums_and_pieces_give_the_same_paths(name, graph, earnings, monkeypatch):
+    game, process = GraphGame(MATRIX, ALIKE[graph], earnings), PROCESSES[name]
+    given = {"start": np.arange(40) % 3, "sweeps": 70, "replicas": 2}
+
+    def play():
+        path = simulate_on_graph(game, process, rng=np.random.default_rng(3), **given)
+        return path.count, path.strategies
+
+    by_tables = play()
+    monkeypatch.setattr(graph_matrix, "_PIECE", 130)
+    in_pieces = play()
+    monkeypatch.setattr(graph_matrix, "cells", lambda *_: None)
+    sums_in_pieces = play()
+    monkeypatch.undo()
+    monkeypatch.setattr(graph_matrix, "cells", lambda *_: None)
+    for other in (in_pieces, sums_in_pieces, play()):
+        for mine, theirs in zip(by_tables, other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_an_interrupt_is_heard_between_pieces(monkeypatch):
+    monkeypatch.setattr(graph_matrix, "_PIECE", 400)
+    played = []
+    compiled = graph_matrix.play_cells
+
+    def interrupted(*given):
+        played.append(1)
+        if len(played) == 3:
+            raise KeyboardInterrupt
+        compiled(*given)
+
+    monkeypatch.setattr(graph_matrix, "play_cells", interrupted)
+    game = GraphGame(MATRIX, ALIKE["regular"])
+    for threads in (1, 2):
+        played.clear()
+        with pytest.raises(KeyboardInterrupt):
+            simulate_on_graph(
+                game,
+                Process(logit(0.3)),
+                start=np.zeros(40, dtype=int),
+                sweeps=5000,
+                replicas=2,
+                rng=np.random.default_rng(0),
+                threads=threads,
+            )
+        assert len(played) < 500  # of 1000
+
+
 def test_payoffs_and_sparse_arrays_are_those_of_the_graph():
     w = weights(DIRECTED)
     s = np.array([2, 0, 1, 1])
@@ -219,6 +278,7 @@ GAME = GraphGame(MATRIX, DIRECTED)
         (lambda: GraphGame(MATRIX, csr_array(np.eye(4))), "no loops"),
         (lambda: GraphGame(MATRIX, csr_array(-np.ones((4, 4)))), "weights > 0"),
         (lambda: GraphGame(MATRIX, csr_array(np.ones((3, 4)))), r"graph: got 'shape \(3, 4\)'"),
+        (lambda: GraphGame(MATRIX, out_of_range()), "numbers of columns up to 7"),
         (lambda: GraphGame(MATRIX, nx.Graph()), "at least one node"),
         (lambda: GraphGame(MATRIX, DIRECTED, "total"), "earnings: got 'total'"),
         (lambda: GAME.payoffs([0, 1, 2]), "strategies: got"),
@@ -234,6 +294,12 @@ def test_bad_input_is_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def out_of_range():
+    graph = csr_array(np.ones((2, 2)) - np.eye(2))
+    graph.indices[0] = 7
+    return graph
 
 
 def play(process=None, **changes):

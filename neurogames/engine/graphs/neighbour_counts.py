@@ -1,0 +1,246 @@
+"""Compiled loops of agents on graphs whose edges all weigh the same, by tables.
+
+What a player earns then depends on its strategy and on how many of its neighbours use each strategy. Both are kept as
+one whole number, the player's cell: a switch moves the cells of those who look at the player by a constant, and
+payoffs, fitness and choices are looked up. The draws are those of ``agents`` one by one, so that the paths agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neurogames.engine.choice import SAME
+from neurogames.engine.graphs.agents import (
+    BEST,
+    DEATH_BIRTH,
+    IMITATION,
+    LOGIT,
+    MORAN,
+    REPLICATOR,
+    Rule,
+)
+from neurogames.engine.graphs.draws import drawn, uniform, unit
+from neurogames.games.graph_game import GraphGame
+
+Array = NDArray[np.float64]
+
+_MOST_CELLS = 2**18
+
+
+class Cells(NamedTuple):
+    """Tables by cell; K cells in all.
+
+    Attributes:
+        block: (m,) where the cells of each player's degree begin.
+        step: (n,) by how much a neighbour who uses a strategy raises the cell.
+        stride: by how much the next strategy of its own raises a player's cell.
+        payoff: (K,) what the player earns.
+        fitness: (K,) of that payoff; empty but for reproduction.
+        below: (K, n) probability to choose one of the strategies 0..j; empty but for rules of own choice.
+    """
+
+    block: NDArray[np.int32]
+    step: NDArray[np.int64]
+    stride: int
+    payoff: Array
+    fitness: Array
+    below: Array
+
+
+def cells(game: GraphGame, rule: Rule) -> Cells | None:
+    """Tables of a game and a rule; None where edges weigh differently or there are more than 2^18 cells."""
+    if game.weight.size:
+        return None
+    n = game.n_strategies
+    degree = np.diff(game.first)
+    most = int(degree.max())
+    levels = float(most + 1) ** (n - 1)
+    if levels * n > _MOST_CELLS:
+        return None
+    present = np.flatnonzero(np.bincount(degree, minlength=most + 1))
+    if levels * n * present.size > _MOST_CELLS:
+        return None
+    size = int(levels)
+    step = np.concatenate([[0], (most + 1) ** np.arange(n - 1)]).astype(np.int64)
+    others = np.arange(size)[:, None] // step[1:] % (most + 1)  # how many neighbours use strategies 1, 2, ...
+    payoff = []
+    for each in present:
+        counts = np.column_stack([each - others.sum(axis=1), others])
+        total = np.maximum(counts, 0.0) @ game.matrix.T
+        payoff.append((total / each if rule.mean and each else total).T)  # (n, levels)
+    offers = np.stack(payoff)  # (degrees, n, levels)
+    place = np.zeros(most + 1, dtype=np.int32)
+    place[present] = n * size * np.arange(present.size)
+    fitness: Array = np.empty(0)
+    below: Array = np.empty(0)
+    if rule.kind >= MORAN:
+        with np.errstate(over="ignore"):  # of compositions that do not exist
+            fitness = 1.0 - rule.strength + rule.strength * offers if rule.linear else np.exp(rule.strength * offers)
+    if rule.kind in (LOGIT, BEST):
+        ahead = offers - offers.max(axis=1, keepdims=True)
+        if rule.kind == LOGIT:
+            weight = np.exp(ahead * rule.strength)
+        else:
+            weight = (ahead >= -SAME * np.abs(offers).max(axis=1, keepdims=True)).astype(np.float64)
+        chance = np.cumsum(weight, axis=1)
+        chance = np.moveaxis(chance / chance[:, -1:], 1, -1)  # (degrees, levels, n)
+        below = np.repeat(chance[:, None], n, axis=1).reshape(-1, n)
+    return Cells(place[degree], step, size, offers.ravel(), fitness.ravel(), below.reshape(-1, n))
+
+
+def cell_type(table: Cells) -> type[np.int16] | type[np.int32]:
+    """The smallest kind of integers that holds all cells."""
+    return np.int16 if table.payoff.size < 2**15 else np.int32
+
+
+@numba.njit(cache=True, nogil=True)
+def play_cells(
+    rule: Any,
+    mutation: Any,
+    table: Any,
+    edges: Any,
+    watchers: Any,
+    strategies: Any,
+    cell: Any,
+    later: Any,
+    state: Any,
+    first: Any,
+    sweeps: Any,
+    every: Any,
+    record: Any,
+) -> None:
+    """Advance replicas by some sweeps; with ``first`` > 0 one replica, whose cells are still in ``cell``."""
+    # Arrays are taken out of their tuples once: each time costs a count of references, which is slow.
+    step, stride, payoff, fitness, below = table.step, table.stride, table.payoff, table.fitness, table.below
+    begin, neighbour = edges.first, edges.neighbour
+    begin_watching, watcher = watchers.first, watchers.neighbour
+    kind, strength, keep, blind = rule.kind, rule.strength, rule.keep, rule.blind
+    mutates, together = rule.mutates, rule.together
+    replicas, players = strategies.shape
+    n = step.size
+    count = np.empty(n, dtype=np.int64)
+    rising = np.empty(np.diff(begin).max() if kind == DEATH_BIRTH else 0)
+    for replica in range(replicas):
+        words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
+        s = strategies[replica]
+        count[:] = 0
+        for i in range(players):
+            count[s[i]] += 1
+        if first == 0:
+            _fill(table, edges, s, cell)
+        highest = 0.0
+        for sweep in range(first, first + sweeps):
+            if kind == MORAN:
+                highest = 0.0
+                for i in range(players):
+                    highest = max(highest, fitness[cell[i]])
+            for turn in range(players):
+                player: Any = np.int64(turn)
+                if not together:
+                    player, words = uniform(players, words)
+                mine = np.int64(s[player])
+                new = mine
+                if kind == MORAN:
+                    # Parents are drawn by rejection: a candidate is taken with probability fitness over the highest.
+                    parent = player
+                    u, words = unit(words)
+                    while u * highest >= fitness[cell[parent]]:
+                        parent, words = uniform(players, words)
+                        u, words = unit(words)
+                    low, high = begin_watching[parent], begin_watching[parent + 1]
+                    if low < high:
+                        edge, words = uniform(high - low, words)
+                        player, new = np.int64(watcher[low + edge]), np.int64(s[parent])
+                        mine = np.int64(s[player])
+                        if mutates:
+                            u, words = unit(words)
+                            new = drawn(mutation, new, u)
+                elif kind == DEATH_BIRTH:
+                    low, high = begin[player], begin[player + 1]
+                    if low < high:
+                        mass = 0.0
+                        for edge in range(low, high):
+                            mass += fitness[cell[neighbour[edge]]]
+                            rising[edge - low] = mass
+                        u, words = unit(words)
+                        u *= mass
+                        parent = low
+                        for k in range(high - low - 1):  # no branch: who is drawn cannot be predicted
+                            parent += np.int64(u >= rising[k])
+                        new = np.int64(s[neighbour[parent]])
+                        if mutates:
+                            u, words = unit(words)
+                            new = drawn(mutation, new, u)
+                else:
+                    if mutates:
+                        u, words = unit(words)
+                        new = drawn(mutation, mine, u)
+                    seen, asked = True, new == mine
+                    if asked and keep < 1.0:
+                        u, words = unit(words)
+                        seen = u < keep
+                        asked = seen or blind
+                    if asked and kind in (IMITATION, REPLICATOR):
+                        low, high = begin[player], begin[player + 1]
+                        if low < high:
+                            edge, words = uniform(high - low, words)
+                            model = neighbour[low + edge]
+                            if s[model] != mine:
+                                ahead = strength * (payoff[cell[model]] - payoff[cell[player]]) if seen else 0.0
+                                u, words = unit(words)
+                                if u < (1.0 / (1.0 + np.exp(-ahead)) if kind == IMITATION else ahead):
+                                    new = np.int64(s[model])
+                    elif asked:
+                        u, words = unit(words)
+                        if seen:
+                            choices = below[cell[player]]
+                            new = np.int64(0)
+                            for k in range(n - 1):
+                                new += np.int64(u >= choices[k])
+                        else:
+                            new = min(np.int64(u * n), n - 1)
+                if together:
+                    later[player] = new
+                elif new != mine:
+                    count[mine] -= 1
+                    count[new] += 1
+                    s[player] = new
+                    cell[player] += (new - mine) * stride
+                    change = step[new] - step[mine]
+                    low, high = begin_watching[player], begin_watching[player + 1]
+                    if kind == MORAN:
+                        highest = max(highest, fitness[cell[player]])
+                        for edge in range(low, high):
+                            here = cell[watcher[edge]] + change
+                            cell[watcher[edge]] = here
+                            highest = max(highest, fitness[here])
+                    else:
+                        for edge in range(low, high):
+                            cell[watcher[edge]] += change
+            if together:
+                for i in range(players):
+                    mine, new = np.int64(s[i]), np.int64(later[i])
+                    if new != mine:
+                        count[mine] -= 1
+                        count[new] += 1
+                        s[i] = new
+                        cell[i] += (new - mine) * stride
+                        for edge in range(begin_watching[i], begin_watching[i + 1]):
+                            cell[watcher[edge]] += step[new] - step[mine]
+            if (sweep + 1) % every == 0:
+                record[replica, (sweep + 1) // every] = count
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(table: Any, edges: Any, s: Any, cell: Any) -> None:
+    """Cells at the beginning."""
+    for i in range(s.size):
+        level = np.int64(table.block[i]) + table.stride * np.int64(s[i])
+        for edge in range(edges.first[i], edges.first[i + 1]):
+            level += table.step[s[edges.neighbour[edge]]]
+        cell[i] = level
