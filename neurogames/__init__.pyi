@@ -133,6 +133,7 @@ from .engine import shapley_by_permutations as shapley_by_permutations
 from .engine import shapley_by_strata as shapley_by_strata
 from .engine import shapley_until as shapley_until
 from .engine import simulate as simulate
+from .engine import simulate_heterogeneous as simulate_heterogeneous
 from .engine import simulate_learning as simulate_learning
 from .engine import simulate_network as simulate_network
 from .engine import simulate_on_graph as simulate_on_graph

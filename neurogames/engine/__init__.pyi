@@ -59,6 +59,7 @@ from .equilibria.zero_sum import ZeroSumSolution as ZeroSumSolution
 from .equilibria.zero_sum import solve_zero_sum as solve_zero_sum
 from .graphs.graph_matrix import GraphTrajectory as GraphTrajectory
 from .graphs.graph_matrix import simulate_on_graph as simulate_on_graph
+from .graphs.heterogeneous import simulate_heterogeneous as simulate_heterogeneous
 from .graphs.network_dynamics import NetworkTrajectory as NetworkTrajectory
 from .graphs.network_dynamics import simulate_network as simulate_network
 from .learning.bandits import BanditState as BanditState

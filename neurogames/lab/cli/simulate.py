@@ -50,6 +50,7 @@ def simulate(
     seed: Annotated[int, Option(help="Seed of the draws.")] = 0,
     out: Annotated[Path | None, Option(help="Folder of results and page; an unfinished one is resumed.")] = None,
     workers: Annotated[int, Option(help="Processes side by side, with --out.")] = 1,
+    cluster: Annotated[str | None, Option(help="Address of a dask scheduler that shares the folder of --out.")] = None,
 ) -> None:
     """Simulate agents beside the exact law and the mean field; any number may be swept as FIRST:LAST:COUNT."""
     numbers = {"players": players, "cost": cost, "multiplier": multiplier, "temperature": temperature}
@@ -81,10 +82,12 @@ def simulate(
         replicas=(_ON_GRAPH if graph else DEFAULT.replicas) if replicas is None else replicas,
         seed=seed,
     )
-    _agents(settings, out, integer("workers", workers, minimum=1))
+    if cluster is not None and out is None:
+        raise invalid_argument("cluster", cluster, "it only with --out, a folder that its workers share")
+    _agents(settings, out, integer("workers", workers, minimum=1), cluster)
 
 
-def _agents(settings: AgentsSettings, out: Path | None, workers: int) -> None:
+def _agents(settings: AgentsSettings, out: Path | None, workers: int, cluster: str | None) -> None:
     """Measure, print where the views end and whether they agree, and write the page."""
     from neurogames.lab.studies.agents.analysis import agreement, end_table
     from neurogames.lab.studies.agents.run import run_agents, simulate_agents  # load numba and torch
@@ -94,7 +97,11 @@ def _agents(settings: AgentsSettings, out: Path | None, workers: int) -> None:
     else:
         with progress_bar() as advance:
             done = run_agents(
-                settings, out, workers=workers, on_progress=lambda done, total, _: advance("agents", done, total)
+                settings,
+                out,
+                workers=workers,
+                cluster=cluster,
+                on_progress=lambda done, total, _: advance("agents", done, total),
             )
         results = done.results
     frame = end_table(results)

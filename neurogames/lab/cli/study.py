@@ -28,6 +28,7 @@ def study(
     quick: Annotated[bool, Option("--quick", help="A first look.")] = False,
     out: Annotated[Path | None, Option(help="Folder of results; an unfinished one is resumed.")] = None,
     workers: Annotated[int | None, Option(help="Processes side by side; every core if not given.")] = None,
+    cluster: Annotated[str | None, Option(help="Address of a dask scheduler whose workers share the folder.")] = None,
 ) -> None:
     """Run a study, and write a report; without a name, list the studies."""
     if name is None:
@@ -36,7 +37,7 @@ def study(
     chosen = load_study(name)  # most load torch
     values = _values(chosen.settings, {"seeds": seeds, "epochs": epochs}, given or [])
     settings = chosen_settings(chosen, data=data, settings_from=settings_from, quick=quick, values=values)
-    run_and_say(chosen, settings, out, workers)
+    run_and_say(chosen, settings, out, workers, cluster)
 
 
 def chosen_settings(

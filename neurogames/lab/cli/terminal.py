@@ -123,13 +123,17 @@ def _compilation_told(tell: Callable[[bool], object]) -> Iterator[None]:
 
 
 def run_and_say(
-    study: Study[Settings], settings: Settings, out: Path | None = None, workers: int | None = None
+    study: Study[Settings],
+    settings: Settings,
+    out: Path | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> FinishedStudy:
     """Run a study with a progress bar, and say what came out."""
     from neurogames.lab.studies.study import run_study  # loads torch
 
     with progress_bar("reading data") as advance:
-        finished = run_study(study, settings, out, workers=workers, on_progress=advance)
+        finished = run_study(study, settings, out, workers=workers, cluster=cluster, on_progress=advance)
     for sentence in finished.verdicts:
         say(f"• {sentence}")
     say(f"\nReport: {finished.report}")

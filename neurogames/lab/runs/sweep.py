@@ -25,7 +25,8 @@ import threadpoolctl
 import torch
 import xarray as xr
 
-from neurogames._arguments import integer, invalid_argument
+from neurogames._arguments import instance, integer, invalid_argument
+from neurogames.lab.runs.cluster import finish_on_cluster
 from neurogames.lab.runs.errors import CellError
 from neurogames.lab.runs.grid import Cell, checked_grid, combined
 from neurogames.lab.runs.interrupts import heard_interrupt
@@ -43,14 +44,14 @@ def sweep(
     folder: str | Path,
     *,
     workers: int = 1,
+    cluster: str | None = None,
     threads: int = 1,
     on_progress: Progress | None = None,
 ) -> xr.Dataset:
     """Measure every cell that has no file yet, and return all cells as one data set.
 
     Killed at any moment, a sweep loses at most the cells in hand; called again with the same arguments it computes
-    only what is missing. Damaged files are computed anew, with the reason in the log. To work on many machines that
-    share the folder, call it inside ``joblib.parallel_config(backend="dask")`` (extra ``cluster``).
+    only what is missing. Damaged files are computed anew, with the reason in the log.
 
     Args:
         measure: function of the settings of a cell, as keywords; at the top level of a module, or a
@@ -60,6 +61,8 @@ def sweep(
             are texts, booleans, or finite numbers.
         folder: the files go to its subfolder ``cells``; made if it is not there.
         workers: number of processes; 1 works in this process.
+        cluster: address of a dask scheduler whose workers do the work in the place of processes of this machine, see
+            :mod:`neurogames.lab.runs.cluster`; the folder must be theirs, too, under the same path.
         threads: threads of torch and of linear algebra in each cell, whatever the number of workers (rounding may
             depend on it).
         on_progress: called as ``on_progress(done, total, cell)`` after each cell, those found on disk included.
@@ -69,7 +72,7 @@ def sweep(
         all cells agree on, ``measure``, and ``versions`` (a list where cells were computed by different ones).
 
     Raises:
-        ValueError: for cells that fill no grid, or a folder with cells of another measure.
+        ValueError: for cells that fill no grid, a folder with cells of another measure, or a cluster that cannot work.
         CellError: if a cell fails; the error names it. Cells finished before stay.
 
     >>> import tempfile
@@ -85,7 +88,9 @@ def sweep(
     if not callable(measure):
         raise invalid_argument("measure", measure, "a function of the settings of a cell")
     identity = describe(measure)
-    place = Path(folder).expanduser() / "cells"
+    if cluster is not None:
+        instance("cluster", cluster, str, "the address of a dask scheduler, such as tcp://192.168.0.1:8786")
+    place = Path(folder).expanduser().absolute() / "cells"
     paths = [place / cell_file(cell) for cell in plain]
     results: dict[int, xr.Dataset] = {}
     for index, (cell, path) in enumerate(zip(plain, paths, strict=True)):
@@ -100,8 +105,13 @@ def sweep(
         _tell(on_progress, done, len(plain), plain[index])
     missing = [index for index in range(len(plain)) if index not in results]
     jobs = ((measure, identity, plain[index], paths[index], threads, index) for index in missing)
-    with heard_interrupt() as check, contextlib.closing(finish(_measure_cell, jobs, workers)) as finishing:
+    work = (
+        finish_on_cluster(_measure_cell, jobs, cluster) if cluster and missing else finish(_measure_cell, jobs, workers)
+    )
+    with heard_interrupt() as check, contextlib.closing(work) as finishing:
         for index in finishing:
+            if not paths[index].exists():
+                raise invalid_argument("folder", str(folder), "a folder that the workers of the cluster share")
             results[index] = read_dataset(paths[index])
             _tell(on_progress, len(results), len(plain), plain[index])
             check()

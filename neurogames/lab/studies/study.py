@@ -95,6 +95,7 @@ def run_study(
     folder: str | Path | None = None,
     *,
     workers: int | None = None,
+    cluster: str | None = None,
     on_progress: Progress | None = None,
 ) -> FinishedStudy:
     """Measure everything that a study asks for, and write a folder with results and report.
@@ -107,6 +108,7 @@ def run_study(
         settings: its settings; the defaults if not given.
         folder: where to write; "neurogames-runs/STUDY-DATA" if not given.
         workers: processes that work side by side, one thread each; every core if not given.
+        cluster: address of a dask scheduler whose workers, which share the folder, do the work instead.
         on_progress: called as ``on_progress(stage, done, total)``.
 
     Returns:
@@ -130,7 +132,8 @@ def run_study(
         tell(name, 0, len(cells))
         known = {"known": xr.merge(measured, combine_attrs="drop")} if name in study.building else {}
         bound, told = functools.partial(measure, settings=shared, **known), functools.partial(_tell_cell, tell, name)
-        part = sweep(bound, cells, run.folder / name, workers=min(workers, len(cells)), on_progress=told)
+        place = run.folder / name
+        part = sweep(bound, cells, place, workers=min(workers, len(cells)), cluster=cluster, on_progress=told)
         measured.append(part.isel(seed=0, drop=True) if name in study.once else part)
     results = xr.merge(measured, combine_attrs="drop", join="exact", compat="no_conflicts")
     known = {key: value for part in measured for key, value in part.attrs.items() if key not in _SWEEP_MARKS}

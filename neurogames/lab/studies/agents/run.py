@@ -53,6 +53,7 @@ def run_agents(
     folder: str | Path,
     *,
     workers: int = 1,
+    cluster: str | None = None,
     on_progress: Callable[[int, int, dict[str, Any]], object] | None = None,
 ) -> FinishedStudy:
     """Measure all combinations, and write a folder with results and page; a second call computes what is missing.
@@ -61,6 +62,7 @@ def run_agents(
         settings: what is asked.
         folder: where to write; new, empty, or of the same simulation.
         workers: processes that work side by side.
+        cluster: address of a dask scheduler whose workers, which share the folder, do the work instead.
         on_progress: called as ``on_progress(done, total, cell)``.
 
     Returns:
@@ -75,7 +77,8 @@ def run_agents(
     run = open_run(folder, guarded)
     measure = functools.partial(measure_agents, settings=settings)
     cells = settings.cells()
-    found = sweep(measure, cells, run.folder, workers=min(workers, len(cells)), on_progress=on_progress)
+    workers = min(workers, len(cells))
+    found = sweep(measure, cells, run.folder, workers=workers, cluster=cluster, on_progress=on_progress)
     results = found.isel(seed=0, drop=True)
     results.attrs = {"study": NAME, "settings": settings.to_dict(), "versions": versions()}
     write_dataset(results, run.folder / "results.nc")

@@ -1,0 +1,224 @@
+"""Compiled loops of players who differ; see :mod:`neurogames.engine.graphs.heterogeneous`.
+
+Whoever revises counts what those it looks at use, with their weights; what a strategy would pay is its row of the
+player's own matrix times these counts. Nothing is kept from one revision to the next but strategies and their counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from neurogames.engine.choice import SAME
+from neurogames.engine.population.generator import draw
+
+_U = np.uint64
+_UNIT = 2.0**-53
+LOGIT, BEST, IMITATION = range(3)
+
+
+class Rule(NamedTuple):
+    """What all players have in common.
+
+    Attributes:
+        kind: the rule.
+        blind: whether a player without feedback answers a payoff difference of 0.
+        mutates: whether there are mutations.
+        together: whether all revise at once.
+        mean: whether payoffs are means over neighbours.
+    """
+
+    kind: int
+    blind: bool
+    mutates: bool
+    together: bool
+    mean: bool
+
+
+@numba.njit(cache=True, nogil=True)
+def play_own(
+    rule: Any,
+    mutation: Any,
+    matrices: Any,
+    strength: Any,
+    keep: Any,
+    edges: Any,
+    strategies: Any,
+    state: Any,
+    begun: Any,
+    sweeps: Any,
+    every: Any,
+    record: Any,
+) -> None:
+    """Advance replicas by sweeps begun+1 .. begun+sweeps.
+
+    ``matrices`` (m, n, n), ``strength`` (m,) and ``keep`` (m,) have one row where all players are alike in that;
+    without edges everybody looks at everybody else.
+    """
+    players, n = strategies.shape[1], len(mutation)
+    count, seen, offer = np.zeros(n, dtype=np.int64), np.empty(n), np.empty(n)
+    later = np.empty(players if rule.together else 0, dtype=strategies.dtype)
+    for replica in range(len(strategies)):
+        words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
+        s = strategies[replica]
+        count[:] = 0
+        for i in range(players):
+            count[s[i]] += 1
+        for sweep in range(begun + 1, begun + sweeps + 1):
+            for turn in range(players):
+                player: Any = np.int64(turn)
+                if not rule.together:
+                    player, words = _below(players, words)
+                new, words = _revised(
+                    rule, mutation, matrices, strength, keep, edges, s, count, seen, offer, player, words
+                )
+                if rule.together:
+                    later[player] = new
+                else:
+                    count[s[player]] -= 1
+                    count[new] += 1
+                    s[player] = new
+            if rule.together:
+                s[:] = later
+                count[:] = 0
+                for i in range(players):
+                    count[s[i]] += 1
+            if sweep % every == 0:
+                record[replica, sweep // every] = count
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
+
+
+@numba.njit(cache=True, nogil=True)
+def _revised(
+    rule: Any,
+    mutation: Any,
+    matrices: Any,
+    strength: Any,
+    keep: Any,
+    edges: Any,
+    s: Any,
+    count: Any,
+    seen: Any,
+    offer: Any,
+    i: Any,
+    words: Any,
+) -> Any:
+    """Next strategy of player i, and the generator after it."""
+    n, mine = len(mutation), np.int64(s[i])
+    if rule.mutates:
+        u, words = _unit(words)
+        new = np.int64(0)
+        while new < n - 1:
+            u -= mutation[mine, new]
+            if u < 0.0:
+                break
+            new += 1
+        if new != mine:
+            return new, words
+    heard, chance = 1.0, keep[i if keep.size > 1 else 0]
+    if chance < 1.0:
+        u, words = _unit(words)
+        if u >= chance:
+            if not rule.blind:
+                return mine, words
+            heard = 0.0
+    sharp = strength[i if strength.size > 1 else 0]
+    own = i if len(matrices) > 1 else 0
+    if rule.kind == IMITATION:
+        model, words = _model(edges, s.size, i, words)
+        if model < 0 or s[model] == mine:
+            return mine, words
+        theirs = _earned(rule, matrices, edges, s, count, seen, model)
+        ahead = heard * sharp * (theirs - _earned(rule, matrices, edges, s, count, seen, i))
+        u, words = _unit(words)
+        return (np.int64(s[model]) if u < 1.0 / (1.0 + np.exp(-ahead)) else mine), words
+    scale = heard * _look(rule, edges, s, count, seen, i)
+    best, size, mass = -np.inf, 0.0, 0.0
+    for j in range(n):
+        offer[j] = 0.0
+        for k in range(n):
+            offer[j] += matrices[own, j, k] * seen[k]
+        offer[j] *= scale
+        best, size = max(best, offer[j]), max(size, abs(offer[j]))
+    for j in range(n):
+        if rule.kind == LOGIT:
+            offer[j] = np.exp((offer[j] - best) * sharp)
+        else:
+            offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
+        mass += offer[j]
+    u, words = _unit(words)
+    u *= mass
+    new = np.int64(0)
+    while new < n - 1:
+        u -= offer[new]
+        if u < 0.0:
+            break
+        new += 1
+    return new, words
+
+
+@numba.njit(cache=True, nogil=True)
+def _look(rule: Any, edges: Any, s: Any, count: Any, seen: Any, i: Any) -> Any:
+    """Count, with weights, what those whom player i looks at use; returns what payoffs are multiplied by."""
+    first, neighbour, weight = edges
+    total = 0.0
+    if first.size == 0:
+        seen[:] = count
+        seen[s[i]] -= 1.0
+        total = np.float64(s.size - 1)
+    else:
+        seen[:] = 0.0
+        for edge in range(first[i], first[i + 1]):
+            heavy = weight[edge] if weight.size else 1.0
+            seen[s[neighbour[edge]]] += heavy
+            total += heavy
+    return 1.0 / total if rule.mean and total > 0.0 else 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _earned(rule: Any, matrices: Any, edges: Any, s: Any, count: Any, seen: Any, i: Any) -> Any:
+    """What player i earns."""
+    scale, total = _look(rule, edges, s, count, seen, i), 0.0
+    own = i if len(matrices) > 1 else 0
+    for k in range(seen.size):
+        total += matrices[own, s[i], k] * seen[k]
+    return scale * total
+
+
+@numba.njit(cache=True, nogil=True)
+def _model(edges: Any, players: Any, i: Any, words: Any) -> Any:
+    """One of those whom player i looks at, in proportion to the weights; -1 where it looks at nobody."""
+    first, neighbour, weight = edges
+    if first.size == 0:
+        other, words = _below(players - 1, words)
+        return (other + 1 if other >= i else other), words
+    low, high = first[i], first[i + 1]
+    if low == high:
+        return np.int64(-1), words
+    if weight.size == 0:
+        step, words = _below(high - low, words)
+        return np.int64(neighbour[low + step]), words
+    u, words = _unit(words)
+    u *= weight[low:high].sum()
+    while low < high - 1:
+        u -= weight[low]
+        if u < 0.0:
+            break
+        low += 1
+    return np.int64(neighbour[low]), words
+
+
+@numba.njit(cache=True, nogil=True)
+def _unit(words: Any) -> Any:
+    """A number in [0, 1)."""
+    bits, words = draw(words)
+    return np.float64(bits >> _U(11)) * _UNIT, words
+
+
+@numba.njit(cache=True, nogil=True)
+def _below(size: Any, words: Any) -> Any:
+    """A whole number below ``size`` < 2^31."""
+    bits, words = draw(words)
+    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), words
