@@ -133,7 +133,10 @@ class PeakMemory(TorchDispatchMode):
 @pytest.mark.benchmark
 @pytest.mark.parametrize("label", NETWORKS)
 def test_step(label):
-    """Mean processor time of 100 steps in turns, behind the 101 first ones: one refresh each; 5 of the last one."""
+    """Mean processor time of steps in turns: 101 to 200, with one refresh, or 33 to 63 of convolutions, with none.
+
+    Of the last one there are 5 steps.
+    """
     torch.set_num_threads(1)
     peaks, runs = {}, {}
     for name, kind in (KINDS if label == "784-256-256-10" else KINDS | COOPERATING).items():
@@ -143,13 +146,14 @@ def test_step(label):
                 runs[name]()
         peaks[name] = memory.peak
     seconds = {name: [] for name in runs}
-    for step in range(9, 201):
+    first, last = (33, 63) if "convolutions" in label else (101, 200)
+    for step in range(9, last + 1):
         for name, run in runs.items():
-            if name == "cooperative" and step < 196:
+            if name == "cooperative" and step <= last - 5:
                 continue
             start = time.process_time()
             run()
-            if step > 100:
+            if step >= first:
                 seconds[name].append(time.process_time() - start)
     mean = {name: statistics.fmean(values) for name, values in seconds.items()}
     floor = 1 + 2 / (3 * mean["EKFAC"] / mean["SGD"])

@@ -67,7 +67,8 @@ class DGNOpt(torch.optim.Optimizer):
         schur: "exact", or "paper" for the Schur complement of its proposition 5, which makes steps overlong; for two
             layers a stage at most.
         value: "contracted" (V_x and V_xx know that later layers move), or "gauss-newton" (V_x = Q_x, V_xx = Q_xx, so
-            that k is that of the open loop).
+            that k is that of the open loop). Contracting with "ekfac" needs slopes of single rows where layers
+            cooperate, many times the work; "kfac" and "gauss-newton" do not.
         terminal: columns of the curvature of the loss, see ``terminal_rank``: "gradient" (one, the gradient of the
             row's loss), "cross_entropy" (the leading ones of the softmax's Gauss-Newton matrix) or "mse" (all).
         terminal_rank: number of columns; 1 for "gradient", below the number of classes for "cross_entropy", the number

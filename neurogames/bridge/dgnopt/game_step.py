@@ -200,7 +200,7 @@ class GameStep:
                 if key not in self._seen:
                     dx = (new[edge[0]] - recorded.values[edge[0]]).flatten(1)
                     products = [(column.flatten(1) * dx).sum(dim=1) for column in columns]
-                    self._seen[key] = torch.stack(products, dim=1).to(first.dtype)
+                    self._seen[key] = torch.stack(products, dim=1).to(first.dtype) * recorded.rows
                 total = self._seen[key] if total is None else total + self._seen[key]
         return total
 

@@ -91,8 +91,8 @@ class RecordedPass:
         """What a layer did to each row."""
         layer = self.model.get_submodule(name)
         inputs = layer_inputs(layer, self.inputs[name].to(next(layer.parameters()).dtype))
-        slope = layer_outputs(layer, self.slopes[name]).to(inputs.dtype)
-        columns = [layer_outputs(layer, each).to(inputs.dtype) for each in self.roots.get(name, [])]
+        slope = layer_outputs(layer, self.slopes[name]).to(inputs.dtype) * self.rows
+        columns = [layer_outputs(layer, each).to(inputs.dtype) * self.rows for each in self.roots.get(name, [])]
         return Rows(inputs, torch.stack(columns), slope) if columns else Rows(inputs, slope.unsqueeze(0))
 
     @property
@@ -101,7 +101,7 @@ class RecordedPass:
         return self._cost is not None
 
     def crossings(self, player: int = 0) -> Iterator[tuple[Edge, list[Tensor]]]:
-        """Operations that hand a tensor on to a later stage, with the columns (rows, ...) of the part they hand on.
+        """Operations that hand a tensor on to a later stage, with the columns (rows, ...) over n of that part.
 
         Args:
             player: whose cost, where players have own costs.
@@ -233,17 +233,16 @@ class RecordedPass:
         return functional.batch_norm(x, mean, variance, module.weight, module.bias, eps=module.eps)
 
     def _hook(self, key: Any) -> Callable[[Tensor], None]:
-        """Keeps a gradient, n times: of the loss, or of the column that is on its way."""
+        """Keeps a gradient: of the loss, or of the column that is on its way."""
 
         def keep(gradient: Tensor) -> None:
             if isinstance(key, str) and self._cost is not None and self._players[key] != self._cost:
                 return
             place = key if isinstance(key, str) else (key, self._cost)
-            own = gradient.detach() * self.rows
             if self._column < 0:
-                self.slopes[place] = own
+                self.slopes[place] = gradient.detach()
             else:
-                self.roots.setdefault(place, []).append(own)
+                self.roots.setdefault(place, []).append(gradient.detach())
 
         return keep
 

@@ -39,8 +39,11 @@ class Rows:
 
     def mean_slope(self, weights: Tensor) -> Tensor:
         """Mean over rows of sum_j weights_rj u_rj, (d_out, d_in)."""
-        combined = torch.einsum("jrso,rj->rso", self.columns, weights) / len(self.inputs)
-        return combined.flatten(0, 1).T @ self.inputs.flatten(0, 1)
+        combined = torch.einsum("jrso,rj->rso", self.columns, weights / len(self.inputs))
+        if self.inputs.shape[1] == 1:
+            return combined[:, 0].T @ self.inputs[:, 0]
+        kept = combined.new_zeros(combined.shape[2], self.inputs.shape[2])
+        return torch.addbmm(kept, combined.mT, self.inputs, beta=0)  # patches are no rows of one matrix
 
     def along(self, direction: Tensor) -> Tensor:
         """<u_rj, direction>, (rows, rank)."""
