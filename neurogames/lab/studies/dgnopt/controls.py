@@ -30,7 +30,7 @@ class LargeWay(NamedTuple):
     as_long_as: str | None = None
 
 
-DAMPING, ALIGNMENT_RATE, PLAYER_RATE = 0.1, 0.3, 0.05
+DAMPING, ALIGNMENT_RATE, PLAYER_RATE = 0.1, 0.1, 0.05
 """Settings of the tests in which nothing is chosen; none of them has momentum."""
 SGD = "SGD"
 LARGE_WAYS = {

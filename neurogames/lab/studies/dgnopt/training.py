@@ -147,7 +147,7 @@ def train_one(
         before = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
         begun = time.process_time()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "something is not finite")  # it is counted instead
+            warnings.filterwarnings("ignore", ".*the step is skipped")  # it is counted instead
             loss = optimizer.step(closure)
         course.seconds += time.process_time() - begun
         _note(course, model, optimizer, before, lengths[step - 1] if lengths else None)

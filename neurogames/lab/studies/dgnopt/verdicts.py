@@ -11,6 +11,8 @@ from neurogames.lab.studies.tables import Row, records, rows_by
 
 LONGEST = 1.4
 """The paper's claim: a step takes at most this many times that of EKFAC."""
+LEARNT = 20.0
+"""Mean accuracy in percent that some way to choose alignments must reach for a difference between them to tell."""
 
 
 def answer(claims: pd.DataFrame) -> str:
@@ -106,6 +108,8 @@ def alignment_sentence(alignments: pd.DataFrame, share: float, arms: int) -> str
     """Say whether the bandit finds better alignments than no bandit does."""
     parts = [f"minus {row['control']} {_points(row)}" for row in records(alignments)]
     word = "supported" if (alignments["outcome"] == BETTER).all() else "not supported"
+    if (alignments["accuracy"] < LEARNT).all():
+        word = "not tested, since hardly a network learnt anything"
     known = rows_by(alignments, "control")
     learns = known[SHUFFLED]["outcome"] == BETTER
     gain = "it gains" if learns else "no gain can be claimed"

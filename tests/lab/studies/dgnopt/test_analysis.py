@@ -103,6 +103,8 @@ def test_the_bandit_must_beat_all_three(results):
     sentence = verdicts.alignment_sentence(alignment_table(results), 0.1, 4)
     assert "(4 in the residual network): not supported" in sentence
     assert "no gain can be claimed over shuffled rewards" in sentence
+    chance = alignment_table(results).assign(accuracy=10.0)
+    assert "not tested, since hardly a network learnt" in verdicts.alignment_sentence(chance, 0.1, 4)
 
 
 def test_the_page_answers_first_and_has_every_claim(results):
