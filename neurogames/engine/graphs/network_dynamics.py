@@ -12,6 +12,7 @@ different weights that the tables would not fit, weights are summed instead (``w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +29,11 @@ from neurogames.engine.graphs.network_tables import (
     acceptance_tables,
     cells,
     copying_tables,
+    model_thresholds,
     watchers,
 )
 from neurogames.engine.graphs.weighted_sums import simulate_sums
+from neurogames.engine.pieces import play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw
 from neurogames.engine.process import Process, check_two_actions
@@ -39,6 +42,8 @@ from neurogames.games.network import NetworkPublicGoodsGame
 _U = np.uint64
 _LOW = _U(2**32 - 1)
 _UNIT = 2.0**-53
+_PIECE = 2**24
+"""Revisions between two looks for Ctrl-C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,16 +150,25 @@ def simulate_network(
     seen = watchers(game, table.step)
     cell = _first_cells(game, table, profile)
     together = process.revision == "all"
+    by_sweep: Iterator[tuple[int, int, Any]]
     if process.choice.copies:
         payoff = np.stack([table.resting, table.resting + table.gain], axis=-1).reshape(-1)
-        models = game.first, game.neighbour, _model_thresholds(game)
+        models = game.first, game.neighbour, model_thresholds(game)
         in_proportion = isinstance(process.choice, Replicator)
-        for first, length, parameters in copying_tables(table, process, sweeps):
-            where = first, length, every, record
-            _copy(parameters, payoff, in_proportion, models, cell, count, state, seen, together, where)
+        by_sweep = copying_tables(table, process, sweeps)
     else:
-        for first, length, tables in acceptance_tables(table, process, sweeps):
-            _compare(tables, cell, count, state, seen, together, (first, length, every, record))
+        by_sweep = acceptance_tables(table, process, sweeps)
+    for first, length, tables in by_sweep:
+
+        def advance(rows: slice, begin: int, size: int, first: int = first, tables: Any = tables) -> None:
+            some = tables[begin : begin + size] if len(tables) > 1 else tables
+            given = cell[rows], count[rows], state[rows], seen, together, (first + begin, size, every, record[rows])
+            if process.choice.copies:
+                _copy(some, payoff, in_proportion, models, *given)
+            else:
+                _compare(some, *given)
+
+        play_in_pieces(advance, replicas, length, n, _PIECE)
     return NetworkTrajectory(time.astype(np.float64), record, (cell & 1).astype(np.bool_))
 
 
@@ -174,20 +188,6 @@ def _first_cells(game: NetworkPublicGoodsGame, table: Cells, profile: NDArray[np
         [np.bincount(player, table.step * acts[game.neighbour], minlength=game.n_players) for acts in profile]
     )
     return (2 * (table.block + level.astype(np.int64)) + profile).astype(np.int32)
-
-
-def _model_thresholds(game: NetworkPublicGoodsGame) -> NDArray[np.uint64]:
-    """(edges,) thresholds by which a draw picks a neighbour: the first one above it."""
-    degree = np.diff(game.first)
-    some = game.first[:-1][degree > 0]
-    # Shares of each player's own total are summed, so that the weights of one do not round those of another away.
-    total = np.add.reduceat(game.weight, some) if some.size else game.weight
-    rising = np.cumsum(game.weight / np.repeat(total, degree[degree > 0]))
-    before = np.repeat(np.concatenate([[0.0], rising])[some], degree[degree > 0])
-    with np.errstate(divide="ignore"):  # a share that is rounded away is never drawn
-        reach = generator.thresholds(np.log(np.minimum(rising - before, 1.0)))
-    reach[game.first[1:][degree > 0] - 1] = _U(2**64 - 1)
-    return reach
 
 
 @numba.njit(cache=True, nogil=True)

@@ -104,6 +104,20 @@ def watchers(game: NetworkPublicGoodsGame, step: Integers) -> Watchers:
     return Watchers(first, player[order].astype(np.int32), step[order].astype(np.int32))
 
 
+def model_thresholds(game: NetworkPublicGoodsGame) -> NDArray[np.uint64]:
+    """(edges,) thresholds by which a draw picks a neighbour: the first one above it."""
+    degree = np.diff(game.first)
+    some = game.first[:-1][degree > 0]
+    # Shares of each player's own total are summed, so that the weights of one do not round those of another away.
+    total = np.add.reduceat(game.weight, some) if some.size else game.weight
+    rising = np.cumsum(game.weight / np.repeat(total, degree[degree > 0]))
+    before = np.repeat(np.concatenate([[0.0], rising])[some], degree[degree > 0])
+    with np.errstate(divide="ignore"):  # a share that is rounded away is never drawn
+        reach = generator.thresholds(np.log(np.minimum(rising - before, 1.0)))
+    reach[game.first[1:][degree > 0] - 1] = np.uint64(2**64 - 1)
+    return reach
+
+
 def acceptance_tables(table: Cells, process: Process, sweeps: int) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
     """Yield (first sweep, sweeps, thresholds (1 or sweeps, 2 K) of acting next), in bounded memory.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
+from neurogames.engine.pieces import play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process, check_played, switching
@@ -24,6 +25,8 @@ from neurogames.engine.solution import Trajectory
 from neurogames.games.base import TwoActionGame
 
 _TABLE_ENTRIES = 2**20
+_PIECE = 2**26
+"""Revisions between two looks for Ctrl-C."""
 
 
 def simulate(
@@ -72,7 +75,12 @@ def simulate(
     state = generator.states(replicas, rng)
     play = _play_one if process.revision == "one" else _play_all
     for first, length, tables in threshold_tables(game, process, sweeps):
-        play(tables, count, state, first, length, every, n, record)
+
+        def advance(rows: slice, begin: int, size: int, first: int = first, tables: Any = tables) -> None:
+            some = tables[begin : begin + size] if len(tables) > 1 else tables
+            play(some, count[rows], state[rows], first + begin, size, every, n, record[rows])
+
+        play_in_pieces(advance, replicas, length, n, _PIECE)
     return Trajectory(time=time.astype(np.float64), count=record, n_players=n)
 
 

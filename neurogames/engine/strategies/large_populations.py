@@ -25,8 +25,9 @@ _LOGIT, _BEST, _IMITATION, _REPLICATOR, _MORAN, _DEATH_BIRTH = range(6)
 
 
 class Pace(NamedTuple):
-    """How many sweeps to play, and how many of them from one record to the next."""
+    """From which sweep on how many sweeps are played, and how many of them lie between two records."""
 
+    first: int
     sweeps: int
     every: int
 
@@ -90,7 +91,7 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
     for replica in range(count.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         now = count[replica]
-        for sweep in range(pace.sweeps):
+        for sweep in range(pace.first, pace.first + pace.sweeps):
             # What each strategy earns from all players is followed by sums, and anew in each sweep.
             total[:] = matrix @ now.astype(np.float64)
             known[:] = False
@@ -133,6 +134,7 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                         known[:] = False
             if (sweep + 1) % pace.every == 0:
                 record[replica, (sweep + 1) // pace.every] = now
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)

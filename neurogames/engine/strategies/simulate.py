@@ -10,7 +10,6 @@ draw. Probabilities are resolved to 2^-64.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import fits_in_memory, integer, invalid_argument
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
+from neurogames.engine.pieces import play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process
@@ -35,6 +35,8 @@ from neurogames.games.population import PopulationGame
 _SMALL_TABLE = 2**20
 _LARGEST_TABLE = 2**25
 _MOST_STRATEGIES = 64
+_PIECE = 2**23
+"""Revisions between two looks for Ctrl-C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +137,11 @@ def simulate_strategies(
     record = np.empty((replicas, time.size, n), dtype=np.int64)
     record[:, 0] = count
     state = generator.states(replicas, rng)
-    parts = np.array_split(np.arange(replicas), min(threads, replicas))
-    rows = [slice(part[0], part[-1] + 1) for part in parts]
-    if len(rows) == 1:
-        play(count, state, Pace(sweeps, every), record)
-    else:
-        with ThreadPoolExecutor(len(rows)) as pool:
-            list(pool.map(lambda row: play(count[row], state[row], Pace(sweeps, every), record[row]), rows))
+
+    def advance(rows: slice, first: int, length: int) -> None:
+        play(count[rows], state[rows], Pace(first, length, every), record[rows])
+
+    play_in_pieces(advance, replicas, sweeps, game.n_players, _PIECE, threads)
     return StrategyTrajectory(time.astype(np.float64), record, game.labels)
 
 
@@ -184,7 +184,9 @@ def _rank_tables(players: int, n: int) -> NDArray[np.int64]:
 
 def _play_singly(states: Any, thresholds: Any, target: Any, count: Any, state: Any, pace: Pace, record: Any) -> None:
     players = int(states[0].sum())
-    _play_tables(states, thresholds, target, players, ranks(count, players), state, pace, record)
+    place = ranks(count, players)
+    _play_tables(states, thresholds, target, players, place, state, pace, record)
+    count[:] = states[place]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -196,7 +198,7 @@ def _play_tables(
     for replica in range(first.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         place = first[replica]
-        for sweep in range(pace.sweeps):
+        for sweep in range(pace.first, pace.first + pace.sweeps):
             for _ in range(players):
                 bits, words = draw(words)
                 # No branch: which way a revision goes cannot be predicted.
@@ -207,6 +209,8 @@ def _play_tables(
             if (sweep + 1) % pace.every == 0:
                 for j in range(n):
                     record[replica, (sweep + 1) // pace.every, j] = states[place, j]
+        first[replica] = place
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)
@@ -217,7 +221,7 @@ def _play_rounds(rows: Any, rank: Any, count: Any, state: Any, pace: Any, record
     for replica in range(count.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         now = count[replica]
-        for sweep in range(pace.sweeps):
+        for sweep in range(pace.first, pace.first + pace.sweeps):
             place, left = np.int64(0), np.int64(rank.shape[1] - 2)
             for k in range(n - 1):
                 place += rank[k, left + 1] - rank[k, left - now[k] + 1]
@@ -233,3 +237,4 @@ def _play_rounds(rows: Any, rank: Any, count: Any, state: Any, pace: Any, record
             now[:] = after
             if (sweep + 1) % pace.every == 0:
                 record[replica, (sweep + 1) // pace.every] = now
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
