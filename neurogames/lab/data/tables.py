@@ -193,6 +193,7 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     >>> listed("abcdef", most=2)
     'a, b and 4 more'
     """
-    texts = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in map(str, names)]
+    shown = [text if text.isprintable() else repr(text)[1:-1] for text in map(str, names)]
+    texts = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in shown]
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
