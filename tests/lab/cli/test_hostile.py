@@ -131,3 +131,22 @@ def test_an_interrupt_while_loading_is_one_line(seconds, tmp_path):
         assert "Traceback" not in errors
         assert errors.count("interrupted") == 1
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+def test_a_cluster_without_a_folder_and_one_that_does_not_answer_are_refused(tmp_path, monkeypatch):
+    words = [
+        "simulate",
+        "--game",
+        "pgg",
+        "--players",
+        5,
+        "--sweeps",
+        2,
+        "--replicas",
+        2,
+        "--cluster",
+        "tcp://127.0.0.1:9",
+    ]
+    assert "it only with --out" in one_line(run(*words))
+    monkeypatch.setattr("neurogames.lab.runs.cluster._SECONDS", 0.3)
+    assert "cluster: got 'tcp://127.0.0.1:9'" in one_line(run(*words, "--out", tmp_path / "run"))
