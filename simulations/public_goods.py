@@ -15,10 +15,11 @@ prints the table, exact beside simulated, and writes public_goods.csv, .png and 
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -107,7 +108,7 @@ def draw(rows: list[Row]) -> Figure:
     return figure
 
 
-def main(folder: Path) -> None:
+def main(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path()) -> None:
     """Print the table and write it with its figure."""
     rows = escape_table(np.random.default_rng(20250719))
     print(f"{'masked player':<22}{'keep':>6}{'exact':>12}{'simulated':>12}{'+/-':>9}{'long run':>10}")
@@ -129,4 +130,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path())
+    typer.run(main)

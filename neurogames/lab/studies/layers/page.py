@@ -9,6 +9,7 @@ from neurogames.lab.studies.layers import analysis, plots
 from neurogames.lab.studies.layers.course import measure_course
 from neurogames.lab.studies.layers.defence import measure_defence
 from neurogames.lab.studies.layers.freezing import measure_freezing
+from neurogames.lab.studies.layers.leading import answer, findings
 from neurogames.lab.studies.layers.networks import check_data
 from neurogames.lab.studies.layers.settings import LayersSettings
 from neurogames.lab.studies.layers.steps import measure_steps
@@ -90,7 +91,7 @@ def layers_page(results: xr.Dataset, settings: LayersSettings) -> Page:
             defence,
         ),
     ]
-    figures = [
+    drawn = [
         DrawnFigure(
             "tuning",
             plots.plot_tuning(results),
@@ -120,14 +121,18 @@ def layers_page(results: xr.Dataset, settings: LayersSettings) -> Page:
             "probability in the optimal mixture and in the worst mixture.",
         ),
     ]
+    figures = {figure.name: figure for figure in drawn}
     return Page(
         title=f"Layers as players on {settings.data.replace('_', '-')}: what is the equilibrium good for?",
         subtitle=f"An MLP and a CNN of four layers each, {results.sizes['seed']} repetitions.",
+        lead=figures["tuning"],
+        answer=answer(tuning),
+        findings=findings(freezing, steps, defence, figures),
         terms=TERMS,
         verdicts=layers_verdicts(results, tuning, freezing, steps, defence),
         reading=READING,
         notes=["Seconds were measured while other processes may have been running."],
-        figures=figures,
+        figures=[figures["course"]],
         tables=tables,
     )
 
