@@ -127,7 +127,10 @@ def check_path(path: object) -> None:
 def read_text(path: str | Path) -> str:
     """Text of a file: UTF-8, with or without a byte order mark, or else Latin-1, as in old files."""
     check_path(path)
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise invalid_argument("path", f"{path} ({error.strerror})", "a file that can be read") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -41,6 +41,9 @@ def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[.
                 print(f"neurogames: {cell(' '.join(str(error).split())).plain}", file=sys.stderr)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
+                # An interrupt within code from a string, as of a dataclass, stays noted, and Python would end by the
+                # signal whatever its exit code; other code from a string clears the note.
+                eval("None")
                 print(f"neurogames: interrupted; {after}", file=sys.stderr)
                 raise typer.Exit(130) from None
 

@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from neurogames._loading import leave
+
 _noted: list[int] = []
 
 
@@ -21,7 +23,7 @@ def heard_interrupt() -> Iterator[Callable[[], None]]:
     ...     check()
     """
     in_main = threading.current_thread() is threading.main_thread()
-    usual = in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    usual = in_main and signal.getsignal(signal.SIGINT) in (signal.default_int_handler, leave)
     if usual:
         _noted.clear()
         signal.signal(signal.SIGINT, _note)

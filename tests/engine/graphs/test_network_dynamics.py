@@ -14,7 +14,7 @@ import pytest
 from neurogames.engine import Process, best_response, imitation, linear, logit, population_chain, replicator
 from neurogames.engine.graphs import network_dynamics
 from neurogames.engine.graphs.network_dynamics import simulate_network
-from neurogames.engine.graphs.network_tables import cells
+from neurogames.engine.graphs.network_tables import cells, model_thresholds
 from neurogames.engine.schedules import progress_of
 from neurogames.games import PublicGoodsGame, SigmoidGood
 from neurogames.games.network import NetworkPublicGoodsGame
@@ -287,7 +287,7 @@ def test_thirty_different_weights_around_a_player_are_simulated():
 
 def test_models_are_drawn_by_their_own_weights_however_heavy_others_are():
     heavy = nx.Graph([(0, 1, {"weight": 1e12}), (2, 3, {"weight": 1e-17}), (2, 4, {"weight": 3e-17})])
-    reach = network_dynamics._model_thresholds(NetworkPublicGoodsGame(heavy, 0.4, 1.0))
+    reach = model_thresholds(NetworkPublicGoodsGame(heavy, 0.4, 1.0))
     np.testing.assert_allclose(reach[2:4] / 2.0**64, [0.25, 1.0], rtol=1e-12)
 
 
