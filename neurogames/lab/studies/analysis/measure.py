@@ -19,6 +19,7 @@ from neurogames.bridge.modules.data import Loss
 from neurogames.bridge.modules.hooks import known_module
 from neurogames.bridge.modules.units import UNIT_KINDS, layers_of, output_layers, unit_count
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
+from neurogames.lab.studies.analysis.units import participation_of
 
 PREDICTIONS = ("own", "alike", "additive", "context")
 """How many stay at a fee, predicted in four ways."""
@@ -39,7 +40,7 @@ def measure_network(
     forward: Forward | None = None,
     on_estimate: Callable[[NashCost], object] | None = None,
 ) -> xr.Dataset:
-    """Measure gains and curvatures of the players, and the public goods game of one layer.
+    """Measure gains and curvatures of the players, and the games of the units of one layer.
 
     Args:
         model: any module; it stays as it is.
@@ -74,7 +75,8 @@ def measure_network(
     )
     results = _of_players(found)
     with player_loss(model, loss, data, forward) as given:
-        known = loss_kind(given.loss, given.outputs({}, given.inputs[:1].to(given.device)), given.targets) != "other"
+        outputs = given.outputs({}, given.inputs[:1].to(given.device))
+        known = loss_kind(given.loss, outputs, given.targets) != "other"
     layer, why = _hidden_layer(model, settings)
     if not known:
         layer, why = None, "the loss is neither cross-entropy of class ids nor squared error"
@@ -82,7 +84,9 @@ def measure_network(
         return results.assign_attrs(layer="", no_layer=why)
     rng = np.random.default_rng(settings.seed)
     game = public_goods_game(model, layer, data, metric="loss", budget=settings.coalitions, forward=forward, rng=rng)
-    return results.merge(_of_layer(game, rng), combine_attrs="no_conflicts")
+    shares = participation_of(model, layer, loss, data, outputs=outputs[0].numel(), forward=forward)
+    units = _of_layer(game, rng).merge(shares, combine_attrs="no_conflicts")
+    return results.merge(units, combine_attrs="no_conflicts")
 
 
 def _of_players(found: NashGap) -> xr.Dataset:

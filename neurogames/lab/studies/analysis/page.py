@@ -13,6 +13,7 @@ from neurogames.lab.studies.analysis.analysis import (
 )
 from neurogames.lab.studies.analysis.measure import nash_gap_of
 from neurogames.lab.studies.analysis.plots import plot_gap, plot_layer
+from neurogames.lab.studies.analysis.units import unit_sentences, unit_table
 from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
 
 _TERMS = (
@@ -55,10 +56,20 @@ def analysis_page(results: xr.Dataset, source: str) -> Page:
             "players", "Players", "Gains in units of the loss, and curvature of the own block.", player_table(results)
         )
     ]
-    findings = []
+    findings, about_units = [], list[str]()
     if results.attrs["layer"]:
         tables.append(
             ShownTable("fees", "Who stays at a fee", "Shares of units; fees in units of the loss.", fee_table(results))
+        )
+        about_units = unit_sentences(results)
+        tables.append(
+            ShownTable(
+                "units",
+                "Who is worth what, and who is dominated",
+                "Shapley values in units of the loss; shares that no other is better than, whatever others do.",
+                unit_table(results),
+                unfolded=False,
+            )
         )
         if "good" in results.coords:
             tables.append(ShownTable("goods", "Which public good", "Smaller criterion is better.", good_table(results)))
@@ -74,7 +85,7 @@ def analysis_page(results: xr.Dataset, source: str) -> Page:
         title="Which equilibrium is this network in?",
         subtitle=source,
         terms=_TERMS,
-        verdicts=[*about_gap, *about_layer],
+        verdicts=[*about_gap, *about_layer, *about_units],
         reading=_READING,
         notes=[],
         figures=[],

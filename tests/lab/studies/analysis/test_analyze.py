@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,11 @@ from neurogames.lab.cli.app import app
 from neurogames.lab.data.models import save_model
 from neurogames.lab.runs.store import read_dataset, write_dataset
 from neurogames.lab.studies.analysis.analysis import gap_sentences, layer_sentences
-from neurogames.lab.studies.analysis.measure import nash_gap_of
+from neurogames.lab.studies.analysis.measure import measure_network, nash_gap_of
 from neurogames.lab.studies.analysis.rows import rows_for
 from neurogames.lab.studies.analysis.run import analyze, write_analysis
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
+from neurogames.lab.studies.analysis.units import unit_sentences, unit_table
 
 SETTINGS = AnalysisSettings(starts=1, steps=10, coalitions=200)
 
@@ -62,7 +64,7 @@ def test_the_numbers_are_those_of_nash_gap_and_come_back_from_the_file(finished)
 def test_the_folder_has_a_page_with_the_verdict_its_figures_and_its_tables(finished):
     page = finished.report.read_text(encoding="utf-8")
     assert finished.verdicts[0].replace("'", "&#39;") in page
-    for name in ("gap.png", "gap.svg", "layer.png", "players.csv", "fees.csv", "goods.csv", "results.nc"):
+    for name in ("gap.png", "gap.svg", "layer.png", "players.csv", "fees.csv", "goods.csv", "units.csv", "results.nc"):
         assert (finished.folder / name).is_file()
     players = pd.read_csv(finished.folder / "players.csv")
     assert (players["gain"].diff().dropna() <= 0).all()
@@ -70,6 +72,27 @@ def test_the_folder_has_a_page_with_the_verdict_its_figures_and_its_tables(finis
     fees = finished.tables["fees"]
     assert (fees["exact_removal"].diff().dropna() <= 0).all()
     assert list(fees.columns) == ["fee", "exact_removal", "own", "alike", "additive", "context"]
+
+
+def test_units_are_worth_shapley_values_and_those_that_hurt_are_dominated():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(3, 4))
+        model[0].bias.fill_(1.0)
+        model[2].weight.copy_(torch.tensor([[1.0, 0.0, -1.0]]))
+        model[2].bias.zero_()
+    inputs = torch.rand(40, 4)
+    targets = torch.relu(inputs[:, :1] + 1)  # the first unit is right, the second is unused, the third spoils it
+    found = measure_network(model, nn.functional.mse_loss, (inputs, targets), settings=replace(SETTINGS, layer="0"))
+    table = unit_table(found).set_index("unit")
+    assert table.loc[2, "shapley_value"] < 0 < table.loc[0, "shapley_value"]
+    assert list(table.loc[[0, 1, 2], "dominated"]) == [False, False, True]
+    said = " ".join(unit_sentences(found))
+    assert "1 of 3 units are dominated" in said
+    hidden = measure_network(model, nn.functional.mse_loss, (inputs, targets), settings=replace(SETTINGS, layer="1"))
+    assert "it is no Linear layer or convolution" in unit_sentences(hidden)[-1]
+    np.testing.assert_allclose(found["unit_value"].sum(), found["size_gain"].sum(), rtol=1e-9)
 
 
 def test_the_report_can_be_written_again_by_function_and_command(finished, tmp_path):
