@@ -18,6 +18,7 @@ from .engine import FictitiousPlay as FictitiousPlay
 from .engine import FittedProcess as FittedProcess
 from .engine import Fixation as Fixation
 from .engine import GoodFit as GoodFit
+from .engine import GraphSnapshot as GraphSnapshot
 from .engine import GraphTrajectory as GraphTrajectory
 from .engine import LearningTrajectory as LearningTrajectory
 from .engine import LeastCore as LeastCore
@@ -92,6 +93,7 @@ from .engine import fixation_probability as fixation_probability
 from .engine import free_energy as free_energy
 from .engine import geometric as geometric
 from .engine import gradient_velocity as gradient_velocity
+from .engine import graph_snapshots as graph_snapshots
 from .engine import harsanyi_dividends as harsanyi_dividends
 from .engine import imitation as imitation
 from .engine import imitation_velocity as imitation_velocity

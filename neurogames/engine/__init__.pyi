@@ -62,6 +62,8 @@ from .graphs.graph_matrix import simulate_on_graph as simulate_on_graph
 from .graphs.heterogeneous import simulate_heterogeneous as simulate_heterogeneous
 from .graphs.network_dynamics import NetworkTrajectory as NetworkTrajectory
 from .graphs.network_dynamics import simulate_network as simulate_network
+from .graphs.snapshots import GraphSnapshot as GraphSnapshot
+from .graphs.snapshots import graph_snapshots as graph_snapshots
 from .learning.bandits import BanditState as BanditState
 from .learning.bandits import Exp3PlusPlus as Exp3PlusPlus
 from .learning.play import simulate_learning as simulate_learning

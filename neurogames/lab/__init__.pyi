@@ -18,6 +18,7 @@ from .robustness.perturbations import gradient_attack as gradient_attack
 from .robustness.perturbations import perturbation as perturbation
 from .robustness.robustness_game import RobustnessGame as RobustnessGame
 from .robustness.robustness_game import robustness_game as robustness_game
+from .runs.agent_record import record_agents as record_agents
 from .runs.store import read_dataset as read_dataset
 from .runs.sweep import sweep as sweep
 from .stage_figure import plot_stages as plot_stages
