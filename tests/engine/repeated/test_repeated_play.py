@@ -128,7 +128,7 @@ def test_the_tournament_of_1980_as_far_as_its_entries_are_automata():
         for j, second in enumerate(TOURNAMENT_1980):
             if {first, second} <= nice:
                 assert play.payoffs[i, j] * 200 == pytest.approx(600, abs=1e-9)
-    assert play.payoffs[0, -1] * 200 == pytest.approx(1.5 + 199 * 2.25)  # published: 441, by five matches
+    assert play.payoffs[0, -1] * 200 == pytest.approx(1.5 + 199 * 2.25)
 
 
 def test_the_strategies_are_a_game():
