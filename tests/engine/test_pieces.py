@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from neurogames import NetworkPublicGoodsGame, PopulationGame, PublicGoodsGame
+from neurogames import NetworkPublicGoodsGame, PolymatrixGame, PopulationGame, PublicGoodsGame
 from neurogames.engine import (
     Process,
     geometric,
@@ -15,16 +15,21 @@ from neurogames.engine import (
     moran,
     simulate,
     simulate_network,
+    simulate_polymatrix,
     simulate_strategies,
 )
 from neurogames.engine import pieces as cutting
 from neurogames.engine.graphs import network_dynamics
+from neurogames.engine.polymatrix import simulate as polymatrix
 from neurogames.engine.population import simulate as two_actions
 from neurogames.engine.strategies import simulate as strategies
 
 MATRIX = np.array([[1.0, 0.3, 0.8], [1.4, 0.2, 0.1], [0.9, 0.7, 0.6]])
 GROUPS = PopulationGame.from_groups(lambda group: group @ MATRIX.T, 3, 3, 15)
 GOODS, NETWORK = PublicGoodsGame(20, 0.4, 1.0), NetworkPublicGoodsGame(nx.cycle_graph(12), 0.4, 1.0)
+RING = nx.cycle_graph(12)
+nx.set_edge_attributes(RING, [[1.0, 0.0], [0.0, 2.0]], "payoffs")
+EDGES = PolymatrixGame(RING)
 COOLED = Process(logit(geometric(0.3, 0.05)))
 
 
@@ -59,6 +64,14 @@ CASES = {
     "strategies, all": (
         lambda **g: simulate_strategies(GROUPS, Process(logit(0.3), "all", 0.5), start=[5, 5, 5], **g),
         strategies,
+    ),
+    "polymatrix": (
+        lambda **g: simulate_polymatrix(EDGES, Process(logit(0.3), mutation=0.1), start=[0, 1] * 6, **g),
+        polymatrix,
+    ),
+    "polymatrix, all": (
+        lambda **g: simulate_polymatrix(EDGES, Process(logit(0.3), "all", 0.5), start=[0, 1] * 6, **g),
+        polymatrix,
     ),
     "many players": (
         lambda **g: simulate_strategies(

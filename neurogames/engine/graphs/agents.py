@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.engine.choice import SAME
-from neurogames.engine.graphs.draws import drawn, uniform, unit
+from neurogames.engine.graphs.draws import chosen, drawn
+from neurogames.engine.population.generator import uniform, unit
 
 Array = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def play(
                     player, new = np.int64(watchers.neighbour[edge]), np.int64(s[parent])
                     if rule.mutates:
                         u, words = unit(words)
-                        new = drawn(mutation, new, u)
+                        new = drawn(mutation[new], u)
                 else:
                     new, words = _revised(rule, mutation, matrix, edges, s, earned, fitness, offer, player, words)
                 if rule.together:
@@ -154,11 +154,11 @@ def _revised(
         new = np.int64(s[edges.neighbour[edge]])
         if rule.mutates:
             u, words = unit(words)
-            new = drawn(mutation, new, u)
+            new = drawn(mutation[new], u)
         return new, words
     if rule.mutates:
         u, words = unit(words)
-        new = drawn(mutation, mine, u)
+        new = drawn(mutation[mine], u)
         if new != mine:
             return new, words
     seen = 1.0
@@ -195,26 +195,8 @@ def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, 
         for j in range(n):
             offer[j] += weight * matrix[j, other]
     scale = seen * (1.0 / total if rule.mean and total > 0.0 else 1.0)
-    best, size = -np.inf, 0.0
-    for j in range(n):
-        offer[j] *= scale
-        best, size = max(best, offer[j]), max(size, abs(offer[j]))
-    mass = 0.0
-    for j in range(n):
-        if rule.kind == LOGIT:
-            offer[j] = np.exp((offer[j] - best) * rule.strength)
-        else:
-            offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
-        mass += offer[j]
-    u, words = unit(words)
-    u *= mass
-    j = 0
-    while j < n - 1:
-        u -= offer[j]
-        if u < 0.0:
-            break
-        j += 1
-    return np.int64(j), words
+    offer *= scale
+    return chosen(offer, rule.kind == LOGIT, rule.strength, words)
 
 
 @numba.njit(cache=True, nogil=True)

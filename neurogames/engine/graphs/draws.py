@@ -1,4 +1,4 @@
-"""What the compiled loops of agents on graphs draw: numbers, players, strategies."""
+"""What the compiled loops of agents draw: strategies, by given probabilities or by what each would pay."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ from typing import Any
 import numba
 import numpy as np
 
-from neurogames.engine.population.generator import draw
-
-_U = np.uint64
-_UNIT = 2.0**-53
+from neurogames.engine.choice import SAME
+from neurogames.engine.population.generator import unit
 
 
 @numba.njit(cache=True, nogil=True)
-def unit(words: Any) -> Any:
-    """A number in [0, 1)."""
-    bits, words = draw(words)
-    return np.float64(bits >> _U(11)) * _UNIT, words
-
-
-@numba.njit(cache=True, nogil=True)
-def uniform(size: Any, words: Any) -> Any:
-    """A whole number below ``size`` < 2^31."""
-    bits, words = draw(words)
-    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), words
-
-
-@numba.njit(cache=True, nogil=True)
-def drawn(laws: Any, row: Any, u: Any) -> Any:
-    """A strategy by the probabilities of a row, for u in [0, 1)."""
+def drawn(law: Any, u: Any) -> Any:
+    """A strategy by its probability (or by a part of ``u``'s range), for u in [0, 1)."""
     j = 0
-    while j < laws.shape[1] - 1:
-        u -= laws[row, j]
+    while j < law.size - 1:
+        u -= law[j]
         if u < 0.0:
             break
         j += 1
     return np.int64(j)
+
+
+@numba.njit(cache=True, nogil=True)
+def chosen(offer: Any, logit: Any, strength: Any, words: Any) -> Any:
+    """A strategy by logit choice, or one of the best with equal chances, of payoffs ``offer``, which are overwritten.
+
+    Returns:
+        The strategy and the generator after it.
+    """
+    best, size, mass = -np.inf, 0.0, 0.0
+    for j in range(offer.size):
+        best, size = max(best, offer[j]), max(size, abs(offer[j]))
+    for j in range(offer.size):
+        if logit:
+            offer[j] = np.exp((offer[j] - best) * strength)
+        else:
+            offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
+        mass += offer[j]
+    u, words = unit(words)
+    return drawn(offer, u * mass), words

@@ -7,7 +7,6 @@ imitation each player earns by its own matrix, and compares with its own intensi
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import numpy as np
@@ -18,14 +17,16 @@ from neurogames.engine.choice import BestResponse, Imitation, Logit
 from neurogames.engine.graphs import own_rules
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
 from neurogames.engine.graphs.own_rules import Rule, play_own
+from neurogames.engine.pieces import play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.switching import check_process, mutation_matrix
 from neurogames.games.graph_game import GraphGame
 from neurogames.games.population import PopulationGame
 
-_AT_ONCE = 2**20
-"""Revisions between two looks whether Ctrl-C was pressed: a fraction of a second."""
+_MOST_STRATEGIES = 100
+_PIECE = 2**20
+"""Payoffs looked at between two looks for Ctrl-C."""
 
 
 def simulate_heterogeneous(
@@ -79,6 +80,8 @@ def simulate_heterogeneous(
         raise invalid_argument("game", type(game).__name__, "a GraphGame, or a game made by PopulationGame.from_matrix")
     check_process(process, game.n_strategies)
     n, m = game.n_strategies, game.n_players
+    if n > _MOST_STRATEGIES:
+        raise invalid_argument("game", f"{n} strategies", f"at most {_MOST_STRATEGIES}")
     replicas = integer("replicas", replicas, minimum=1)
     sweeps = integer("sweeps", sweeps, minimum=0)
     every = integer("every", every, minimum=1)
@@ -99,18 +102,12 @@ def simulate_heterogeneous(
     record[:, 0] = [np.bincount(row, minlength=n) for row in strategies]
     state, mutation = generator.states(replicas, rng), mutation_matrix(process, n)
     work = game.neighbour.size // m + 1 if on_graph else n  # type: ignore[union-attr]
-    at_once = max(1, _AT_ONCE // (replicas * m * work))
-    parts = np.array_split(np.arange(replicas), min(threads, replicas))
-    rows = [slice(part[0], part[-1] + 1) for part in parts]
-    with ThreadPoolExecutor(len(rows)) as pool:
-        for begun in range(0, sweeps, at_once):
-            step = min(at_once, sweeps - begun)
 
-            def advance(row: slice, begun: int = begun, step: int = step) -> None:
-                own = (strategies[row], state[row], begun, step, every, record[row])
-                play_own(rule, mutation, paid, strength, keep, edges, *own)
+    def advance(row: slice, begun: int, length: int) -> None:
+        own = (strategies[row], state[row], begun, length, every, record[row])
+        play_own(rule, mutation, paid, strength, keep, edges, *own)
 
-            list(pool.map(advance, rows))
+    play_in_pieces(advance, replicas, sweeps, m, max(1, _PIECE // work), threads)
     return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
 
 

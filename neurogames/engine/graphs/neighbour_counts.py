@@ -23,7 +23,8 @@ from neurogames.engine.graphs.agents import (
     REPLICATOR,
     Rule,
 )
-from neurogames.engine.graphs.draws import drawn, uniform, unit
+from neurogames.engine.graphs.draws import drawn
+from neurogames.engine.population.generator import uniform, unit
 from neurogames.games.graph_game import GraphGame
 
 Array = NDArray[np.float64]
@@ -158,7 +159,7 @@ def play_cells(
                         mine = np.int64(s[player])
                         if mutates:
                             u, words = unit(words)
-                            new = drawn(mutation, new, u)
+                            new = drawn(mutation[new], u)
                 elif kind == DEATH_BIRTH:
                     low, high = begin[player], begin[player + 1]
                     if low < high:
@@ -174,11 +175,11 @@ def play_cells(
                         new = np.int64(s[neighbour[parent]])
                         if mutates:
                             u, words = unit(words)
-                            new = drawn(mutation, new, u)
+                            new = drawn(mutation[new], u)
                 else:
                     if mutates:
                         u, words = unit(words)
-                        new = drawn(mutation, mine, u)
+                        new = drawn(mutation[mine], u)
                     seen, asked = True, new == mine
                     if asked and keep < 1.0:
                         u, words = unit(words)

@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from neurogames.engine.choice import SAME
-from neurogames.engine.population.generator import draw
+from neurogames.engine.graphs.draws import chosen, drawn
+from neurogames.engine.population.generator import uniform, unit
 
-_U = np.uint64
-_UNIT = 2.0**-53
 LOGIT, BEST, IMITATION = range(3)
 
 
@@ -70,7 +68,7 @@ def play_own(
             for turn in range(players):
                 player: Any = np.int64(turn)
                 if not rule.together:
-                    player, words = _below(players, words)
+                    player, words = uniform(players, words)
                 new, words = _revised(
                     rule, mutation, matrices, strength, keep, edges, s, count, seen, offer, player, words
                 )
@@ -108,18 +106,13 @@ def _revised(
     """Next strategy of player i, and the generator after it."""
     n, mine = len(mutation), np.int64(s[i])
     if rule.mutates:
-        u, words = _unit(words)
-        new = np.int64(0)
-        while new < n - 1:
-            u -= mutation[mine, new]
-            if u < 0.0:
-                break
-            new += 1
+        u, words = unit(words)
+        new = drawn(mutation[mine], u)
         if new != mine:
             return new, words
     heard, chance = 1.0, keep[i if keep.size > 1 else 0]
     if chance < 1.0:
-        u, words = _unit(words)
+        u, words = unit(words)
         if u >= chance:
             if not rule.blind:
                 return mine, words
@@ -132,31 +125,15 @@ def _revised(
             return mine, words
         theirs = _earned(rule, matrices, edges, s, count, seen, model)
         ahead = heard * sharp * (theirs - _earned(rule, matrices, edges, s, count, seen, i))
-        u, words = _unit(words)
+        u, words = unit(words)
         return (np.int64(s[model]) if u < 1.0 / (1.0 + np.exp(-ahead)) else mine), words
     scale = heard * _look(rule, edges, s, count, seen, i)
-    best, size, mass = -np.inf, 0.0, 0.0
+    offer[:] = 0.0
     for j in range(n):
-        offer[j] = 0.0
         for k in range(n):
             offer[j] += matrices[own, j, k] * seen[k]
-        offer[j] *= scale
-        best, size = max(best, offer[j]), max(size, abs(offer[j]))
-    for j in range(n):
-        if rule.kind == LOGIT:
-            offer[j] = np.exp((offer[j] - best) * sharp)
-        else:
-            offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
-        mass += offer[j]
-    u, words = _unit(words)
-    u *= mass
-    new = np.int64(0)
-    while new < n - 1:
-        u -= offer[new]
-        if u < 0.0:
-            break
-        new += 1
-    return new, words
+    offer *= scale
+    return chosen(offer, rule.kind == LOGIT, sharp, words)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -192,15 +169,15 @@ def _model(edges: Any, players: Any, i: Any, words: Any) -> Any:
     """One of those whom player i looks at, in proportion to the weights; -1 where it looks at nobody."""
     first, neighbour, weight = edges
     if first.size == 0:
-        other, words = _below(players - 1, words)
+        other, words = uniform(players - 1, words)
         return (other + 1 if other >= i else other), words
     low, high = first[i], first[i + 1]
     if low == high:
         return np.int64(-1), words
     if weight.size == 0:
-        step, words = _below(high - low, words)
+        step, words = uniform(high - low, words)
         return np.int64(neighbour[low + step]), words
-    u, words = _unit(words)
+    u, words = unit(words)
     u *= weight[low:high].sum()
     while low < high - 1:
         u -= weight[low]
@@ -208,17 +185,3 @@ def _model(edges: Any, players: Any, i: Any, words: Any) -> Any:
             break
         low += 1
     return np.int64(neighbour[low]), words
-
-
-@numba.njit(cache=True, nogil=True)
-def _unit(words: Any) -> Any:
-    """A number in [0, 1)."""
-    bits, words = draw(words)
-    return np.float64(bits >> _U(11)) * _UNIT, words
-
-
-@numba.njit(cache=True, nogil=True)
-def _below(size: Any, words: Any) -> Any:
-    """A whole number below ``size`` < 2^31."""
-    bits, words = draw(words)
-    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), words

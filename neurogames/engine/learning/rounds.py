@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.engine.choice import SAME
-from neurogames.engine.population.generator import draw
+from neurogames.engine.population.generator import unit
 
-_UNIT = 2.0**-53
 FICTITIOUS, CONDITIONAL, EXTERNAL, EXP3, BOLTZMANN = range(5)
 
 
@@ -57,8 +56,7 @@ def play_rounds(
         for t in range(begun + 1, begun + rounds + 1):
             cell = 0
             for i in range(n):
-                bits, words = draw(words)
-                u = np.float64(bits >> np.uint64(11)) * _UNIT
+                u, words = unit(words)
                 low, action = whole[i, FIRST], 0
                 while action < whole[i, ACTIONS] - 1:
                     u -= chance[low + action]

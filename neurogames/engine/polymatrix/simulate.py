@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
-from neurogames.engine.choice import SAME, BestResponse, Logit
+from neurogames.engine.choice import BestResponse, Logit
+from neurogames.engine.graphs.draws import chosen
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
+from neurogames.engine.pieces import play_in_pieces
 from neurogames.engine.population import generator
-from neurogames.engine.population.generator import draw
+from neurogames.engine.population.generator import uniform, unit
 from neurogames.engine.process import Process
 from neurogames.games.polymatrix import PolymatrixGame
 
-_U = np.uint64
-_UNIT = 2.0**-53
+_PIECE = 2**20
+"""Revisions between two looks for Ctrl-C."""
 
 
 def check_polymatrix(game: PolymatrixGame, process: Process) -> None:
@@ -93,14 +95,14 @@ def simulate_polymatrix(
     logit = isinstance(process.choice, Logit)
     strength = 1.0 / cast(float, cast(Logit, process.choice).temperature) if logit else 0.0
     keep, blind = float(cast(float, process.keep_prob)), process.masked == "blind"
-    _play(
-        (logit, strength, keep, blind, float(cast(float, process.mutation)), process.revision == "all"),
-        (game.n_strategies, game.first, game.neighbour, game.offset, game.table),
-        profiles,
-        generator.states(replicas, rng),
-        (sweeps, every),
-        record,
-    )
+    rule = (logit, strength, keep, blind, float(cast(float, process.mutation)), process.revision == "all")
+    edges = (game.n_strategies, game.first, game.neighbour, game.offset, game.table)
+    state = generator.states(replicas, rng)
+
+    def advance(row: slice, first: int, length: int) -> None:
+        _play(rule, edges, profiles[row], state[row], first, length, every, record[row])
+
+    play_in_pieces(advance, replicas, sweeps, game.n_players, _PIECE)
     labels = game.labels[int(game.n_strategies.argmax())]
     common = labels if len(set(game.labels)) == 1 else tuple(str(k + 1) for k in range(widest))
     return GraphTrajectory(time.astype(np.float64), record, profiles.astype(np.int8), common)
@@ -117,20 +119,19 @@ def check_profiles(game: PolymatrixGame, start: ArrayLike, batch: tuple[int, ...
 
 
 @numba.njit(cache=True, nogil=True)
-def _play(rule: Any, edges: Any, profiles: Any, state: Any, pace: Any, record: Any) -> None:
-    """Advance replicas one after another."""
+def _play(rule: Any, edges: Any, profiles: Any, state: Any, first: Any, sweeps: Any, every: Any, record: Any) -> None:
+    """Advance replicas by sweeps first+1 .. first+sweeps, one replica after another."""
     together, (sizes, _, _, _, _) = rule[5], edges
     players = sizes.size
     offer, later = np.empty(sizes.max()), np.empty(players, dtype=np.int64)
     for replica in range(profiles.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         s = profiles[replica]
-        for sweep in range(pace[0]):
+        for sweep in range(first, first + sweeps):
             for turn in range(players):
                 player = np.int64(turn)
                 if not together:
-                    bits, words = draw(words)
-                    player = np.int64(((bits >> _U(32)) * _U(players)) >> _U(32))
+                    player, words = uniform(players, words)
                 new, words = _revised(rule, edges, s, player, offer, words)
                 if together:
                     later[player] = new
@@ -138,11 +139,12 @@ def _play(rule: Any, edges: Any, profiles: Any, state: Any, pace: Any, record: A
                     s[player] = new
             if together:
                 s[:] = later
-            if (sweep + 1) % pace[1] == 0:
-                count = record[replica, (sweep + 1) // pace[1]]
+            if (sweep + 1) % every == 0:
+                count = record[replica, (sweep + 1) // every]
                 count[:] = 0
                 for i in range(players):
                     count[s[i]] += 1
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)
@@ -152,13 +154,13 @@ def _revised(rule: Any, edges: Any, s: Any, i: Any, offer: Any, words: Any) -> A
     sizes, first, neighbour, offset, table = edges
     n = sizes[i]
     if mutation > 0.0 and n > 1:
-        u, words = _unit(words)
+        u, words = unit(words)
         if u < mutation:
             other = np.int64(u / mutation * (n - 1))
             return (other if other < s[i] else other + 1), words
     seen = 1.0
     if keep < 1.0:
-        u, words = _unit(words)
+        u, words = unit(words)
         if u >= keep:
             if not blind:
                 return s[i], words
@@ -168,30 +170,6 @@ def _revised(rule: Any, edges: Any, s: Any, i: Any, offer: Any, words: Any) -> A
         j = neighbour[edge]
         for k in range(n):
             offer[k] += table[offset[edge] + k * sizes[j] + s[j]]
-    best, largest = -np.inf, 0.0
-    for k in range(n):
-        offer[k] *= seen
-        best, largest = max(best, offer[k]), max(largest, abs(offer[k]))
-    mass = 0.0
-    for k in range(n):
-        if logit:
-            offer[k] = np.exp((offer[k] - best) * strength)
-        else:
-            offer[k] = 1.0 if offer[k] >= best - SAME * largest else 0.0
-        mass += offer[k]
-    u, words = _unit(words)
-    u *= mass
-    k = 0
-    while k < n - 1:
-        u -= offer[k]
-        if u < 0.0:
-            break
-        k += 1
-    return np.int64(k), words
-
-
-@numba.njit(cache=True, nogil=True)
-def _unit(words: Any) -> Any:
-    """A number in [0, 1)."""
-    bits, words = draw(words)
-    return np.float64(bits >> _U(11)) * _UNIT, words
+    own = offer[:n]
+    own *= seen
+    return chosen(own, logit, strength, words)

@@ -19,6 +19,7 @@ from neurogames._arguments import invalid_argument
 
 _U = np.uint64
 _EVERY_DRAW = _U(2**64 - 1)
+_UNIT = 2.0**-53
 
 
 def states(replicas: int, rng: np.random.Generator) -> NDArray[np.uint64]:
@@ -58,6 +59,20 @@ def draw(state: Any) -> Any:
     c ^= shifted
     d = (d << _U(45)) | (d >> _U(19))
     return bits, (a, b, c, d)
+
+
+@numba.njit(cache=True, nogil=True)
+def unit(state: Any) -> Any:
+    """A number in [0, 1), and the state after it."""
+    bits, state = draw(state)
+    return np.float64(bits >> _U(11)) * _UNIT, state
+
+
+@numba.njit(cache=True, nogil=True)
+def uniform(size: Any, state: Any) -> Any:
+    """A whole number below ``size`` < 2^31, and the state after it."""
+    bits, state = draw(state)
+    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), state
 
 
 @numba.njit(cache=True, nogil=True)

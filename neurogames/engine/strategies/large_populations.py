@@ -12,14 +12,13 @@ import numba
 import numpy as np
 
 from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
-from neurogames.engine.population.generator import draw, successes
+from neurogames.engine.population.generator import successes, uniform, unit
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.engine.strategies.switching import mutation_matrix
 from neurogames.games.population import PopulationGame
 
 _U = np.uint64
-_UNIT = 2.0**-53
 _TOP = 2.0**64
 _LOGIT, _BEST, _IMITATION, _REPLICATOR, _MORAN, _DEATH_BIRTH = range(6)
 
@@ -112,8 +111,7 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                 now[:] = after
             else:
                 for _ in range(players):
-                    bits, words = draw(words)
-                    player = np.int64(((bits >> _U(32)) * _U(players)) >> _U(32))
+                    player, words = uniform(players, words)
                     i = 0
                     while player >= now[i]:
                         player -= now[i]
@@ -121,8 +119,7 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                     if not known[i]:
                         fill_row(rule, mutation, matrix, players, now, i, total, below[i])
                         known[i] = True
-                    bits, words = draw(words)
-                    u = np.float64(bits >> _U(11)) * _UNIT
+                    u, words = unit(words)
                     j = 0
                     while j < n - 1 and u >= below[i, j]:
                         j += 1

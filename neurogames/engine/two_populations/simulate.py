@@ -15,15 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.population import generator
-from neurogames.engine.population.generator import draw, successes
+from neurogames.engine.population.generator import successes, uniform, unit
 from neurogames.engine.strategies.large_populations import fill_row, rule_numbers, whole_threshold
 from neurogames.engine.strategies.switching import mutation_matrix
 from neurogames.engine.two_populations.results import TwoPopulationTrajectory
 from neurogames.engine.two_populations.switching import Processes, check_two_populations, payoff_range
 from neurogames.games.two_populations import TwoPopulationGame
-
-_U = np.uint64
-_UNIT = 2.0**-53
 
 
 def simulate_two_populations(
@@ -148,8 +145,7 @@ def _play(
                         now[p][i] = after[p, i]
             else:
                 for _ in range(everybody):
-                    bits, words = draw(words)
-                    player = np.int64(((bits >> _U(32)) * _U(everybody)) >> _U(32))
+                    player, words = uniform(everybody, words)
                     p = 0 if player < sizes[0] else 1
                     player -= sizes[0] if p == 1 else 0
                     i = 0
@@ -159,8 +155,7 @@ def _play(
                     if not known[p, i]:
                         _fill(rules, mutations, nothing, sizes, now, total, p, i, below)
                         known[p, i] = True
-                    bits, words = draw(words)
-                    u = np.float64(bits >> _U(11)) * _UNIT
+                    u, words = unit(words)
                     j = 0
                     while j < now[p].size - 1 and u >= below[p, i, j]:
                         j += 1

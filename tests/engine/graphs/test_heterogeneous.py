@@ -199,7 +199,7 @@ def test_cuts_between_sweeps_change_no_path(monkeypatch):
         return simulate_heterogeneous(game, Process(imitation(2.0)), intensities=np.arange(10.0), every=4, **settings)
 
     whole = play()
-    monkeypatch.setattr("neurogames.engine.graphs.heterogeneous._AT_ONCE", 1)
+    monkeypatch.setattr("neurogames.engine.graphs.heterogeneous._PIECE", 1)
     cut = play()
     assert (whole.count == cut.count).all()
     assert (whole.strategies == cut.strategies).all()
@@ -227,3 +227,9 @@ def test_arrays_that_do_not_fit_are_refused(process, own, message):
         simulate_heterogeneous(
             MIXED, Process(process), start=[0, 1, 0, 1], sweeps=1, rng=np.random.default_rng(0), **own
         )
+
+
+def test_more_strategies_than_are_told_apart_are_refused():
+    game = PopulationGame.from_matrix(np.eye(200), 6)
+    with pytest.raises(ValueError, match="game: got '200 strategies', expected at most 100"):
+        simulate_heterogeneous(game, Process(best_response()), start=[150] * 6, sweeps=1, rng=np.random.default_rng(0))
