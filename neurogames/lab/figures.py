@@ -72,10 +72,10 @@ def as_written(text: object) -> str:
     return str(text).replace("$", r"\$")
 
 
-def legend_below(figure: Figure, axis: Axes) -> None:
-    """Put the legend of one axis below the whole figure."""
+def legend_below(figure: Figure, axis: Axes, columns: int | None = None) -> None:
+    """Put the legend of one axis below the whole figure, in one row or in so many columns."""
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns or len(handles))
 
 
 def annotate_point(axis: Axes, x: float, y: float, text: str, color: str) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from neurogames.lab.figures import Look, drawn_in_style
+from neurogames.lab.figures import Look, drawn_in_style, legend_below
 from neurogames.lab.studies.coalition_filter.analysis import POINTS, arm_table, filters_of
 from neurogames.lab.studies.coalition_filter.maps import MAPS
 from neurogames.lab.studies.coalition_filter.settings import CONTROLS, MLP
@@ -80,7 +80,7 @@ def plot_losses(results: xr.Dataset) -> Figure:
     panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panels[0].yaxis.set_minor_locator(NullLocator())
     panels[0].set_ylabel("mean cross-entropy")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    legend_below(figure, panels[0], 5)
     return figure
 
 
@@ -140,5 +140,5 @@ def plot_curves(results: xr.Dataset) -> Figure:
     last.axhline(0.0, color="black", linewidth=0.8)
     last.set_xticks(range(len(names)), names)
     last.set(title="rank correlation with Grad-CAM", xlim=(-0.5, len(names) - 0.5))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, panels[0], 4)
     return figure

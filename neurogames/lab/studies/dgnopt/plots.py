@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neurogames.lab.figures import Look, drawn_in_style, panels
+from neurogames.lab.figures import Look, drawn_in_style, legend_below, panels
 from neurogames.lab.studies.dgnopt.analysis import PAPER_MARGINS
 from neurogames.lab.studies.dgnopt.methods import GAMES, METHODS, OPEN
 from neurogames.lab.studies.tables import records
@@ -49,8 +49,7 @@ def plot_accuracy(accuracies: pd.DataFrame) -> Figure:
         axis.set(ylim=(len(METHODS) - 0.4, -0.6), title=network)
         axis.set_xlim(LOWEST, max(3.0, float(rows["minus_opponent_high"].clip(upper=10).max()) + 0.5))
     axes[-1, 0].set_xlabel("accuracy minus that of the chosen opponent, points", fontsize=9)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    legend_below(figure, axes[0, 0], 2)
     return figure
 
 
@@ -74,8 +73,7 @@ def plot_large_steps(large: pd.DataFrame) -> Figure:
         axis.set_xticks([], minor=True)
         axis.set_ylabel("test accuracy, %", fontsize=9)
     axes[-1, 0].set_xlabel("learning rate", fontsize=9)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    legend_below(figure, axes[0, 0], 2)
     return figure
 
 

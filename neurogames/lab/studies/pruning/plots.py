@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames.lab.figures import HALO, Look, drawn_in_style
+from neurogames.lab.figures import HALO, Look, drawn_in_style, legend_below
 from neurogames.lab.studies.pruning.analysis import ALL_SIZES, published, stopping_epoch
 from neurogames.lab.studies.pruning.measure import CONTROLS, METHODS
 
@@ -157,7 +157,7 @@ def plot_paper(results: xr.Dataset) -> Figure:
         fontsize=8,
         path_effects=HALO,
     )
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, panels[0], 4)
     return figure
 
 

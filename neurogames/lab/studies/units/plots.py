@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from neurogames.bridge.coalitions.removal import RemovalCurve
-from neurogames.lab.figures import Look, as_written, drawn_in_style
+from neurogames.lab.figures import Look, as_written, drawn_in_style, legend_below
 
 MEASURE_LOOKS: dict[str, Look] = {
     "Shapley": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
@@ -126,7 +126,7 @@ def plot_pathways(graph: nx.DiGraph) -> Figure:
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(figure, axis, 2)
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neurogames.lab.data.tables import short_name
-from neurogames.lab.figures import as_written, drawn_in_style, panels
+from neurogames.lab.figures import as_written, drawn_in_style, legend_below, panels
 from neurogames.lab.studies.comparison.differences import BEYOND, BY_LAW, WHOLE
 from neurogames.lab.studies.comparison.paper.analysis import DROPOUT, LAW, PUBLISHED, main_curves, main_metric
 from neurogames.lab.studies.comparison.plots import LABELS, LOOKS
@@ -48,7 +48,7 @@ def plot_beside_paper(results: xr.Dataset, table: pd.DataFrame, datasets: list[s
             if row == 0:
                 axis.set_title("published loss" if way == PUBLISHED else "squared error" if len(ways) > 1 else way)
         axes[row, 0].set_ylabel(f"{as_written(short_name(dataset))}\n{LABELS[main_metric(results, dataset)]}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure, axes[0, 0], 3)
     return figure
 
 
@@ -71,7 +71,7 @@ def plot_effects(table: pd.DataFrame) -> Figure:
     names = [f"{as_written(short_name(name)[:18])}, {network}" for name, network in places.values]
     axis.set_yticks(range(len(places)), names)
     axis.set(ylim=(len(places) - 0.5, -0.5), xlabel="change of area, % of plain training's")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure, axis, 3)
     return figure
 
 
@@ -96,7 +96,7 @@ def plot_all_curves(results: xr.Dataset, network: str) -> Figure:
                 )
             axis.set(title=str(noise), xlabel="input noise")
         axes[row, 0].set_ylabel(f"{as_written(short_name(str(dataset)))}\n{LABELS[metric]}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, axes[0, 0], 4)
     return figure
 
 
