@@ -3,8 +3,7 @@
     python -m tests.attacks.mutants 40 --seed 1 --out mutants.jsonl
 
 draws 40 changes from all of games, engine and bridge, and runs against each the examples of the changed module and the
-tests of the same name; where there is none of that name, the four that name most often what it defines, or those of the
-modules that import it. Before a mutant runs,
+tests of the same name; where there is none of that name, the six files that are nearest to it. Before a mutant runs,
 numpy, scipy, numba and torch are loaded once, and every mutant is a fork of that process: tools that start a process
 for each mutant spend their time on these imports, and tools that put a switch around each function stop numba from
 compiling it. What has been run is in the file, one line a mutant, and is not run again.
@@ -35,7 +34,7 @@ LIMIT = 150
 """Seconds of processor time for the tests of one mutant."""
 WAIT = 240
 """Seconds until a fork that does nothing is given up, undecided; it is tried again when the command is."""
-MOST_FILES = 4
+MOST_FILES = 6
 MEMORY = 12 * 2**30
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -122,21 +121,29 @@ def _change(node: Any, choice: int) -> None:
 
 
 def files_of_tests(module: Path, importers: dict[Path, set[Path]]) -> list[Path]:
-    """Files of tests of a module: of its name, that name what it defines, of the modules that import it, or beside."""
+    """Files of tests of a module: the one of its name, or those that are nearest.
+
+    Near are files of the same folder that name what the module defines, then those of the modules that import it, then
+    others that name what it defines, then others of the folder.
+    """
     if _same_name(module).is_file():
         return [_same_name(module)]
     tree = ast.parse(module.read_text(encoding="utf-8"))
     names = [each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.ClassDef))]
     words = re.compile(r"\b(" + "|".join(name for name in names if not name.startswith("_")) + r")\b(?<=\w)")
-    floor = sorted(Path("tests", module.parts[1]).rglob("test_*.py"))
-    count = {path: len(words.findall(path.read_text("utf-8"))) for path in floor}
-    named = sorted((path for path in floor if count[path]), key=lambda path: -count[path])
+    count = {path: len(words.findall(path.read_text("utf-8"))) for path in sorted(Path("tests").rglob("test_*.py"))}
+    named = sorted(
+        (path for path in count if count[path]), key=lambda path: (path.parts[1] != module.parts[1], -count[path])
+    )
+    folder = _same_name(module).parent
     layer, seen = {module}, {module}
-    while layer and not named:
+    users: list[Path] = []
+    while layer:
         layer = {other for each in layer for other in importers.get(each, ())} - seen
         seen |= layer
-        named = sorted({path for each in layer if (path := _same_name(each)).is_file()})
-    return (named or sorted(Path("tests", *module.parts[1:-1]).glob("test_*.py")))[:MOST_FILES]
+        users += sorted({path for each in layer if (path := _same_name(each)).is_file()})
+    near = [path for path in named if path.parent == folder] + users[:MOST_FILES] + named
+    return list(dict.fromkeys([*near, *(path for path in count if path.parent == folder)]))[:MOST_FILES]
 
 
 def _same_name(module: Path) -> Path:
