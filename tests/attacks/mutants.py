@@ -3,7 +3,7 @@
     python -m tests.attacks.mutants 40 --seed 1 --out mutants.jsonl
 
 draws 40 changes from all of games, engine and bridge, and runs against each the examples of the changed module and the
-tests of the same name; where there is none of that name, the six files that are nearest to it. Before a mutant runs,
+tests of the same name; where there is none of that name, the eight files that are nearest to it. Before a mutant runs,
 numpy, scipy, numba and torch are loaded once, and every mutant is a fork of that process: tools that start a process
 for each mutant spend their time on these imports, and tools that put a switch around each function stop numba from
 compiling it. What has been run is in the file, one line a mutant, and is not run again.
@@ -20,7 +20,6 @@ import importlib.machinery
 import json
 import os
 import random
-import re
 import resource
 import signal
 import sys
@@ -34,7 +33,7 @@ LIMIT = 150
 """Seconds of processor time for the tests of one mutant."""
 WAIT = 240
 """Seconds until a fork that does nothing is given up, undecided; it is tried again when the command is."""
-MOST_FILES = 6
+MOST_FILES = 8
 MEMORY = 12 * 2**30
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -129,12 +128,12 @@ def files_of_tests(module: Path, importers: dict[Path, set[Path]]) -> list[Path]
     if _same_name(module).is_file():
         return [_same_name(module)]
     tree = ast.parse(module.read_text(encoding="utf-8"))
-    names = [each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.ClassDef))]
-    words = re.compile(r"\b(" + "|".join(name for name in names if not name.startswith("_")) + r")\b(?<=\w)")
-    count = {path: len(words.findall(path.read_text("utf-8"))) for path in sorted(Path("tests").rglob("test_*.py"))}
-    named = sorted(
-        (path for path in count if count[path]), key=lambda path: (path.parts[1] != module.parts[1], -count[path])
-    )
+    names = {each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.ClassDef))} | {module.stem}
+    files = [
+        path for path in sorted(Path("tests").rglob("test_*.py")) if path.parts[1] not in ("attacks", "benchmarks")
+    ]
+    count = {path: len(names & _imported(path)) for path in files}
+    named = sorted((path for path in files if count[path]), key=lambda path: -count[path])
     folder = _same_name(module).parent
     layer, seen = {module}, {module}
     users: list[Path] = []
@@ -142,8 +141,16 @@ def files_of_tests(module: Path, importers: dict[Path, set[Path]]) -> list[Path]
         layer = {other for each in layer for other in importers.get(each, ())} - seen
         seen |= layer
         users += sorted({path for each in layer if (path := _same_name(each)).is_file()})
-    near = [path for path in named if path.parent == folder] + users[:MOST_FILES] + named
-    return list(dict.fromkeys([*near, *(path for path in count if path.parent == folder)]))[:MOST_FILES]
+    beside = [path for path in files if path.parent == folder]
+    far = [path for path in named if path.parent != folder]
+    near = [*(path for path in named if path.parent == folder), *(path for path in users if path.parent == folder)]
+    return list(dict.fromkeys([*near, *users[:2], *far[:2], *beside, *users, *far]))[:MOST_FILES]
+
+
+def _imported(test: Path) -> set[str]:
+    """Names that a file of tests takes from the package."""
+    imports = [each for each in ast.walk(ast.parse(test.read_text("utf-8"))) if isinstance(each, ast.ImportFrom)]
+    return {alias.name for each in imports if (each.module or "").startswith("neurogames") for alias in each.names}
 
 
 def _same_name(module: Path) -> Path:
