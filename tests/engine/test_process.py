@@ -99,6 +99,11 @@ def test_schedules_run_from_start_to_end_take_arrays_and_pickle(schedule, values
     np.testing.assert_array_equal(twin([0.1, 0.9]), schedule([0.1, 0.9]))
 
 
+def test_a_matrix_of_mutation_becomes_rows_that_can_be_compared():
+    assert Process(logit(0.1), mutation=[[1, 0], [0.25, 0.75]]).mutation == ((1.0, 0.0), (0.25, 0.75))
+    assert Process(logit(0.1), mutation=0).mutation == 0.0
+
+
 def test_any_function_of_progress_is_a_schedule():
     process = Process(logit(lambda progress: 1.0 - 0.5 * progress))
     assert not process.constant
@@ -117,6 +122,9 @@ def test_any_function_of_progress_is_a_schedule():
         (lambda: Process(logit(0.1), revision="both"), "revision: got 'both', expected 'one' or 'all'"),
         (lambda: Process(logit(0.1), masked="drop"), "masked: got 'drop', expected 'hold' or 'blind'"),
         (lambda: Process(0.1), "choice: got 0.1, expected a choice rule"),
+        (lambda: Process(logit(0.1), mutation=1.0), "mutation: got 1.0, expected a rate in"),
+        (lambda: Process(logit(0.1), mutation=[[0.5, 0.4], [0, 1]]), "mutation: got .*expected a square matrix"),
+        (lambda: Process(logit(0.1), mutation=np.ones((1, 2)) / 2), "mutation: got .*expected a square matrix"),
         (lambda: geometric(0.0, 1.0), "start: got 0.0"),
         (lambda: piecewise([(0.5, 1.0), (0.2, 1.0)]), "points"),
         (lambda: piecewise([(0.5, 1.0, 2.0)]), "points"),

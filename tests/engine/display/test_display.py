@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib as mpl
 import networkx as nx
 import numpy as np
@@ -98,11 +100,45 @@ def test_a_result_is_drawn_tabled_and_said(result):
     assert found.to_xarray().sizes
     if found.to_xarray().sizes.get("law_0", 1) == 1:
         assert len(found.to_dataframe()) > 1
-    assert repr(found).startswith(type(found).__name__)
     assert "\n" not in repr(found)
     assert len(repr(found)) < 160
     with pytest.raises(ValueError, match="axis: got 3"):
         found.plot(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("strategies", r"StrategyTrajectory\(3 replicas, 6 times up to sweep 5; at the end bold \S+, .*\)"),
+        ("graph", r"GraphTrajectory\(2 replicas of 20 players up to sweep 4; at the end .*\)"),
+        ("network", r"NetworkTrajectory\(2 replicas of 6 players up to sweep 4; share acting at the end \S+\)"),
+        ("actors", r"Trajectory\(3 replicas of 10 players up to sweep 5; share acting at the end \S+\)"),
+        ("law of actors", r"CountDistribution\(10 players; mean share acting 0\.9974; residual \S+; ok\)"),
+        ("laws of actors", r"CountDistribution\(10 players; \(2,\) laws; residual \S+; ok\)"),
+        ("escape", r"SimulatedEscape\(8 replicas, \d censored; mean \S+ ± \S+ sweeps\)"),
+        ("annealed", r"Annealed\(4 sweeps: mean share acting \S+, exact 0\.639; deviation \S+ standard errors\)"),
+        (
+            "law of compositions",
+            r"CompositionDistribution\(12 players, 91 compositions; bold 0\.765, shy 0\.155, odd 0\.0796; .*; ok\)",
+        ),
+        (
+            "small mutation",
+            r"SmallMutationLimit\(bold 0\.993, shy 0\.00669, odd 4\.51e-05; 12 players; residual \S+; ok\)",
+        ),
+        ("path of shares", r"MatrixPath\(3 times up to 2, 3 actions; ok\)"),
+    ],
+)
+def test_a_result_is_said_with_its_numbers(name, words):
+    assert re.fullmatch(words, repr(SHOWN[name]()))
+
+
+@pytest.mark.parametrize("name", ["strategies", "graph", "network", "actors", "annealed", "path of shares"])
+def test_tables_are_labelled(name):
+    table = SHOWN[name]().to_xarray()
+    np.testing.assert_array_equal(table["time"], np.arange(table.sizes["time"]))
+    for axis in ("strategy", "action_1"):
+        if axis in table.dims:
+            assert table[axis].values.tolist() == ["bold", "shy", "odd"]
 
 
 def test_tables_hold_the_numbers_and_the_names():
@@ -154,10 +190,28 @@ def test_a_portrait_marks_each_rest_point_where_it_is_by_its_kind():
     assert "7 found" in repr(found)
 
 
+def test_a_portrait_flows_as_the_compositions_below_it_do():
+    asked = []
+
+    def velocity(share):
+        asked.append(share)
+        return share * (share @ GAME.matrix.T - ((share @ GAME.matrix.T) * share).sum(axis=-1, keepdims=True))
+
+    simplex.plot_portrait(None, velocity, (), GAME.labels)
+    shares = np.concatenate(asked)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    assert (shares >= 0).all()
+    assert (np.abs(shares - shares.round()).max(axis=1) < 1e-12).sum() >= 3
+    assert (np.ptp(shares, axis=0) > 0.99).all()
+
+
 def test_lines_for_two_strategies_and_a_refusal_for_four():
     pair = PopulationGame.from_matrix([[2, 0], [0, 1]], 9)
     axis = strategy_mean_field(pair, Process(replicator())).plot()
     assert axis.get_xlabel() == "share of 1"
+    law = strategy_chain(pair, COPY).stationary()
+    heights = law.plot().lines[0].get_xydata()
+    np.testing.assert_allclose(heights[:, 1], [law.probability[law.states[:, 0] == k].item() for k in range(10)])
     assert mean_field(CLUB, COOL).plot().get_legend() is not None
     assert strategy_chain(pair, COPY).stationary().plot().get_xlabel() == "number of 1"
     four = PopulationGame.from_matrix(np.eye(4), 4)

@@ -187,8 +187,10 @@ def test_lemke_howson_paths_end_at_distinct_members_of_the_full_list():
     rng = np.random.default_rng(7)
     for _ in range(20):
         game = NormalFormGame(rng.random((2, 6, 6)))
-        everything, ends = as_set(solve_nash(game)), as_set(solve_nash(game, "lemke_howson"))
+        paths = solve_nash(game, "lemke_howson")
+        everything, ends = as_set(solve_nash(game)), as_set(paths)
         assert ends <= everything
+        assert len(ends) == len(paths)
 
 
 def test_games_with_more_labels_than_a_word_has_bits_are_solved():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from neurogames.engine import solve_nash
+from neurogames.engine.equilibria import support_systems
 from neurogames.engine.equilibria.support_systems import _jacobian, _range, _system, all_by_supports, n_supports
 from neurogames.games import NormalFormGame, read_nfg, regret
 
@@ -90,6 +91,15 @@ def test_a_continuum_is_never_called_complete():
     assert not found.complete
     search = all_by_supports(NormalFormGame(payoffs), 3000)
     assert ((0,), (0, 1), (0,)) in search.undecided
+
+
+@pytest.mark.parametrize("bound", ["_MOST_BOXES", "_MOST_ROUNDS"])
+def test_a_search_that_stops_at_a_bound_says_so(bound, monkeypatch):
+    rng = np.random.default_rng(5)
+    game = NormalFormGame([rng.normal(size=(2, 2, 2)) for _ in range(3)])
+    assert all_by_supports(game, 3000).undecided == ()
+    monkeypatch.setattr(support_systems, bound, 1)
+    assert ((0, 1), (0, 1), (0, 1)) in all_by_supports(game, 3000).undecided
 
 
 def test_ranges_and_derivatives_hold_what_they_bound():

@@ -220,6 +220,8 @@ def test_singular_conditions_are_told_apart():
     rewarded = LinearQuadraticStage([[1.0]], [[[1.0]], [[0.0]]], idle, gradient=[[0, 0, 0], [0, 0, -1.0]])
     solution = solve_linear_quadratic(LinearQuadraticGame((rewarded,), end))
     assert solution.status == "the first-order conditions at stage 0 contradict each other (singular R)"
+    assert solution.unique is None
+    assert solution.laws == ()
 
 
 def test_unknown_information_is_refused():

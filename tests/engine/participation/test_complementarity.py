@@ -245,6 +245,17 @@ def test_weak_competition_is_dominance_solvable_and_rounds_are_told():
     np.testing.assert_array_equal(early.decided > 0, box.decided == box.decided.min())
 
 
+def test_players_without_curvature_take_an_end_or_anything():
+    """A linear payoff: the best response to a force > 0 is 1, to one < 0 is 0, and to none all of [0, 1]."""
+    game = ParticipationGame([0.5, -0.5, 0.0], np.zeros((3, 1)), ridge=0.0)
+    forces = game.drive
+    np.testing.assert_array_equal(boxes._reply(game, forces, lowest=True), [1, 0, 0])
+    np.testing.assert_array_equal(boxes._reply(game, forces, lowest=False), [1, 0, 1])
+    box = rationalizable_box(game)
+    np.testing.assert_array_equal(box.lower, [1, 0, 0])
+    np.testing.assert_array_equal(box.upper, [1, 0, 1])
+
+
 def test_rivals_are_not_dominance_solvable():
     rivals = ParticipationGame([1.0, 1.0], [[1.0], [1.0]], ridge=0.25, competition=1.0)
     box = rationalizable_box(rivals)

@@ -119,6 +119,29 @@ def test_zero_determinant_strategies_fix_a_line_against_anybody():
         assert play.payoffs[1, 2] - 3 == pytest.approx(2 * (play.payoffs[2, 1] - 3), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "to_cooperation", "to_defection"),
+    [
+        # It forgives with min(1 - (T - R) / (R - S), (R - P) / (T - P)): M. Nowak and K. Sigmund, Nature 355 (1992).
+        ("generous tit for tat", 1.0, min(1 - (5 - 3) / (3 - 0), (3 - 1) / (5 - 1))),
+        ("Joss", 0.9, 0.0),
+        ("random", 0.5, 0.5),
+        ("Grofman", 1.0, 1 / (1 + 5 / 7)),  # x = 2/7 x + (1 - x)
+        ("win stay lose shift", 1.0, 0.5),
+    ],
+)
+def test_shares_of_cooperation_against_those_who_always_do_the_same(name, to_cooperation, to_defection):
+    names = (name, "all cooperate", "all defect")
+    play = repeated_play(DILEMMA, [classic_strategy(each) for each in names])
+    assert play.payoffs[0, 1] == pytest.approx(3 * to_cooperation + 5 * (1 - to_cooperation))
+    assert play.payoffs[0, 2] == pytest.approx(1 - to_defection)
+
+
+def test_davis_is_patient_for_ten_rounds():
+    play = repeated_play(DILEMMA, [classic_strategy("Davis"), classic_strategy("all defect")], rounds=40)
+    assert play.payoffs[0, 1] * 40 == pytest.approx(30)
+
+
 def test_the_tournament_of_1980_as_far_as_its_entries_are_automata():
     play = repeated_play(DILEMMA, [classic_strategy(name) for name in TOURNAMENT_1980], rounds=200)
     nice = {"tit for tat", "Nydegger", "Grofman", "grim trigger", "Davis"}

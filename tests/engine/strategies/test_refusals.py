@@ -61,6 +61,7 @@ def run(game=GAME, process=None, **changes):
         (lambda: strategy_mean_field(GAME, Process(logit(0.1))).path([0.5, 0.5, 0.5], [0.0, 1.0]), "sum to 1"),
         (lambda: strategy_mean_field(GAME, Process(logit(0.1))).rest_points(grid=1000), "a smaller grid"),
         (lambda: strategy_mean_field(GAME, Process(logit(0.1), "all")).path([1, 0, 0], [0.5]), "whole numbers"),
+        (lambda: strategy_mean_field(GAME, Process(logit(0.1), "all")).path([1, 0, 0], [0, 1, 1]), "increasing whole"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(make, message):
