@@ -100,6 +100,8 @@ class PolymatrixGame:
             "table": np.concatenate([matrix.ravel() for _, _, matrix in found]),
         }
         for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
             object.__setattr__(self, name, value)
 
     @property

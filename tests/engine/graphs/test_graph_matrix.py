@@ -264,6 +264,9 @@ def test_payoffs_and_sparse_arrays_are_those_of_the_graph():
         expected = [earned(game, w, s, i, s[i]) for i in range(4)]
         np.testing.assert_allclose(game.payoffs(s), expected)
         np.testing.assert_allclose(sparse.payoffs(s), expected)
+    weak = csr_array([[0, 0.25, 0], [0.25, 0, 0.25], [0, 0.25, 0]])
+    np.testing.assert_array_equal(GraphGame([[1, 2], [3, 4]], weak).payoffs([0, 1, 0]), [2, 3, 2])
+    np.testing.assert_array_equal(GraphGame([[1, 2], [3, 4]], weak, "sum").payoffs([0, 1, 0]), [0.5, 1.5, 0.5])
     assert GraphGame(MATRIX, nx.star_graph(4), "sum").payoff_range() == (pytest.approx(0.1), pytest.approx(5.6))
 
 

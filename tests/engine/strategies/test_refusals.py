@@ -84,6 +84,16 @@ def test_a_continuum_of_rest_points_is_said():
     assert found.points[0].kind == "stable"
 
 
+def test_a_search_that_misses_a_rest_point_says_so():
+    """Logit points inward on the border, so that the indices of all rest points sum to 1."""
+    field = strategy_mean_field(PopulationGame.from_matrix([[2, 0], [0, 1]], 10), Process(logit(0.2)))
+    assert field.rest_points().status == "found by search: others may be missing"
+    assert len(field.rest_points()) == 3
+    few = field.rest_points(grid=1)
+    assert len(few) == 2
+    assert few.status.endswith("indices sum to 2, not to 1")
+
+
 def test_inputs_are_unchanged():
     matrix, start = np.array([[0.0, 1.0], [2.0, 0.5]]), np.array([3, 4])
     mutation = np.array([[0.9, 0.1], [0.2, 0.8]])
