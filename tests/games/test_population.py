@@ -62,6 +62,12 @@ def test_groups_of_two_are_a_matrix_game_and_large_populations_the_limit():
     np.testing.assert_allclose(large.payoffs([100_000, 300_000]), large.limit_payoffs([0.25, 0.75]), atol=1e-3)
 
 
+def test_averages_over_large_groups_stay_in_range():
+    """The numbers of ways to draw a group are far beyond floats; half the others use each strategy."""
+    game = PopulationGame.from_groups(lambda group: group[:, :1] * np.ones(2), 401, 2, 40_001)
+    np.testing.assert_allclose(game.payoffs([20_000, 20_000]), [201.0, 200.0], rtol=1e-9)
+
+
 def test_labels_come_from_the_normal_form():
     game = NormalFormGame.symmetric([[0, 1], [2, 3]])
     assert PopulationGame.from_normal_form(game, 5).labels == ("1", "2")

@@ -32,6 +32,11 @@ def test_punishment_in_a_large_population_pays_as_published():
         np.testing.assert_allclose(game.limit_payoffs([x, y, w]), expected, atol=1e-12)
 
 
+def test_groups_may_be_pairs():
+    game = punishment_game(group_size=2, n_players=9, multiplier=1.8, fine=1.0, fee=0.3)
+    np.testing.assert_allclose(game.payoffs([4, 4, 0]), [0.35, 0.45, 0.2])
+
+
 def test_a_voluntary_public_good_pays_as_published():
     """Hauert, De Monte, Hofbauer and Sigmund, Science 296 (2002): payoffs of defectors and of contributors."""
     d, r, outside = 5, 3.0, 1.0

@@ -222,6 +222,14 @@ def test_lines_for_two_strategies_and_a_refusal_for_four():
         strategy_chain(four, Process(imitation(1.0))).stationary().plot()
 
 
+def test_only_several_replicas_have_a_band_and_say_so():
+    runs = (simulate(CLUB, COOL, start=0, sweeps=3, replicas=k, rng=draws()).plot(Figure().subplots()) for k in (1, 4))
+    one, four = runs
+    assert (one.get_title(loc="left"), len(one.collections)) == ("", 0)
+    assert four.get_title(loc="left") == "mean of 4 replicas, band: 5 % to 95 %"
+    assert len(four.collections) == 1
+
+
 def test_arrows_of_an_invasion_lead_to_favoured_mutants():
     dilemma = PopulationGame.from_matrix([[3, 0], [4, 1]], 20, ("C", "D"))
     limit = small_mutation_limit(dilemma, COPY)

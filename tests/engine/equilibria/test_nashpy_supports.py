@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neurogames.engine import solve_nash
+from neurogames.engine.equilibria.nashpy_supports import support_pairs
 from neurogames.games import NormalFormGame
 
 
@@ -35,6 +36,10 @@ def test_a_corner_of_a_continuum_that_nashpy_does_not_see_is_counted():
     found = solve_nash(game, "nashpy")
     assert len(found) + int(found.status != "ok") >= 2
     assert found.degenerate
+
+
+def test_every_pair_of_supports_is_counted():
+    assert support_pairs(NormalFormGame([np.zeros((2, 3))] * 2)) == (2**2 - 1) * (2**3 - 1)
 
 
 @pytest.mark.parametrize(
