@@ -35,7 +35,7 @@ def mask_maps(
     beta: float,
     level: float,
     *,
-    temperature: float = 1.0,
+    temperature: float,
     law: Law | None = None,
 ) -> NDArray[np.floating]:
     """Mask of the strong units of maps (maps, units), 1 or 0 in their type; float32 or float64, contiguous.
@@ -43,7 +43,7 @@ def mask_maps(
     With a ``law``, shares (places of a window, windows) of each unit in log Z and sums (windows,) of them, payoffs and
     values are divided by the temperature, and these are taken away.
 
-    >>> mask_maps(np.array([[5.0, 6.0, 0.0, 0.0]]), (1, 4), 1, 2, True, 1.0, 1.0, 1.0)
+    >>> mask_maps(np.array([[5.0, 6.0, 0.0, 0.0]]), (1, 4), 1, 2, True, 1.0, 1.0, 1.0, temperature=1.0)
     array([[1., 1., 0., 0.]])
     """
     masks: NDArray[np.floating] = np.empty_like(maps)

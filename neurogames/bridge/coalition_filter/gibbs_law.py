@@ -61,7 +61,7 @@ def log_partition(
             axis = [1] * columns
             axis[column] = 2
             above = row > 0 and present[row, column] and present[row - 1, column]
-            couple = alpha / temperature * np.outer(spin, spin) if above else np.zeros((2, 2))
+            couple = above * alpha / temperature * np.outer(spin, spin)
             old = np.moveaxis(weights, column, -1)
             old = old if row > 0 else old[..., :1]  # before the first row there is nothing to sum over
             summed = np.logaddexp.reduce(old[..., None, :] + couple[:, : old.shape[-1]], axis=-1)

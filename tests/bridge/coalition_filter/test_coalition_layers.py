@@ -164,6 +164,8 @@ def test_a_map_that_is_not_finite_passes_whole_and_harms_no_other():
 def test_top_windows_breaks_ties_by_position():
     payoff = torch.tensor([[0.0, 1.0, 1.0, 1.0, 2.0]])
     assert top_windows(payoff, 3).tolist() == [[False, True, True, False, True]]
+    for shape in ((5,), (1, 1, 5)):  # windows are on the last axis
+        assert torch.equal(top_windows(payoff.view(shape), 3), top_windows(payoff, 3).view(shape))
 
 
 @pytest.mark.parametrize("counted", range(1, 10))

@@ -261,6 +261,23 @@ def test_worths_along_orders_are_those_of_each_row(name, baseline, monkeypatch):
                 assert found[row, k] == pytest.approx(expected, rel=1e-4, abs=1e-5), (metric, row, k)
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("place", ["1", "2"])
+def test_hooks_of_what_is_behind_the_layer_act_on_every_coalition(place, before):
+    """A hooked activation is not passed over, and a hooked Linear does not take the masks in."""
+    model, _, inputs, targets, _ = network("before the activation")
+    if before:
+        model.get_submodule(place).register_forward_pre_hook(lambda _, given: (given[0] + 0.5,))
+    else:
+        model.get_submodule(place).register_forward_hook(lambda _, given, output: output * 0.5)
+    game = coalition_game(model, "0", (inputs, targets), metric="loss")
+    assert type(game.network) is Stacked
+    coalitions = np.random.default_rng(0).random((4, game.n_players)) < 0.5
+    for value, member in zip(game.value(coalitions), torch.from_numpy(coalitions), strict=True):
+        outputs = slow_outputs(model, "0", inputs, member, "zero", None)
+        assert value == pytest.approx(float(SLOW_WORTHS["loss"](outputs, targets)), rel=1e-4)
+
+
 def test_values_by_rows_and_by_regression_are_of_one_game():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))

@@ -138,6 +138,7 @@ def test_stacked_and_compiled_steps_are_the_same_steps(monkeypatch, optimizer, g
     inputs, targets = table()
     targets = targets if loss == "mse" else (targets[:, 0] > 1).long()
     settings = {**MIXTURE, "optimizer": optimizer, "granularity": granularity, "loss": loss}
+    settings["feedback"] = ["dropout", "gaussian", "dropout", "mean", "gaussian", "gaussian"]
     settings = {**settings, "seeds": SEEDS, "target_noise": NOISES if loss == "mse" else None}
     settings = {**settings, "record_at": [0.3], "on_record": lambda *_: None}
     compiled = train_ensemble(inputs, targets, **settings)
@@ -146,6 +147,24 @@ def test_stacked_and_compiled_steps_are_the_same_steps(monkeypatch, optimizer, g
     for a, b in zip(parameters(compiled.ensemble), parameters(stacked.ensemble), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
     np.testing.assert_allclose(compiled.train_loss, stacked.train_loss, rtol=1e-9)
+
+
+def test_what_is_left_out_is_as_the_list_of_arguments_says():
+    inputs, targets = table(outputs=2)
+    written_out = {
+        "hidden": (64, 64), "loss": "mse", "keep_prob": 1.0, "feedback": "dropout", "target_noise": None,
+        "learning_rate": 1e-3, "layer_rates": None, "epochs": 20, "batch_size": 64, "optimizer": "adam",
+        "granularity": "unit", "rescale": False, "moment_draws": 2,
+    }  # fmt: skip
+    one = train_ensemble(inputs, targets, seeds=[0])
+    other = train_ensemble(inputs, targets, seeds=[0], **written_out)
+    assert one.steps.tolist() == [40]
+    assert all(map(torch.equal, parameters(one.ensemble), parameters(other.ensemble)))
+    kept = {**written_out, "epochs": 1, "keep_prob": 0.5, "feedback": ["dropout", "mean"]}
+    for name in ("granularity", "rescale", "moment_draws"):
+        left_out = train_ensemble(inputs, targets, seeds=[0, 0], **{k: v for k, v in kept.items() if k != name})
+        other = train_ensemble(inputs, targets, seeds=[0, 0], **kept)
+        assert all(map(torch.equal, parameters(left_out.ensemble), parameters(other.ensemble)))
 
 
 def test_a_network_is_the_same_alone_and_in_company_whatever_the_number_of_threads():

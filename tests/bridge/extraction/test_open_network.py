@@ -73,6 +73,15 @@ def test_the_only_best_response_is_the_gradient_step_of_every_layer():
     assert not respond((rows[0],), context, network.profile, half)
 
 
+def test_the_learning_rate_is_a_tenth_where_none_is_given():
+    inputs = torch.ones(1, 1)
+    network = open_game(nn.Sequential(nn.Linear(1, 1, bias=False)))
+    (start,) = network.profile
+    for rate, best in ((0.1, True), (0.11, False)):
+        reply = {"weight": start["weight"] - rate}  # the slope is 1
+        assert network.game.best_response((inputs,), lambda _: (inputs,), network.profile, (reply,)) is best
+
+
 def test_a_mask_on_what_comes_back_to_a_layer_is_gradient_dropout_of_its_units():
     torch.manual_seed(0)
     model, rows = mlp(nn.ReLU, 3, 5, 2).double(), (torch.randn(6, 3).double(), torch.randn(6, 2).double())

@@ -213,6 +213,71 @@ def test_an_axis_that_nothing_tells_is_asked_for_and_the_given_one_is_taken():
                 call(unit_axis=wrong)
 
 
+@pytest.mark.parametrize("space", [0, 1, 2, 3])
+def test_a_layer_that_is_written_as_a_function_has_its_axis_too(space):
+    class Function(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.after, self.last = nn.Parameter(torch.randn(3, 2, *[1] * space)), nn.Tanh(), nn.Identity()
+
+        def forward(self, x):
+            call = (functional.linear, functional.conv1d, functional.conv2d, functional.conv3d)[space]
+            return self.last(self.after(call(x, self.weight)).exp())
+
+    assert find_unit_axis(Function(), "after") == -1 - space
+    with pytest.raises(ValueError, match="^unit_axis: got None"):
+        find_unit_axis(Function(), "last")  # of exp the graph tells nothing
+
+
+def test_a_norm_over_the_last_axis_has_its_units_there_unless_the_graph_knows_better():
+    class Normed(Decided):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.LayerNorm(4)
+
+        def forward(self, x):
+            return super().forward(self.norm(x))
+
+    assert model_graph(Normed()) is None
+    assert find_unit_axis(Normed(), "norm", ndim=3) == -1
+    with pytest.raises(ValueError, match="^unit_axis: got None"):
+        find_unit_axis(nn.Sequential(nn.LayerNorm((5, 4))), "0", ndim=3)
+    assert find_unit_axis(nn.Sequential(nn.Conv1d(2, 3, 1), nn.LayerNorm(4), nn.Tanh()), "1", ndim=3) == -2
+
+
+@pytest.mark.parametrize(
+    ("turn", "axis"),
+    [
+        (lambda x: x.permute(0, 2, 3, 1), -1),
+        (lambda x: torch.permute(x, (1, 0, -1, 2)), -4),
+        (lambda x: x.transpose(-3, -1), -1),
+        (lambda x: x.transpose(-1, -2), -3),
+        (lambda x: x.transpose(-3, 3), None),
+        (lambda x: x.transpose(1, 3), None),
+        (lambda x: x.transpose(dim0=-3, dim1=-1), None),
+        (lambda x: torch.permute(x, dims=(0, 2, 3, 1)), None),
+        (lambda x: x.permute(0, 2, x.dim() - 1, 1), None),
+        (lambda x: x.permute(0, 1), None),
+        (lambda x: x[0], -3),
+        (lambda x: x[:, :2], None),
+    ],
+)
+def test_the_axis_moves_with_the_axes_and_is_not_told_where_that_cannot_be_read(turn, axis):
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.after = nn.Conv2d(2, 3, 1), nn.Tanh()
+
+        def forward(self, x):
+            return self.after(turn(self.layer(x)))
+
+    if axis is None:
+        with pytest.raises(ValueError, match="^unit_axis: got None"):
+            find_unit_axis(Turned(), "after")
+    else:
+        assert find_unit_axis(Turned(), "after") == axis
+
+
 def test_outputs_that_a_function_mixes_have_no_layer():
     class Bilinear(nn.Module):
         def __init__(self):
