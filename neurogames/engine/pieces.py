@@ -1,7 +1,7 @@
 """Long simulations cut into pieces, so that Ctrl-C is heard between two of them.
 
-Compiled loops hear nothing while they run. A piece is some replicas over all sweeps, or one replica over some sweeps;
-the paths are the same however they are cut.
+Compiled loops hear nothing while they run. A piece is some replicas over all sweeps, one replica over some sweeps, or
+one replica over a part of a sweep; the paths are the same however they are cut.
 """
 
 from __future__ import annotations
@@ -9,13 +9,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
-Play = Callable[[slice, int, int], object]
+
+class Stretch(NamedTuple):
+    """Which revisions a piece has: those numbered begin, ..., end-1 of sweeps first, ..., first + sweeps - 1."""
+
+    first: int
+    sweeps: int
+    begin: int
+    end: int
 
 
-def pieces(first: int, last: int, sweeps: int, players: int, most: int) -> Iterator[tuple[slice, int, int]]:
+Play = Callable[[slice, Stretch], object]
+
+
+def pieces(first: int, last: int, sweeps: int, players: int, most: int) -> Iterator[tuple[slice, Stretch]]:
     """Cut replicas first..last-1 of a simulation into pieces of about ``most`` revisions.
 
     Args:
@@ -23,28 +34,35 @@ def pieces(first: int, last: int, sweeps: int, players: int, most: int) -> Itera
         last: one more than the number of the last.
         sweeps: how long.
         players: revisions of a sweep.
-        most: revisions of a piece; at least one sweep is one.
+        most: revisions of a piece; a sweep of more is cut itself.
 
     Yields:
-        The replicas, the first sweep, and the number of sweeps.
+        The replicas and their revisions.
 
-    >>> list(pieces(0, 3, 10, 100, 2000))
-    [(slice(0, 2, None), 0, 10), (slice(2, 3, None), 0, 10)]
-    >>> list(pieces(0, 1, 5, 1000, 2000))
-    [(slice(0, 1, None), 0, 2), (slice(0, 1, None), 2, 2), (slice(0, 1, None), 4, 1)]
+    >>> [(rows.start, rows.stop, *part) for rows, part in pieces(0, 3, 10, 100, 2000)]
+    [(0, 2, 0, 10, 0, 100), (2, 3, 0, 10, 0, 100)]
+    >>> [(rows.start, rows.stop, *part) for rows, part in pieces(0, 1, 3, 1000, 2000)]
+    [(0, 1, 0, 2, 0, 1000), (0, 1, 2, 1, 0, 1000)]
+    >>> [(rows.start, rows.stop, *part) for rows, part in pieces(0, 1, 1, 1000, 600)]
+    [(0, 1, 0, 1, 0, 600), (0, 1, 0, 1, 600, 1000)]
     """
     together = max(1, most // max(1, players * sweeps))
     length = sweeps if together > 1 else max(1, most // players)
     for row in range(first, last, together):
+        rows = slice(row, min(row + together, last))
         for sweep in range(0, sweeps, max(1, length)):
-            yield slice(row, min(row + together, last)), sweep, min(length, sweeps - sweep)
+            if players <= most:
+                yield rows, Stretch(sweep, min(length, sweeps - sweep), 0, players)
+            else:
+                for begin in range(0, players, most):
+                    yield rows, Stretch(sweep, 1, begin, min(begin + most, players))
 
 
 def play_in_pieces(play: Play, replicas: int, sweeps: int, players: int, most: int, threads: int = 1) -> None:
-    """Call ``play(replicas, first sweep, number of sweeps)`` piece by piece, the replicas shared by threads.
+    """Call ``play(replicas, their revisions)`` piece by piece, the replicas shared by threads.
 
     Args:
-        play: advances some replicas by some sweeps; it lets other threads run meanwhile.
+        play: advances some replicas; it lets other threads run meanwhile.
         replicas: their number.
         sweeps: how long.
         players: revisions of a sweep.
@@ -52,9 +70,9 @@ def play_in_pieces(play: Play, replicas: int, sweeps: int, players: int, most: i
         threads: number of threads; each has replicas of its own.
 
     >>> done = []
-    >>> play_in_pieces(lambda rows, first, sweeps: done.append((rows.start, rows.stop, first)), 4, 3, 10, 30, threads=1)
+    >>> play_in_pieces(lambda rows, part: done.append((rows.start, rows.stop, part.first)), 3, 3, 10, 30, threads=1)
     >>> done
-    [(0, 1, 0), (1, 2, 0), (2, 3, 0), (3, 4, 0)]
+    [(0, 1, 0), (1, 2, 0), (2, 3, 0)]
     """
     shares = [part for part in np.array_split(np.arange(replicas), min(threads, replicas)) if part.size]
     stop = threading.Event()

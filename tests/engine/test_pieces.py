@@ -6,23 +6,40 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from neurogames import NetworkPublicGoodsGame, PolymatrixGame, PopulationGame, PublicGoodsGame
+from neurogames import (
+    GraphGame,
+    NetworkPublicGoodsGame,
+    NormalFormGame,
+    PolymatrixGame,
+    PopulationGame,
+    PublicGoodsGame,
+    TwoPopulationGame,
+)
 from neurogames.engine import (
+    Exp3,
     Process,
+    best_response,
+    death_birth,
     geometric,
     imitation,
     logit,
     moran,
     simulate,
+    simulate_heterogeneous,
+    simulate_learning,
     simulate_network,
+    simulate_on_graph,
     simulate_polymatrix,
     simulate_strategies,
+    simulate_two_populations,
 )
 from neurogames.engine import pieces as cutting
-from neurogames.engine.graphs import network_dynamics
+from neurogames.engine.graphs import graph_matrix, heterogeneous, network_dynamics
+from neurogames.engine.learning import play as learning
 from neurogames.engine.polymatrix import simulate as polymatrix
 from neurogames.engine.population import simulate as two_actions
 from neurogames.engine.strategies import simulate as strategies
+from neurogames.engine.two_populations import simulate as two_populations
 
 MATRIX = np.array([[1.0, 0.3, 0.8], [1.4, 0.2, 0.1], [0.9, 0.7, 0.6]])
 GROUPS = PopulationGame.from_groups(lambda group: group @ MATRIX.T, 3, 3, 15)
@@ -30,6 +47,11 @@ GOODS, NETWORK = PublicGoodsGame(20, 0.4, 1.0), NetworkPublicGoodsGame(nx.cycle_
 RING = nx.cycle_graph(12)
 nx.set_edge_attributes(RING, [[1.0, 0.0], [0.0, 2.0]], "payoffs")
 EDGES = PolymatrixGame(RING)
+HEAVY = nx.cycle_graph(12)
+nx.set_edge_attributes(HEAVY, {edge: 1.0 + k / 7 for k, edge in enumerate(HEAVY.edges)}, "weight")
+PLAIN, WEIGHTED = GraphGame(MATRIX, nx.cycle_graph(12)), GraphGame(MATRIX, HEAVY)
+PAIR = TwoPopulationGame([[2, 0], [0, 1], [1, 1]], [[1, 0], [0, 2], [1, 0]], (8, 7))
+CHICKEN = NormalFormGame.symmetric([[6.0, 2.0], [7.0, 0.0]])
 COOLED = Process(logit(geometric(0.3, 0.05)))
 
 
@@ -38,7 +60,18 @@ def paths(play, module, most, **given):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PIECE", most)
         path = play(rng=np.random.default_rng(7), sweeps=30, every=3, replicas=5, **given)
-    return [value for value in vars(path).values() if isinstance(value, np.ndarray)]
+    values = [each for value in vars(path).values() for each in (value if isinstance(value, tuple) else (value,))]
+    return [value for value in values if isinstance(value, np.ndarray)]
+
+
+def on_graph(game, process):
+    """A simulation of twelve players on a graph."""
+    return lambda **g: simulate_on_graph(game, process, start=np.arange(12) % 3, **g), graph_matrix
+
+
+def learnt(*, sweeps, every, **given):
+    """Learning, whose rounds are recorded at times."""
+    return simulate_learning(CHICKEN, Exp3(), rounds=10 * sweeps, times=[every, 10 * sweeps], **given)
 
 
 CASES = {
@@ -79,6 +112,41 @@ CASES = {
         ),
         strategies,
     ),
+    "many players, all": (
+        lambda **g: simulate_strategies(
+            PopulationGame.from_matrix(MATRIX, 3000), Process(imitation(1.0), "all"), start=[1000] * 3, **g
+        ),
+        strategies,
+    ),
+    "graph, logit": on_graph(PLAIN, Process(logit(0.3), keep_prob=0.8, mutation=0.05)),
+    "graph, moran": on_graph(PLAIN, Process(moran(1.0), mutation=0.05)),
+    "graph, all": on_graph(PLAIN, Process(death_birth(1.0), "all")),
+    "weights, best response": on_graph(WEIGHTED, Process(best_response(), mutation=0.05)),
+    "weights, moran": on_graph(WEIGHTED, Process(moran(1.0))),
+    "weights, all": on_graph(WEIGHTED, Process(imitation(1.0), "all")),
+    "players who differ": (
+        lambda **g: simulate_heterogeneous(
+            WEIGHTED, Process(logit(0.3)), temperatures=np.linspace(0.1, 1, 12), start=np.arange(12) % 3, **g
+        ),
+        heterogeneous,
+    ),
+    "players who differ, all": (
+        lambda **g: simulate_heterogeneous(PLAIN, Process(imitation(1.0), "all"), start=np.arange(12) % 3, **g),
+        heterogeneous,
+    ),
+    "network, copying one by one": (
+        lambda **g: simulate_network(NETWORK, Process(imitation(1.0)), start=np.arange(12) < 5, **g),
+        network_dynamics,
+    ),
+    "two populations": (
+        lambda **g: simulate_two_populations(PAIR, Process(logit(0.3)), start=([3, 3, 2], [4, 3]), **g),
+        two_populations,
+    ),
+    "two populations, all": (
+        lambda **g: simulate_two_populations(PAIR, Process(imitation(1.0), "all"), start=([3, 3, 2], [4, 3]), **g),
+        two_populations,
+    ),
+    "learning": (learnt, learning),
 }
 
 
@@ -86,7 +154,7 @@ CASES = {
 def test_the_paths_do_not_depend_on_the_pieces(name):
     play, module = CASES[name]
     whole = paths(play, module, 10**9)
-    for most in (1, 130):
+    for most in (5, 70, 1700):
         for mine, theirs in zip(whole, paths(play, module, most), strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
@@ -95,8 +163,8 @@ def test_the_paths_do_not_depend_on_the_pieces(name):
 def test_no_piece_begins_after_an_interrupt(threads):
     played = []
 
-    def play(rows, first, sweeps):
-        played.append((rows, first))
+    def play(rows, part):
+        played.append((rows, part))
         if len(played) == 4:
             raise KeyboardInterrupt
 
@@ -109,10 +177,13 @@ def test_no_piece_begins_after_an_interrupt(threads):
 @pytest.mark.parametrize("most", [1, 100, 10**6])
 def test_pieces_cover_every_sweep_of_every_replica_once_and_in_order(shape, most):
     replicas, sweeps, players = shape
-    seen = np.zeros((replicas, sweeps), dtype=int)
-    for rows, first, length in cutting.pieces(0, replicas, sweeps, players, most):
-        assert first == 0 or rows.stop - rows.start == 1
-        assert length * players * (rows.stop - rows.start) <= max(most, players)
-        assert (seen[rows, :first] == 1).all()
-        seen[rows, first : first + length] += 1
+    seen = np.zeros((replicas, sweeps, players), dtype=int)
+    for rows, part in cutting.pieces(0, replicas, sweeps, players, most):
+        size = part.end - part.begin
+        assert (part.first == 0 and part.begin == 0) or rows.stop - rows.start == 1
+        assert size == players or part.sweeps == 1
+        assert part.sweeps * size * (rows.stop - rows.start) <= most
+        assert (seen[rows, : part.first] == 1).all()
+        assert (seen[rows, part.first, : part.begin] == 1).all()
+        seen[rows, part.first : part.first + part.sweeps, part.begin : part.end] += 1
     assert (seen == 1).all()

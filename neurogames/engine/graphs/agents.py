@@ -35,11 +35,29 @@ class Rule(NamedTuple):
     mean: bool
 
 
-def scratch_of(rule: Rule, players: int) -> tuple[Array, Array, NDArray[np.int8]]:
-    """Room for what the players of one replica earn, their fitness, and what they do next."""
-    copies = players if rule.kind >= IMITATION else 0
-    reproduce = players if rule.kind >= MORAN else 0
-    return np.empty(copies), np.empty(reproduce), np.empty(players if rule.together else 0, dtype=np.int8)
+class Room(NamedTuple):
+    """What is kept of one replica from piece to piece.
+
+    Attributes:
+        users: (n,) how many players use each strategy.
+        highest: (1,) the highest fitness since the sweep began.
+        later: (m,) what players do next; empty where they revise one by one.
+    """
+
+    users: NDArray[np.int64]
+    highest: Array
+    later: NDArray[np.int8]
+
+
+def room_of(rule: Rule, players: int, n: int) -> Room:
+    """Room for one replica."""
+    later = np.empty(players if rule.together else 0, dtype=np.int8)
+    return Room(np.zeros(n, dtype=np.int64), np.zeros(1), later)
+
+
+def earnings_of(rule: Rule, players: int) -> tuple[Array, Array]:
+    """Room for what the players of one replica earn, and for their fitness."""
+    return np.empty(players if rule.kind >= IMITATION else 0), np.empty(players if rule.kind >= MORAN else 0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -50,37 +68,38 @@ def play(
     edges: Any,
     watchers: Any,
     strategies: Any,
-    scratch: Any,
+    earnings: Any,
+    room: Any,
     state: Any,
-    first: Any,
-    sweeps: Any,
+    part: Any,
     every: Any,
     record: Any,
 ) -> None:
-    """Advance replicas by some sweeps; with ``first`` > 0 one replica, whose sums are still in ``scratch``.
+    """Advance replicas; but for their beginning one replica, whose sums are still in ``earnings`` and ``room``.
 
     ``watchers`` are the edges the other way, used by rules that compare players.
     """
     replicas, players = strategies.shape
     n = len(matrix)
     copies = rule.kind >= IMITATION
-    offer, count = np.empty(n), np.empty(n, dtype=np.int64)
-    earned, fitness, later = scratch
+    offer, count, later = np.empty(n), room.users, room.later
+    earned, fitness = earnings
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         s = strategies[replica]
-        count[:] = 0
-        for i in range(players):
-            count[s[i]] += 1
-        highest = 0.0
-        for sweep in range(first, first + sweeps):
-            if copies and sweep % _RENEWED == 0:
+        if part.first == 0 and part.begin == 0:
+            count[:] = 0
+            for i in range(players):
+                count[s[i]] += 1
+        highest = room.highest[0]
+        for sweep in range(part.first, part.first + part.sweeps):
+            if part.begin == 0 and copies and sweep % _RENEWED == 0:
                 _earn(rule, matrix, edges, s, earned)
                 for i in range(fitness.size):
                     fitness[i] = _fitness(rule, earned[i])
-            if rule.kind == MORAN:
+            if part.begin == 0 and rule.kind == MORAN:
                 highest = fitness.max()
-            for turn in range(players):
+            for turn in range(part.begin, part.end):
                 player: Any = np.int64(turn)
                 if not rule.together:
                     player, words = uniform(players, words)
@@ -106,6 +125,8 @@ def play(
                     count[s[player]] -= 1
                     count[new] += 1
                     highest = _switch(rule, matrix, edges, watchers, s, earned, fitness, player, new, highest)
+            if part.end < players:
+                continue
             if rule.together:
                 for i in range(players):
                     if later[i] != s[i]:
@@ -118,6 +139,7 @@ def play(
                         fitness[i] = _fitness(rule, earned[i])
             if (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
+        room.highest[0] = highest
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 

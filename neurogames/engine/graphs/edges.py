@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from neurogames.games.graph_game import GraphGame
 
+_EDGES = 2**22
+"""Edges between two looks for Ctrl-C."""
+
 
 class Edges(NamedTuple):
     """Neighbours of each player.
@@ -50,28 +53,48 @@ def _edges(first: NDArray[np.int64], neighbour: NDArray[np.int32], weight: NDArr
     """Edges with their weights summed along each player's neighbours."""
     rising = np.empty(0)
     if weight.size:
-        rising = np.concatenate([np.cumsum(part) for part in np.split(weight, first[1:-1])])
+        rising = np.empty(weight.size)
+        rows = max(1, _EDGES * (first.size - 1) // weight.size)
+        for row in range(0, first.size - 1, rows):
+            _sum_up(first, weight, row, min(row + rows, first.size - 1), rising)
     for array in (first, neighbour, weight, rising):  # of one kind, so that the loops are compiled once
         array.flags.writeable = False
     return Edges(first, neighbour, weight, rising)
 
 
-@numba.njit(cache=True, nogil=True)
-def _turned(first: Any, neighbour: Any, weight: Any) -> Any:
+def _turned(
+    first: NDArray[np.int64], neighbour: NDArray[np.int32], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """The edges sorted by whom they lead to, else in their order."""
-    size = first.size - 1
-    begin = np.zeros(size + 1, dtype=np.int64)
-    for edge in range(neighbour.size):
-        begin[neighbour[edge] + 1] += 1
-    for i in range(size):
-        begin[i + 1] += begin[i]
-    place = begin[:-1].copy()
-    player, heavy = np.empty_like(neighbour), np.empty_like(weight)
-    for i in range(size):
+    begin = np.zeros(first.size, dtype=np.int64)
+    for low in range(0, neighbour.size, _EDGES):
+        begin[1:] += np.bincount(neighbour[low : low + _EDGES], minlength=first.size - 1)
+    begin = np.cumsum(begin)
+    place, player, heavy = begin[:-1].copy(), np.empty_like(neighbour), np.empty_like(weight)
+    rows = max(1, _EDGES * (first.size - 1) // max(1, neighbour.size))
+    for row in range(0, first.size - 1, rows):
+        _turn(first, neighbour, weight, row, min(row + rows, first.size - 1), place, player, heavy)
+    return begin, player, heavy
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn(first: Any, neighbour: Any, weight: Any, row: Any, last: Any, place: Any, player: Any, heavy: Any) -> None:
+    """Put the edges of players row..last-1 where they belong; ``place`` says where the next one of each player goes."""
+    # Nothing is returned: Ctrl-C during a compiled call that returns arrays ends the interpreter.
+    for i in range(row, last):
         for edge in range(first[i], first[i + 1]):
             j = neighbour[edge]
             player[place[j]] = i
             if weight.size:
                 heavy[place[j]] = weight[edge]
             place[j] += 1
-    return begin, player, heavy
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_up(first: Any, weight: Any, row: Any, last: Any, rising: Any) -> None:
+    """Sum the weights along the neighbours of players row..last-1."""
+    for i in range(row, last):
+        total = 0.0
+        for edge in range(first[i], first[i + 1]):
+            total += weight[edge]
+            rising[edge] = total

@@ -30,15 +30,15 @@ from neurogames.engine.graphs import agents
 from neurogames.engine.graphs.agents import Rule
 from neurogames.engine.graphs.edges import Edges, looked_at, watchers
 from neurogames.engine.graphs.neighbour_counts import cell_type, cells, play_cells
-from neurogames.engine.pieces import play_in_pieces
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.engine.strategies.switching import check_process, mutation_matrix
 from neurogames.games.graph_game import GraphGame
 
-_PIECE = 2**22
-"""Revisions between two looks for Ctrl-C, about a second of the slowest loop."""
+_PIECE = 2**24
+"""Neighbours looked at between two looks for Ctrl-C, less than a second of the slowest loop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,10 +167,11 @@ def simulate_on_graph(
     state = generator.states(replicas, rng)
     play = _player(game, rule, mutation_matrix(process, game.n_strategies), edges)
 
-    def advance(row: slice, first: int, length: int) -> None:
-        play(strategies[row], state[row], first, length, every, record[row])
+    def advance(row: slice, part: Stretch) -> None:
+        play(strategies[row], state[row], part, every, record[row])
 
-    play_in_pieces(advance, replicas, sweeps, game.n_players, _PIECE, threads)
+    work = 4 + game.neighbour.size // game.n_players
+    play_in_pieces(advance, replicas, sweeps, game.n_players, max(1, _PIECE // work), threads)
     return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
 
 
@@ -179,20 +180,17 @@ def _player(game: GraphGame, rule: Rule, mutation: NDArray[np.float64], edges: E
     table, players = cells(game, rule), game.n_players
     needed = table is not None or rule.kind >= agents.IMITATION
     around = watchers(game) if needed else edges
-    rooms = threading.local()  # a replica's, kept from piece to piece; each thread has its own
+    rooms = threading.local()  # of a replica, kept from piece to piece; each thread has its own
 
-    def play(s: Any, state: Any, first: int, sweeps: int, every: int, record: Any) -> None:
-        if not hasattr(rooms, "scratch"):
-            rooms.scratch = agents.scratch_of(rule, 0 if table else players)
-            rooms.cell = np.empty(players if table else 0, dtype=cell_type(table) if table else np.int16)
-            rooms.later = np.empty(players if rule.together else 0, dtype=np.int8)
+    def play(s: Any, state: Any, part: Stretch, every: int, record: Any) -> None:
+        if not hasattr(rooms, "room"):
+            rooms.room = agents.room_of(rule, players, game.n_strategies)
+            rooms.kept = agents.earnings_of(rule, players) if table is None else np.empty(players, cell_type(table))
+        given = edges, around, s, rooms.kept, rooms.room, state, part, every, record
         if table is not None:
-            place = rooms.cell, rooms.later
-            play_cells(rule, mutation, table, edges, around, s, *place, state, first, sweeps, every, record)
+            play_cells(rule, mutation, table, *given)
         else:
-            agents.play(
-                rule, mutation, game.matrix, edges, around, s, rooms.scratch, state, first, sweeps, every, record
-            )
+            agents.play(rule, mutation, game.matrix, *given)
 
     return play
 

@@ -7,6 +7,7 @@ imitation each player earns by its own matrix, and compares with its own intensi
 
 from __future__ import annotations
 
+import threading
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from neurogames.engine.choice import BestResponse, Imitation, Logit
 from neurogames.engine.graphs import own_rules
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
 from neurogames.engine.graphs.own_rules import Rule, play_own
-from neurogames.engine.pieces import play_in_pieces
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.switching import check_process, mutation_matrix
@@ -103,8 +104,12 @@ def simulate_heterogeneous(
     state, mutation = generator.states(replicas, rng), mutation_matrix(process, n)
     work = game.neighbour.size // m + 1 if on_graph else n  # type: ignore[union-attr]
 
-    def advance(row: slice, begun: int, length: int) -> None:
-        own = (strategies[row], state[row], begun, length, every, record[row])
+    rooms = threading.local()  # of a replica, kept from piece to piece; each thread has its own
+
+    def advance(row: slice, part: Stretch) -> None:
+        if not hasattr(rooms, "later"):
+            rooms.later = np.empty(m if rule.together else 0, dtype=np.int8)
+        own = (strategies[row], rooms.later, state[row], part, every, record[row])
         play_own(rule, mutation, paid, strength, keep, edges, *own)
 
     play_in_pieces(advance, replicas, sweeps, m, max(1, _PIECE // work), threads)

@@ -107,14 +107,13 @@ def play_cells(
     watchers: Any,
     strategies: Any,
     cell: Any,
-    later: Any,
+    room: Any,
     state: Any,
-    first: Any,
-    sweeps: Any,
+    part: Any,
     every: Any,
     record: Any,
 ) -> None:
-    """Advance replicas by some sweeps; with ``first`` > 0 one replica, whose cells are still in ``cell``."""
+    """Advance replicas; but for their beginning one replica, whose state is still in ``cell`` and ``room``."""
     # Arrays are taken out of their tuples once: each time costs a count of references, which is slow.
     step, stride, payoff, fitness, below = table.step, table.stride, table.payoff, table.fitness, table.below
     begin, neighbour = edges.first, edges.neighbour
@@ -123,23 +122,23 @@ def play_cells(
     mutates, together = rule.mutates, rule.together
     replicas, players = strategies.shape
     n = step.size
-    count = np.empty(n, dtype=np.int64)
+    count, later = room.users, room.later
     rising = np.empty(np.diff(begin).max() if kind == DEATH_BIRTH else 0)
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         s = strategies[replica]
-        count[:] = 0
-        for i in range(players):
-            count[s[i]] += 1
-        if first == 0:
+        if part.first == 0 and part.begin == 0:
+            count[:] = 0
+            for i in range(players):
+                count[s[i]] += 1
             _fill(table, edges, s, cell)
-        highest = 0.0
-        for sweep in range(first, first + sweeps):
-            if kind == MORAN:
+        highest = room.highest[0]
+        for sweep in range(part.first, part.first + part.sweeps):
+            if kind == MORAN and part.begin == 0:
                 highest = 0.0
                 for i in range(players):
                     highest = max(highest, fitness[cell[i]])
-            for turn in range(players):
+            for turn in range(part.begin, part.end):
                 player: Any = np.int64(turn)
                 if not together:
                     player, words = uniform(players, words)
@@ -222,6 +221,8 @@ def play_cells(
                     else:
                         for edge in range(low, high):
                             cell[watcher[edge]] += change
+            if part.end < players:
+                continue
             if together:
                 for i in range(players):
                     mine, new = np.int64(s[i]), np.int64(later[i])
@@ -234,6 +235,7 @@ def play_cells(
                             cell[watcher[edge]] += step[new] - step[mine]
             if (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
+        room.highest[0] = highest
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 

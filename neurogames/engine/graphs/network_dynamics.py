@@ -33,7 +33,7 @@ from neurogames.engine.graphs.network_tables import (
     watchers,
 )
 from neurogames.engine.graphs.weighted_sums import simulate_sums
-from neurogames.engine.pieces import play_in_pieces
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw
 from neurogames.engine.process import Process, check_two_actions
@@ -42,8 +42,8 @@ from neurogames.games.network import NetworkPublicGoodsGame
 _U = np.uint64
 _LOW = _U(2**32 - 1)
 _UNIT = 2.0**-53
-_PIECE = 2**24
-"""Revisions between two looks for Ctrl-C."""
+_PIECE = 2**26
+"""Neighbours moved between two looks for Ctrl-C, if all who revise switch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +150,8 @@ def simulate_network(
     seen = watchers(game, table.step)
     cell = _first_cells(game, table, profile)
     together = process.revision == "all"
+    later = np.empty(n if together else 0, dtype=np.int8)  # what all do next, kept from piece to piece
+    work = 4 + game.neighbour.size // n
     by_sweep: Iterator[tuple[int, int, Any]]
     if process.choice.copies:
         payoff = np.stack([table.resting, table.resting + table.gain], axis=-1).reshape(-1)
@@ -160,15 +162,16 @@ def simulate_network(
         by_sweep = acceptance_tables(table, process, sweeps)
     for first, length, tables in by_sweep:
 
-        def advance(rows: slice, begin: int, size: int, first: int = first, tables: Any = tables) -> None:
-            some = tables[begin : begin + size] if len(tables) > 1 else tables
-            given = cell[rows], count[rows], state[rows], seen, together, (first + begin, size, every, record[rows])
+        def advance(rows: slice, part: Stretch, first: int = first, tables: Any = tables) -> None:
+            some = tables[part.first : part.first + part.sweeps] if len(tables) > 1 else tables
+            where = part._replace(first=first + part.first), every, record[rows]
+            given = cell[rows], count[rows], state[rows], seen, later, where
             if process.choice.copies:
                 _copy(some, payoff, in_proportion, models, *given)
             else:
                 _compare(some, *given)
 
-        play_in_pieces(advance, replicas, length, n, _PIECE)
+        play_in_pieces(advance, replicas, length, n, max(1, _PIECE // work))
     return NetworkTrajectory(time.astype(np.float64), record, (cell & 1).astype(np.bool_))
 
 
@@ -209,33 +212,33 @@ def _switch(cell: Any, i: Any, seen: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, together: bool, where: Any) -> None:
+def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: Any, where: Any) -> None:
     """Advance all replicas by some sweeps of a rule that compares a player's own actions."""
-    first, sweeps, every, record = where
-    n = cell.shape[1]
-    switching = np.empty(n, dtype=np.int64)
+    part, every, record = where
+    n, together = cell.shape[1], later.size > 0
     for replica in range(count.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         mine, actors = cell[replica], count[replica]
-        for sweep in range(sweeps):
+        for sweep in range(part.sweeps):
             table = tables[sweep if tables.shape[0] > 1 else 0]
-            waiting = 0
-            for turn in range(n):
+            for turn in range(part.begin, part.end):
                 bits, words = draw(words)
                 i = turn
                 if not together:
                     i, bits = _pick(bits, _U(n))
                 here = mine[i]
-                if (bits < table[here]) != (here & 1):
-                    if together:
-                        switching[waiting] = i
-                        waiting += 1
-                    else:
-                        actors += _switch(mine, i, seen)
-            for turn in range(waiting):
-                actors += _switch(mine, switching[turn], seen)
-            if (first + sweep + 1) % every == 0:
-                record[replica, (first + sweep + 1) // every] = actors
+                acts = bits < table[here]
+                if together:
+                    later[i] = acts
+                elif acts != (here & 1):
+                    actors += _switch(mine, i, seen)
+            if part.end < n:
+                continue
+            for i in range(later.size):
+                if later[i] != (mine[i] & 1):
+                    actors += _switch(mine, i, seen)
+            if (part.first + sweep + 1) % every == 0:
+                record[replica, (part.first + sweep + 1) // every] = actors
         count[replica] = actors
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
@@ -250,25 +253,25 @@ def _copy(
     count: Any,
     state: Any,
     seen: Any,
-    together: bool,
+    later: Any,
     where: Any,
 ) -> None:
     """Advance all replicas by some sweeps of a rule that copies a neighbour."""
-    first, sweeps, every, record = where
+    part, every, record = where
     start, neighbour, reach = models
-    n = cell.shape[1]
-    switching = np.empty(n, dtype=np.int64)
+    n, together = cell.shape[1], later.size > 0
     for replica in range(count.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         mine, actors = cell[replica], count[replica]
-        for sweep in range(sweeps):
+        for sweep in range(part.sweeps):
             keep, blind, strength = parameters[sweep if parameters.shape[0] > 1 else 0]
-            waiting = 0
-            for turn in range(n):
+            for turn in range(part.begin, part.end):
                 bits, words = draw(words)
                 i = turn
                 if not together:
                     i, bits = _pick(bits, _U(n))
+                if together:
+                    later[i] = mine[i] & 1
                 low, high = start[i], start[i + 1] - 1
                 if high < low:
                     continue
@@ -286,13 +289,15 @@ def _copy(
                 bits, words = draw(words)
                 if (bits >> _U(11)) * _UNIT < keep * seen_part + blind:
                     if together:
-                        switching[waiting] = i
-                        waiting += 1
+                        later[i] ^= 1
                     else:
                         actors += _switch(mine, i, seen)
-            for turn in range(waiting):
-                actors += _switch(mine, switching[turn], seen)
-            if (first + sweep + 1) % every == 0:
-                record[replica, (first + sweep + 1) // every] = actors
+            if part.end < n:
+                continue
+            for i in range(later.size):
+                if later[i] != (mine[i] & 1):
+                    actors += _switch(mine, i, seen)
+            if (part.first + sweep + 1) % every == 0:
+                record[replica, (part.first + sweep + 1) // every] = actors
         count[replica] = actors
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words

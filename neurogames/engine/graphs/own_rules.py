@@ -44,28 +44,27 @@ def play_own(
     keep: Any,
     edges: Any,
     strategies: Any,
+    later: Any,
     state: Any,
-    begun: Any,
-    sweeps: Any,
+    part: Any,
     every: Any,
     record: Any,
 ) -> None:
-    """Advance replicas by sweeps begun+1 .. begun+sweeps.
+    """Advance replicas; with ``part.begin`` > 0 one replica, whose next strategies are still in ``later``.
 
     ``matrices`` (m, n, n), ``strength`` (m,) and ``keep`` (m,) have one row where all players are alike in that;
     without edges everybody looks at everybody else.
     """
     players, n = strategies.shape[1], len(mutation)
     count, seen, offer = np.zeros(n, dtype=np.int64), np.empty(n), np.empty(n)
-    later = np.empty(players if rule.together else 0, dtype=strategies.dtype)
     for replica in range(len(strategies)):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         s = strategies[replica]
         count[:] = 0
         for i in range(players):
             count[s[i]] += 1
-        for sweep in range(begun + 1, begun + sweeps + 1):
-            for turn in range(players):
+        for sweep in range(part.first + 1, part.first + part.sweeps + 1):
+            for turn in range(part.begin, part.end):
                 player: Any = np.int64(turn)
                 if not rule.together:
                     player, words = uniform(players, words)
@@ -78,6 +77,8 @@ def play_own(
                     count[s[player]] -= 1
                     count[new] += 1
                     s[player] = new
+            if part.end < players:
+                continue
             if rule.together:
                 s[:] = later
                 count[:] = 0

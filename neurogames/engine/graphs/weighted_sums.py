@@ -3,7 +3,7 @@
 The process is that of ``network_dynamics``. There the levels of all players are tabulated, which takes 2^k levels
 around a player whose k weights all differ. Here one revision of all replicas at a time sums the weights of the acting
 neighbours, in the order of the neighbours, and evaluates the game and the rule at them. Nothing is carried on, so
-nothing drifts.
+nothing drifts. When all revise at once, some players at a time are worked out, in bounded memory.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from neurogames.engine.process import Process, switching
 from neurogames.engine.schedules import progress_of
 from neurogames.games.network import NetworkPublicGoodsGame
 from neurogames.games.symmetric import SymmetricGame
+
+_AT_ONCE = 2**22
+"""Neighbours looked at at once."""
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -58,13 +61,17 @@ def simulate_sums(
     drawn = [np.random.default_rng(row.tolist()) for row in seeds]
     parameters = _copying(game, process, sweeps) if process.choice.copies else iter(())
     progress = progress_of(sweeps) if sweeps else np.zeros(0)
+    together = process.revision == "all"
+    some = max(1, _AT_ONCE // (replicas * around.number.shape[1])) if together else 1
+    turns = [slice(k, k + some) for k in range(0, n, some)]
     for sweep in range(sweeps):
         how = next(parameters) if process.choice.copies else None
-        if process.revision == "all":
-            order, turns = np.broadcast_to(np.arange(n), (replicas, n)), [slice(None)]
+        if together:
+            order = np.broadcast_to(np.arange(n), (replicas, n))
         else:
-            order, turns = np.stack([each.integers(n, size=n) for each in drawn]), [slice(k, k + 1) for k in range(n)]
+            order = np.stack([each.integers(n, size=n) for each in drawn])
         draws = np.stack([each.random((2, n)) for each in drawn])
+        later = profile.copy() if together else profile
         for turn in turns:
             player = order[:, turn].reshape(-1)
             row = np.repeat(np.arange(replicas), player.size // replicas)
@@ -73,7 +80,8 @@ def simulate_sums(
                 acts = _answers(game, process, profile, around, row, player, first, float(progress[sweep]))
             else:
                 acts = _copies(game, process, profile, around, row, player, (first, second), how)
-            profile[row, player] = acts
+            later[row, player] = acts
+        profile[:] = later
         if (sweep + 1) % every == 0:
             record[:, (sweep + 1) // every] = profile.sum(axis=1)
 

@@ -12,7 +12,6 @@ game alone, so a learner cannot vouch for itself:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,12 @@ from neurogames.engine.learning import rounds as loops
 from neurogames.engine.learning.rounds import Players, play_rounds
 from neurogames.engine.learning.rules import Exp3, FictitiousPlay, LearningRule, QLearning, RegretMatching
 from neurogames.engine.learning.trajectory import LearningTrajectory
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.games.normal_form import NormalFormGame, check_game
 
-_AT_ONCE = 2**21
-"""Turns of players between two looks whether Ctrl-C was pressed: a fraction of a second."""
+_PIECE = 2**21
+"""Actions looked at between two looks for Ctrl-C: a fraction of a second."""
 _MOST_ROUNDS = 10**11
 """The work of hours."""
 
@@ -82,21 +82,16 @@ def simulate_learning(
     choice = np.tile(np.concatenate([np.full(size, 1.0 / size) for size in game.n_actions]), (replicas, 1))
     count = np.zeros((replicas, cells), dtype=np.int64)
     record = np.empty((replicas, looks.size, cells), dtype=np.int64)
-    parts = np.array_split(np.arange(replicas), min(threads, replicas))
-    rows = [slice(part[0], part[-1] + 1) for part in parts]
-    at_once = max(1, _AT_ONCE // (replicas * width))
     begun = 0
-    with ThreadPoolExecutor(len(rows)) as pool:
-        for k, end in enumerate(looks.tolist()):
-            while begun < end:
-                step = min(at_once, end - begun)
+    for k, end in enumerate(looks.tolist()):
 
-                def advance(row: slice, begun: int = begun, step: int = step) -> None:
-                    play_rounds(players, begun, step, memory[row], last[row], choice[row], count[row], state[row])
+        def advance(row: slice, part: Stretch, begun: int = begun) -> None:
+            begin = begun + part.first
+            play_rounds(players, begin, part.sweeps, memory[row], last[row], choice[row], count[row], state[row])
 
-                list(pool.map(advance, rows))
-                begun += step
-            record[:, k] = count
+        play_in_pieces(advance, replicas, end - begun, 1, max(1, _PIECE // width), threads)
+        begun = end
+        record[:, k] = count
     cuts = np.cumsum(game.n_actions)[:-1]
     return LearningTrajectory(
         game, looks, record.reshape(replicas, looks.size, *game.n_actions), tuple(np.split(choice, cuts, axis=1))

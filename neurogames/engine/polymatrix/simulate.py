@@ -16,14 +16,14 @@ from neurogames._arguments import fits_in_memory, given_array, integer, invalid_
 from neurogames.engine.choice import BestResponse, Logit
 from neurogames.engine.graphs.draws import chosen
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
-from neurogames.engine.pieces import play_in_pieces
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import uniform, unit
 from neurogames.engine.process import Process
 from neurogames.games.polymatrix import PolymatrixGame
 
-_PIECE = 2**20
-"""Revisions between two looks for Ctrl-C."""
+_PIECE = 2**24
+"""Payoffs looked up between two looks for Ctrl-C."""
 
 
 def check_polymatrix(game: PolymatrixGame, process: Process) -> None:
@@ -99,10 +99,13 @@ def simulate_polymatrix(
     edges = (game.n_strategies, game.first, game.neighbour, game.offset, game.table)
     state = generator.states(replicas, rng)
 
-    def advance(row: slice, first: int, length: int) -> None:
-        _play(rule, edges, profiles[row], state[row], first, length, every, record[row])
+    later = np.empty(game.n_players if process.revision == "all" else 0, dtype=np.int64)
 
-    play_in_pieces(advance, replicas, sweeps, game.n_players, _PIECE)
+    def advance(row: slice, part: Stretch) -> None:
+        _play(rule, edges, profiles[row], later, state[row], part, every, record[row])
+
+    work = 1 + game.neighbour.size * widest // game.n_players
+    play_in_pieces(advance, replicas, sweeps, game.n_players, max(1, _PIECE // work))
     labels = game.labels[int(game.n_strategies.argmax())]
     common = labels if len(set(game.labels)) == 1 else tuple(str(k + 1) for k in range(widest))
     return GraphTrajectory(time.astype(np.float64), record, profiles.astype(np.int8), common)
@@ -119,16 +122,16 @@ def check_profiles(game: PolymatrixGame, start: ArrayLike, batch: tuple[int, ...
 
 
 @numba.njit(cache=True, nogil=True)
-def _play(rule: Any, edges: Any, profiles: Any, state: Any, first: Any, sweeps: Any, every: Any, record: Any) -> None:
-    """Advance replicas by sweeps first+1 .. first+sweeps, one replica after another."""
+def _play(rule: Any, edges: Any, profiles: Any, later: Any, state: Any, part: Any, every: Any, record: Any) -> None:
+    """Advance replicas, one after another; ``later`` (m,) keeps what all do next from piece to piece."""
     together, (sizes, _, _, _, _) = rule[5], edges
     players = sizes.size
-    offer, later = np.empty(sizes.max()), np.empty(players, dtype=np.int64)
+    offer = np.empty(sizes.max())
     for replica in range(profiles.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         s = profiles[replica]
-        for sweep in range(first, first + sweeps):
-            for turn in range(players):
+        for sweep in range(part.first, part.first + part.sweeps):
+            for turn in range(part.begin, part.end):
                 player = np.int64(turn)
                 if not together:
                     player, words = uniform(players, words)
@@ -137,6 +140,8 @@ def _play(rule: Any, edges: Any, profiles: Any, state: Any, first: Any, sweeps: 
                     later[player] = new
                 else:
                     s[player] = new
+            if part.end < players:
+                continue
             if together:
                 s[:] = later
             if (sweep + 1) % every == 0:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
-from neurogames.engine.pieces import play_in_pieces
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process, check_played, switching
@@ -76,11 +76,13 @@ def simulate(
     play = _play_one if process.revision == "one" else _play_all
     for first, length, tables in threshold_tables(game, process, sweeps):
 
-        def advance(rows: slice, begin: int, size: int, first: int = first, tables: Any = tables) -> None:
-            some = tables[begin : begin + size] if len(tables) > 1 else tables
-            play(some, count[rows], state[rows], first + begin, size, every, n, record[rows])
+        def advance(rows: slice, part: Stretch, first: int = first, tables: Any = tables) -> None:
+            some = tables[part.first : part.first + part.sweeps] if len(tables) > 1 else tables
+            played = part._replace(first=first + part.first)
+            play(some, count[rows], state[rows], played, every, n, record[rows])
 
-        play_in_pieces(advance, replicas, length, n, _PIECE)
+        turns = n if process.revision == "one" else 1
+        play_in_pieces(advance, replicas, length, turns, max(1, _PIECE * turns // n))
     return Trajectory(time=time.astype(np.float64), count=record, n_players=n)
 
 
@@ -116,39 +118,35 @@ def threshold_tables(
 
 
 @numba.njit(cache=True, nogil=True)
-def _play_one(
-    tables: Any, count: Any, state: Any, first: int, sweeps: int, every: int, players: int, record: Any
-) -> None:
+def _play_one(tables: Any, count: Any, state: Any, part: Any, every: int, players: int, record: Any) -> None:
     """Advance all replicas by some sweeps of single revisions, recording every so often."""
     for replica in range(count.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         n = np.uint64(count[replica])
-        for sweep in range(sweeps):
+        for sweep in range(part.sweeps):
             table = tables[sweep if tables.shape[0] > 1 else 0]
-            for _ in range(players):
+            for _ in range(part.begin, part.end):
                 bits, words = draw(words)
                 # No branch: which way a revision goes cannot be predicted. `down` is 0 at n = 0, `up` at n = N.
                 n = n + np.uint64(bits < table[n, 0]) - np.uint64(~bits < table[n, 1])
-            if (first + sweep + 1) % every == 0:
-                record[replica, (first + sweep + 1) // every] = n
+            if part.end == players and (part.first + sweep + 1) % every == 0:
+                record[replica, (part.first + sweep + 1) // every] = n
         count[replica] = n
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)
-def _play_all(
-    tables: Any, count: Any, state: Any, first: int, sweeps: int, every: int, players: int, record: Any
-) -> None:
+def _play_all(tables: Any, count: Any, state: Any, part: Any, every: int, players: int, record: Any) -> None:
     """Advance all replicas by some rounds in which everybody revises, recording every so often."""
     for replica in range(count.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         n = count[replica]
-        for sweep in range(sweeps):
+        for sweep in range(part.sweeps):
             table = tables[sweep if tables.shape[0] > 1 else 0]
             on, words = successes(players - n, table[n, 0], words)
             off, words = successes(n, table[n, 1], words)
             n += on - off
-            if (first + sweep + 1) % every == 0:
-                record[replica, (first + sweep + 1) // every] = n
+            if (part.first + sweep + 1) % every == 0:
+                record[replica, (part.first + sweep + 1) // every] = n
         count[replica] = n
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.pieces import Stretch
 from neurogames.engine.population.generator import successes, uniform, unit
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.reproduction import Reproduction
@@ -21,14 +22,6 @@ from neurogames.games.population import PopulationGame
 _U = np.uint64
 _TOP = 2.0**64
 _LOGIT, _BEST, _IMITATION, _REPLICATOR, _MORAN, _DEATH_BIRTH = range(6)
-
-
-class Pace(NamedTuple):
-    """From which sweep on how many sweeps are played, and how many of them lie between two records."""
-
-    first: int
-    sweeps: int
-    every: int
 
 
 class Rule(NamedTuple):
@@ -44,10 +37,22 @@ class Rule(NamedTuple):
     mutates: bool
 
 
-def play_large(game: PopulationGame, process: Process, count: Any, state: Any, pace: Pace, record: Any) -> None:
-    """Advance replicas, recording every so often; see ``simulate_strategies``."""
+def play_large(
+    game: PopulationGame,
+    process: Process,
+    count: Any,
+    earned: Any,
+    state: Any,
+    part: Stretch,
+    every: int,
+    record: Any,
+) -> None:
+    """Advance replicas, recording every so often; see ``simulate_strategies``.
+
+    What each strategy earns from all players, (replicas, n), is kept in ``earned`` from piece to piece.
+    """
     rule, mutation = rule_numbers(game.payoff_range(), process), mutation_matrix(process, game.n_strategies)
-    _play(rule, mutation, game.matrix, game.n_players, count, state, pace, record)
+    _play(rule, mutation, game.matrix, game.n_players, count, earned, state, part, every, record)
 
 
 def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
@@ -80,19 +85,31 @@ def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
 
 
 @numba.njit(cache=True, nogil=True)
-def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state: Any, pace: Any, record: Any) -> None:
+def _play(
+    rule: Any,
+    mutation: Any,
+    matrix: Any,
+    players: Any,
+    count: Any,
+    earned: Any,
+    state: Any,
+    part: Any,
+    every: Any,
+    record: Any,
+) -> None:
     """Advance replicas one after another."""
     n = count.shape[1]
     # below[i, j]: probability that a revising user of i next uses one of 0..j.
-    below, total = np.empty((n, n)), np.empty(n)
+    below = np.empty((n, n))
     known = np.zeros(n, dtype=np.bool_)
     after = np.empty(n, dtype=np.int64)
     for replica in range(count.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
-        now = count[replica]
-        for sweep in range(pace.first, pace.first + pace.sweeps):
+        now, total = count[replica], earned[replica]
+        for sweep in range(part.first, part.first + part.sweeps):
             # What each strategy earns from all players is followed by sums, and anew in each sweep.
-            total[:] = matrix @ now.astype(np.float64)
+            if part.begin == 0:
+                total[:] = matrix @ now.astype(np.float64)
             known[:] = False
             if rule.together:
                 after[:] = 0
@@ -102,15 +119,15 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                     fill_row(rule, mutation, matrix, players, now, i, total, below[i])
                     left, share = now[i], 1.0
                     for j in range(n - 1):
-                        part = below[i, j] - (below[i, j - 1] if j > 0 else 0.0)
-                        went, words = successes(left, whole_threshold(part / share if share > 0.0 else 0.0), words)
+                        chance = below[i, j] - (below[i, j - 1] if j > 0 else 0.0)
+                        went, words = successes(left, whole_threshold(chance / share if share > 0.0 else 0.0), words)
                         after[j] += went
                         left -= went
-                        share -= part
+                        share -= chance
                     after[n - 1] += left
                 now[:] = after
             else:
-                for _ in range(players):
+                for _ in range(part.begin, part.end):
                     player, words = uniform(players, words)
                     i = 0
                     while player >= now[i]:
@@ -129,8 +146,8 @@ def _play(rule: Any, mutation: Any, matrix: Any, players: Any, count: Any, state
                         for k in range(n):
                             total[k] += matrix[k, j] - matrix[k, i]
                         known[:] = False
-            if (sweep + 1) % pace.every == 0:
-                record[replica, (sweep + 1) // pace.every] = now
+            if (rule.together or part.end == players) and (sweep + 1) % every == 0:
+                record[replica, (sweep + 1) // every] = now
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 

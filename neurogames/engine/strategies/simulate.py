@@ -21,12 +21,12 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import fits_in_memory, integer, invalid_argument
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
-from neurogames.engine.pieces import play_in_pieces
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.chain import check_start
-from neurogames.engine.strategies.large_populations import Pace, play_large
+from neurogames.engine.strategies.large_populations import play_large
 from neurogames.engine.strategies.moves import single_moves
 from neurogames.engine.strategies.switching import check_strategies, log_switching
 from neurogames.games.compositions import compositions, n_compositions, ranks
@@ -138,10 +138,13 @@ def simulate_strategies(
     record[:, 0] = count
     state = generator.states(replicas, rng)
 
-    def advance(rows: slice, first: int, length: int) -> None:
-        play(count[rows], state[rows], Pace(first, length, every), record[rows])
+    earned = np.empty((replicas, n))
 
-    play_in_pieces(advance, replicas, sweeps, game.n_players, _PIECE, threads)
+    def advance(rows: slice, part: Stretch) -> None:
+        play(count[rows], earned[rows], state[rows], part, every, record[rows])
+
+    turns = game.n_players if process.revision == "one" else 1
+    play_in_pieces(advance, replicas, sweeps, turns, max(1, _PIECE * turns // game.n_players), threads)
     return StrategyTrajectory(time.astype(np.float64), record, game.labels)
 
 
@@ -182,46 +185,56 @@ def _rank_tables(players: int, n: int) -> NDArray[np.int64]:
     return np.array([[n_compositions(t - 1, n - k) if t else 0 for t in range(players + 2)] for k in range(n - 1)])
 
 
-def _play_singly(states: Any, thresholds: Any, target: Any, count: Any, state: Any, pace: Pace, record: Any) -> None:
+def _play_singly(
+    states: Any, thresholds: Any, target: Any, count: Any, _: Any, state: Any, part: Stretch, every: int, record: Any
+) -> None:
     players = int(states[0].sum())
     place = ranks(count, players)
-    _play_tables(states, thresholds, target, players, place, state, pace, record)
+    _play_tables(states, thresholds, target, players, place, state, part, every, record)
     count[:] = states[place]
 
 
 @numba.njit(cache=True, nogil=True)
 def _play_tables(
-    states: Any, thresholds: Any, target: Any, players: Any, first: Any, state: Any, pace: Any, record: Any
+    states: Any,
+    thresholds: Any,
+    target: Any,
+    players: Any,
+    first: Any,
+    state: Any,
+    part: Any,
+    every: Any,
+    record: Any,
 ) -> None:
     """Advance replicas by single revisions: a draw against the thresholds of the composition's moves."""
     moves, n = thresholds.shape[1], states.shape[1]
     for replica in range(first.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         place = first[replica]
-        for sweep in range(pace.first, pace.first + pace.sweeps):
-            for _ in range(players):
+        for sweep in range(part.first, part.first + part.sweeps):
+            for _ in range(part.begin, part.end):
                 bits, words = draw(words)
                 # No branch: which way a revision goes cannot be predicted.
                 move = np.int64(0)
                 for k in range(moves):
                     move += np.int64(bits >= thresholds[place, k])
                 place = np.int64(target[place, move])
-            if (sweep + 1) % pace.every == 0:
+            if part.end == players and (sweep + 1) % every == 0:
                 for j in range(n):
-                    record[replica, (sweep + 1) // pace.every, j] = states[place, j]
+                    record[replica, (sweep + 1) // every, j] = states[place, j]
         first[replica] = place
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)
-def _play_rounds(rows: Any, rank: Any, count: Any, state: Any, pace: Any, record: Any) -> None:
+def _play_rounds(rows: Any, rank: Any, count: Any, _: Any, state: Any, part: Any, every: Any, record: Any) -> None:
     """Advance replicas by rounds: a multinomial draw for the users of each strategy."""
     n = count.shape[1]
     after = np.empty(n, dtype=np.int64)
     for replica in range(count.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         now = count[replica]
-        for sweep in range(pace.first, pace.first + pace.sweeps):
+        for sweep in range(part.first, part.first + part.sweeps):
             place, left = np.int64(0), np.int64(rank.shape[1] - 2)
             for k in range(n - 1):
                 place += rank[k, left + 1] - rank[k, left - now[k] + 1]
@@ -235,6 +248,6 @@ def _play_rounds(rows: Any, rank: Any, count: Any, state: Any, pace: Any, record
                     left -= went
                 after[n - 1] += left
             now[:] = after
-            if (sweep + 1) % pace.every == 0:
-                record[replica, (sweep + 1) // pace.every] = now
+            if (sweep + 1) % every == 0:
+                record[replica, (sweep + 1) // every] = now
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words

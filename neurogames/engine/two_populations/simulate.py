@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
+from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import successes, uniform, unit
 from neurogames.engine.strategies.large_populations import fill_row, rule_numbers, whole_threshold
@@ -21,6 +22,9 @@ from neurogames.engine.strategies.switching import mutation_matrix
 from neurogames.engine.two_populations.results import TwoPopulationTrajectory
 from neurogames.engine.two_populations.switching import Processes, check_two_populations, payoff_range
 from neurogames.games.two_populations import TwoPopulationGame
+
+_PIECE = 2**22
+"""Revisions between two looks for Ctrl-C."""
 
 
 def simulate_two_populations(
@@ -66,10 +70,10 @@ def simulate_two_populations(
     every = integer("every", every, minimum=1)
     sizes, (n, m) = game.n_players, game.n_strategies
     fits_in_memory("replicas, sweeps", (replicas, sweeps), replicas * (n + m) * (sweeps // every + 1))
-    counts = check_pair(game, start)
+    begin = check_pair(game, start)
     time = np.arange(0, sweeps + 1, every)
     records = tuple(np.empty((replicas, time.size, width), dtype=np.int64) for width in (n, m))
-    now = tuple(np.repeat(count[None], replicas, axis=0) for count in counts)
+    now = tuple(np.repeat(count[None], replicas, axis=0) for count in begin)
     for record, count in zip(records, now, strict=True):
         record[:, 0] = count
     # A row is worked out as in one population that plays no matrix against itself.
@@ -78,7 +82,14 @@ def simulate_two_populations(
     mutations = tuple(mutation_matrix(each, width) for each, width in zip(pair, (n, m), strict=True))
     nothing = tuple(np.zeros((width, width)) for width in (n, m))
     state = generator.states(replicas, rng)
-    _play(rules, mutations, matrices, nothing, sizes, now, state, sweeps, every, records)
+    earned = np.zeros((replicas, 2, max(n, m)))
+
+    def advance(rows: slice, part: Stretch) -> None:
+        counts, written = (now[0][rows], now[1][rows]), (records[0][rows], records[1][rows])
+        _play(rules, mutations, matrices, nothing, sizes, counts, earned[rows], state[rows], part, every, written)
+
+    turns = 1 if rules[0].together else sum(sizes)
+    play_in_pieces(advance, replicas, sweeps, turns, max(1, _PIECE * turns // sum(sizes)))
     return TwoPopulationTrajectory(time.astype(np.float64), (records[0], records[1]), game)
 
 
@@ -105,24 +116,26 @@ def _play(
     nothing: Any,
     sizes: Any,
     counts: Any,
+    earned: Any,
     state: Any,
-    sweeps: Any,
+    part: Any,
     every: Any,
     records: Any,
 ) -> None:
-    """Advance replicas one after another."""
+    """Advance replicas one after another; what strategies earn is kept in ``earned`` from piece to piece."""
     n, m = counts[0].shape[1], counts[1].shape[1]
     widest = max(n, m)
     below = np.empty((2, widest, widest))
     known = np.zeros((2, widest), dtype=np.bool_)
-    total, after = np.zeros((2, widest)), np.zeros((2, widest), dtype=np.int64)
+    after = np.zeros((2, widest), dtype=np.int64)
     everybody = sizes[0] + sizes[1]
     for replica in range(counts[0].shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
-        now = (counts[0][replica], counts[1][replica])
-        for sweep in range(sweeps):
+        now, total = (counts[0][replica], counts[1][replica]), earned[replica]
+        for sweep in range(part.first, part.first + part.sweeps):
             # What each strategy earns is followed by sums, and anew in each sweep.
-            _earn(matrices, sizes, now, total)
+            if part.begin == 0:
+                _earn(matrices, sizes, now, total)
             known[:] = False
             if rules[0].together:
                 after[:] = 0
@@ -133,18 +146,18 @@ def _play(
                         _fill(rules, mutations, nothing, sizes, now, total, p, i, below)
                         left, share = now[p][i], 1.0
                         for j in range(now[p].size - 1):
-                            part = below[p, i, j] - (below[p, i, j - 1] if j > 0 else 0.0)
-                            chance = whole_threshold(part / share if share > 0.0 else 0.0)
-                            went, words = successes(left, chance, words)
+                            chance = below[p, i, j] - (below[p, i, j - 1] if j > 0 else 0.0)
+                            limit = whole_threshold(chance / share if share > 0.0 else 0.0)
+                            went, words = successes(left, limit, words)
                             after[p, j] += went
                             left -= went
-                            share -= part
+                            share -= chance
                         after[p, now[p].size - 1] += left
                 for p in range(2):
                     for i in range(now[p].size):
                         now[p][i] = after[p, i]
             else:
-                for _ in range(everybody):
+                for _ in range(part.begin, part.end):
                     player, words = uniform(everybody, words)
                     p = 0 if player < sizes[0] else 1
                     player -= sizes[0] if p == 1 else 0
@@ -166,9 +179,10 @@ def _play(
                         for k in range(now[1 - p].size):
                             total[1 - p, k] += scale * (matrices[1 - p][k, j] - matrices[1 - p][k, i])
                         known[:] = False
-            if (sweep + 1) % every == 0:
+            if (rules[0].together or part.end == everybody) and (sweep + 1) % every == 0:
                 for p in range(2):
                     records[p][replica, (sweep + 1) // every] = now[p]
+        state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
 @numba.njit(cache=True, nogil=True)
