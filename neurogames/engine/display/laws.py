@@ -29,7 +29,7 @@ def plot_composition_law(
         return plot_law(axis, states, log_probability, labels)
     if n == 2:
         return plot_count_law(axis, np.exp(log_probability[np.argsort(states[:, 0])]), f"number of {labels[0]}")
-    return _plot_bars(axis, np.exp(log_probability) @ (states / states[0].sum()), labels)
+    return plot_bars(axis, np.exp(log_probability) @ (states / states[0].sum()), labels)
 
 
 def plot_count_law(axis: Any, probability: NDArray[np.float64], xlabel: str) -> Any:
@@ -119,7 +119,7 @@ def plot_pair_law(
         return axis
     law = np.exp(log_probability)
     mean = np.concatenate([law @ (each / each[0].sum()) for each in states])
-    return _plot_bars(axis, mean, names)
+    return plot_bars(axis, mean, names)
 
 
 def _check_one(log_probability: NDArray[np.float64]) -> None:
@@ -129,10 +129,11 @@ def _check_one(log_probability: NDArray[np.float64]) -> None:
         raise invalid_argument("plot", got, "one law")
 
 
-def _plot_bars(axis: Any, mean: NDArray[np.float64], names: Sequence[str]) -> Any:
+def plot_bars(axis: Any, mean: NDArray[np.float64], names: Sequence[str], ylabel: str = "mean share") -> Any:
+    """Draw one share in [0, 1] for each name as a bar."""
     axis = own_axis(axis, 5.0, 3.2)
     axis.bar(range(mean.size), mean, color=[colour(k) for k in range(mean.size)])
     axis.set_xticks(range(mean.size), list(names))
-    axis.set(ylabel="mean share", ylim=(0, 1))
+    axis.set(ylabel=ylabel, ylim=(0, 1))
     quiet_frame(axis)
     return axis

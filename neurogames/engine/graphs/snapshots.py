@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import integer, invalid_argument
+from neurogames.engine.display.graphs import plot_strategies
+from neurogames.engine.display.tables import dataset, shares_in_words, tidy
 from neurogames.engine.graphs.graph_matrix import simulate_on_graph
 from neurogames.engine.process import Process
 from neurogames.games.graph_game import GraphGame
@@ -35,9 +38,37 @@ class GraphSnapshot:
         counts = [np.bincount(row, minlength=n) for row in self.strategies]
         return np.asarray(np.array(counts) / self.strategies.shape[1])
 
+    def plot_graph(self, graph: Any, replica: int = 0, axis: Any = None) -> Any:
+        """Draw what each player of a replica uses.
+
+        Args:
+            graph: the networkx graph or sparse array of the game; a grid, with nodes (row, column), becomes an image.
+            replica: which one.
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+
+        Raises:
+            ValueError: if the graph is not that of the game, or has more than 2000 nodes that form no grid.
+        """
+        place = integer("replica", replica, minimum=0, maximum=len(self.strategies) - 1)
+        return plot_strategies(axis, graph, self.strategies[place], self.labels)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of strategies by replica and player, and of shares by replica and strategy."""
+        share = (("replica", "strategy"), self.share)
+        found: dict[str, Any] = {"strategies": (("replica", "player"), self.strategies), "share": share}
+        return dataset(found, {"strategy": list(self.labels)}).assign_attrs(sweep=self.sweep)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` of shares with one row for each replica and strategy."""
+        return tidy(self.to_xarray()[["share"]])
+
     def __repr__(self) -> str:
         replicas, players = self.strategies.shape
-        return f"GraphSnapshot(sweep {self.sweep}, {replicas} replicas of {players} players)"
+        found = shares_in_words(self.labels, self.share.mean(axis=0))
+        return f"GraphSnapshot(sweep {self.sweep}, {replicas} replicas of {players} players; {found})"
 
 
 Change = Callable[[GraphSnapshot], GraphGame | None]

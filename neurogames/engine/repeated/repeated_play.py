@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from neurogames._arguments import finite_array, fits_in_memory, integer, invalid_argument, number
+from neurogames.engine.display.tables import dataset, tidy
+from neurogames.engine.display.tournaments import plot_tournament
 from neurogames.engine.repeated.long_run import discounted_law, first_rounds_law, mean_law
 from neurogames.games.normal_form import Labels, NormalFormGame
 from neurogames.games.population import PopulationGame
@@ -72,6 +75,32 @@ class RepeatedPlay:
             ValueError: if there is one strategy only, or the number is out of range.
         """
         return PopulationGame.from_matrix(self.payoffs, n_players, self.labels)
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the payoffs as a matrix, the strategy with the highest score first.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_tournament(axis, self.payoffs, self.scores, self.labels, "strategy and its score")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of payoffs and frequencies by strategy and opponent, and of scores by strategy."""
+        pair = ("strategy", "opponent")
+        found = {
+            "payoff": (pair, self.payoffs),
+            "cooperation": (pair, self.cooperation),
+            "frequency": ((*pair, "action", "opponent_action"), self.frequency),
+            "score": (("strategy",), self.scores),
+        }
+        return dataset(found, {"strategy": list(self.labels), "opponent": list(self.labels)})
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each strategy and opponent: payoff, and share of action 0."""
+        return tidy(self.to_xarray()[["payoff", "cooperation"]])
 
     def __repr__(self) -> str:
         best = int(self.scores.argmax())

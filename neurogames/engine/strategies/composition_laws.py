@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.engine.display.laws import plot_composition_law
+from neurogames.engine.display.laws import plot_bars, plot_composition_law
 from neurogames.engine.display.tables import dataset, frame, shares_in_words
 from neurogames.engine.solution import EscapeTime
 
@@ -100,6 +100,21 @@ class Absorption:
     def probability(self) -> NDArray[np.float64]:
         """(n,) probabilities."""
         return np.asarray(np.exp(self.log_probability))
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the probability of each strategy to take over as a bar.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_bars(axis, self.probability, self.names(), "probability to take over")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the log probabilities by strategy."""
+        return dataset({"log_probability": (("strategy",), self.log_probability)}, {"strategy": list(self.names())})
 
     def to_dataframe(self) -> Any:
         """A ``pandas.DataFrame`` with one row for each strategy."""

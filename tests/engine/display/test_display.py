@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 
 import matplotlib as mpl
@@ -13,37 +15,48 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+import neurogames.engine
 from neurogames.engine import (
+    FictitiousPlay,
     Process,
     anneal,
     escape_times,
+    graph_snapshots,
     imitation,
     linear,
     logit,
     mean_field,
+    polymatrix_chain,
     population_chain,
+    repeated_play,
     replicator,
     simulate,
+    simulate_learning,
     simulate_network,
     simulate_on_graph,
     simulate_strategies,
+    simulate_two_populations,
     small_mutation_limit,
     strategy_chain,
     strategy_mean_field,
+    two_population_chain,
 )
 from neurogames.engine.display import simplex
 from neurogames.games import (
     GraphGame,
     NetworkPublicGoodsGame,
+    NormalFormGame,
     PolymatrixGame,
     PopulationGame,
     PublicGoodsGame,
     TwoPopulationGame,
+    classic_strategy,
 )
 
 GAME = PopulationGame.from_matrix([[3, 0, 0], [0, 2, 0], [0, 0, 1]], 12, ("bold", "shy", "odd"))
 CLUB = PublicGoodsGame(10, 0.4, 1.0)
 GRID = nx.grid_2d_graph(4, 5)
+PENNIES = TwoPopulationGame([[1, -1], [-1, 1]], [[-1, 1], [1, -1]], (5, 6))
 COPY, COOL = Process(imitation(1.0), mutation=0.1), Process(logit(0.1))
 
 
@@ -81,7 +94,62 @@ SHOWN = {
     "law of compositions": lambda: strategy_chain(GAME, COPY).stationary(),
     "small mutation": lambda: small_mutation_limit(GAME, COPY),
     "path of shares": lambda: strategy_mean_field(GAME, COOL).path([0.3, 0.3, 0.4], [0.0, 1.0, 2.0]),
+    "take-over": lambda: strategy_chain(GAME, Process(imitation(1.0))).absorption([4, 4, 4]),
+    "two populations": lambda: simulate_two_populations(
+        PENNIES, COOL, start=([2, 3], [3, 3]), sweeps=4, replicas=2, rng=draws()
+    ),
+    "law of two populations": lambda: two_population_chain(PENNIES, COOL).stationary(),
+    "law of profiles": lambda: polymatrix_chain(pairs_on_a_ring(), COOL).stationary(),
+    "learning": lambda: simulate_learning(
+        NormalFormGame.zero_sum([[1, -1], [-1, 1]]), FictitiousPlay(), rounds=20, rng=draws()
+    ),
+    "repeated game": lambda: repeated_play(
+        [[3, 0], [5, 1]], [classic_strategy(name) for name in ("tit for tat", "all defect", "Joss")]
+    ),
 }
+FOLDERS = {
+    "graphs",
+    "learning",
+    "matrix_dynamics",
+    "polymatrix",
+    "population",
+    "repeated",
+    "solution",
+    "strategies",
+    "two_populations",
+}
+SHOWN_OTHERWISE = {
+    "asked, and what they answer is shown": {
+        "MeanField",
+        "PolymatrixChain",
+        "PolymatrixMeanField",
+        "PopulationChain",
+        "StrategyChain",
+        "StrategyMeanField",
+        "TwoPopulationChain",
+        "TwoPopulationMeanField",
+    },
+    "a rule of play": {"Exp3", "Exp3PlusPlus", "BanditState", "FictitiousPlay", "QLearning", "RegretMatching"}
+    | {"Reproduction"},
+    "single numbers": {"EscapeTime", "Fixation", "MeanFieldEquilibrium", "MetastableEscape"},
+    "drawn in the plot of a mean field": {"RestPoint", "RestPoints"},
+    "drawn with its graph": {"GraphSnapshot"},
+    "of a game that is played once": {"ParticipationSolution", "FittedProcess", "ProcessFit"},
+}
+
+
+def test_every_public_result_of_agents_is_shown():
+    found = (getattr(neurogames.engine, name) for name in dir(neurogames.engine))
+    results = {
+        each.__name__
+        for each in found
+        if inspect.isclass(each) and dataclasses.is_dataclass(each) and each.__module__.split(".")[2] in FOLDERS
+    }
+    shown = {type(make()).__name__ for make in SHOWN.values()}
+    otherwise = set().union(*SHOWN_OTHERWISE.values())
+    # A new result gets a line in SHOWN, or says why it has no plot and no table of its own.
+    assert results == (shown | otherwise) & results, results - shown - otherwise
+    assert not shown & otherwise
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +163,7 @@ def test_a_result_is_drawn_tabled_and_said(result):
     found = result()
     axis = Figure().subplots()
     assert found.plot(axis) is axis
-    assert axis.lines or axis.collections
+    assert axis.lines or axis.collections or axis.images or axis.patches
     assert found.plot().figure in map(plt.figure, plt.get_fignums())
     assert found.to_xarray().sizes
     if found.to_xarray().sizes.get("law_0", 1) == 1:
@@ -252,3 +320,26 @@ def test_a_grid_is_an_image_of_its_strategies_and_another_graph_is_nodes():
     for graph, words in ((nx.cycle_graph(5), "5 nodes"), ("ring", "str")):
         with pytest.raises(ValueError, match=f"graph: got '?{words}"):
             path.plot_graph(graph)
+
+
+def test_a_snapshot_is_drawn_and_tabled_with_its_graph():
+    game = GraphGame(GAME.matrix, GRID, labels=GAME.labels)
+    seen = list(graph_snapshots(game, COPY, start=np.arange(20) % 3, sweeps=2, replicas=2, rng=draws()))
+    last = seen[-1]
+    assert last.plot_graph(GRID, replica=1).images[0].get_array().shape == (4, 5)
+    table = last.to_dataframe().set_index(["replica", "strategy"])
+    assert table.loc[(1, "shy"), "share"] == last.share[1, 1]
+    assert last.to_xarray().attrs == {"sweep": 2}
+    assert "bold" in repr(last)
+
+
+def test_a_tournament_is_drawn_from_the_best_score_down():
+    play = SHOWN["repeated game"]()
+    axis = play.plot()
+    names = [text.get_text() for text in axis.get_xticklabels()]
+    assert names == [play.labels[k] for k in np.argsort(-play.scores)]
+    best = int(play.scores.argmax())
+    assert axis.texts[0].get_text() == f"{play.payoffs[best, best]:.2f}"
+    table = play.to_dataframe().set_index(["strategy", "opponent"])
+    assert table.loc[("Joss", "all defect"), "payoff"] == play.payoffs[2, 1]
+    assert table.loc[("Joss", "all defect"), "cooperation"] == play.cooperation[2, 1]
