@@ -278,7 +278,9 @@ def test_lines_for_two_strategies_and_a_refusal_for_four():
     axis = strategy_mean_field(pair, Process(replicator())).plot()
     assert axis.get_xlabel() == "share of 1"
     law = strategy_chain(pair, COPY).stationary()
-    heights = law.plot().lines[0].get_xydata()
+    axis = law.plot()
+    assert axis.get_ylim()[0] == 0.0
+    heights = axis.lines[0].get_xydata()
     np.testing.assert_allclose(heights[:, 1], [law.probability[law.states[:, 0] == k].item() for k in range(10)])
     assert mean_field(CLUB, COOL).plot().get_legend() is not None
     assert strategy_chain(pair, COPY).stationary().plot().get_xlabel() == "number of 1"

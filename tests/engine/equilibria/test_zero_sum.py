@@ -57,15 +57,16 @@ def test_a_constant_sum_moves_the_value_of_neither_strategy():
     assert moved.profile[1] == pytest.approx(plain.profile[1])
 
 
-def test_where_pivots_fail_highs_answers(monkeypatch):
+@pytest.mark.parametrize(("unit", "level"), [(1.0, 0.0), (1e-9, 0.0), (1e9, 0.0), (1.0, -50.0)])
+def test_where_pivots_fail_highs_answers_in_any_unit(monkeypatch, unit, level):
     rng = np.random.default_rng(0)
-    game = NormalFormGame.zero_sum(rng.random((6, 7)))
+    game = NormalFormGame.zero_sum(unit * rng.random((6, 7)) + level)
     expected = solve_zero_sum(game)
     monkeypatch.setattr(zero_sum, "_simplex", lambda *_: (np.full(6, 1 / 6), np.full(7, 1 / 7), 0))
     found = solve_zero_sum(game)
     assert found.method == "highs"
     assert found.status == "ok"
-    assert found.value == pytest.approx(expected.value, abs=1e-9)
+    assert found.value == pytest.approx(expected.value, abs=1e-9 * unit)
 
 
 def test_a_bad_answer_is_called_bad(monkeypatch):

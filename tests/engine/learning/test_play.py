@@ -211,3 +211,5 @@ def test_wrong_input_is_refused():
         simulate_learning(PENNIES, Exp3(), rounds=5, times=[1, 4], rng=rng)
     with pytest.raises(ValueError, match=r"^inertia: got 1"):
         RegretMatching(inertia=1)
+    with pytest.raises(ValueError, match=r"^decay: got 1\.5, expected a power in \[0, 1\]"):
+        QLearning(0.4, decay=1.5)

@@ -12,6 +12,7 @@ from neurogames.engine import (
     imitation,
     logit,
     moran,
+    replicator,
     simulate_strategies,
     strategy_chain,
     strategy_mean_field,
@@ -82,6 +83,13 @@ def test_a_continuum_of_rest_points_is_said():
     assert not found.complete
     assert "continuum" in found.status
     assert found.points[0].kind == "stable"
+
+
+def test_rock_paper_scissors_turns_at_its_known_speed():
+    """Replicators of pairwise differences in units of the payoff range 2: eigenvalues +- i sqrt(1/3) / 2."""
+    inner = [p for p in strategy_mean_field(GAME, Process(replicator())).rest_points() if p.share.min() > 0]
+    np.testing.assert_allclose(sorted(inner[0].eigenvalues.imag), np.sqrt(1 / 3) / 2 * np.array([-1, 1]), atol=1e-8)
+    np.testing.assert_allclose(inner[0].eigenvalues.real, 0.0, atol=1e-8)
 
 
 def test_a_search_that_misses_a_rest_point_says_so():

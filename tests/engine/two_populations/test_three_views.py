@@ -181,6 +181,8 @@ def test_pennies_rest_at_their_equilibrium_and_battles_at_theirs():
     inner = [point for point in pennies if point.share.min() > 0]
     np.testing.assert_allclose(inner[0].share, 0.5)
     assert inner[0].kind == "neutral"
+    np.testing.assert_allclose(sorted(inner[0].eigenvalues.imag), [-0.5, 0.5], atol=1e-8)
+    np.testing.assert_allclose(inner[0].eigenvalues.real, 0.0, atol=1e-8)
     battle = two_population_mean_field(GAMES["battle"], Process(replicator())).rest_points()
     mixed = next(point for point in battle if point.share.min() > 0)
     np.testing.assert_allclose(mixed.share, [2 / 3, 1 / 3, 1 / 3, 2 / 3])
