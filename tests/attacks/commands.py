@@ -60,7 +60,8 @@ COMMANDS = {
     ),
     "neurogame": _study("neurogame --quick --seeds 2 --epochs 1 --set explained=10"),
     "layers": _study(
-        "layers --quick --set rows=400 --set test_rows=100 --set epochs=2 --set checkpoints=0,2"
+        "layers --quick --set rows=360 --set test_rows=20 --set adaptation_rows=10 --set check_rows=10"
+        " --set certificate_rows=10 --set curvature_rows=10 --set epochs=2 --set checkpoints=0,2"
         " --set adaptation_epochs=2 --set freezing_epochs=3 --set search_steps=2 --set certificate_steps=2"
     ),
     "dgnopt": _study("dgnopt --quick --set trials=2 --set rows=100 --set test_rows=50 --set side=7"),

@@ -1,13 +1,14 @@
-"""What a command writes does not depend on workers, threads, the order of hashes, or interruptions.
+"""What a command writes does not depend on workers, threads, or the order of hashes.
 
     python -m tests.attacks.reproducible all
     python -m tests.attacks.reproducible layers units
     python -m tests.attacks.reproducible compare --quick
 
 runs every command that writes and every study with the settings of :mod:`tests.attacks.commands`, or those that are
-named, or any other command as it is typed, without ``--out``. Each is run in five ways, in a folder of its own: with
-one worker; with two; with another order of hashes; with two threads; and ended again and again, by Ctrl-C, SIGTERM and
-kill -9 in turn, until it is done. It then says which files differ, but for what a clock has measured.
+named, or any other command as it is typed, without ``--out``. Each is run twice, in a folder of its own: with one
+worker, and with two workers, two threads and another order of hashes. It then says which files differ, but for what a
+clock has measured; where any do, it tries each change by itself. What interruptions change is tried by
+:mod:`tests.attacks.kills`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +30,8 @@ from tests.attacks.commands import COMMANDS, Command, write_inputs
 
 TIMES = ("second", "speed", "time_of")
 """In the names of what is measured by a clock."""
+HASHES = {"PYTHONHASHSEED": "4711"}
+THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
 PAGES = (".html", ".csv", ".svg", ".png")
 
 
@@ -70,58 +71,42 @@ def differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     return sorted(name for name in {*first, *second} if first.get(name) != second.get(name))
 
 
-def finished(words: list[str], place: Path, *, ended_after: float | None = None, **environment: str) -> dict[str, str]:
-    """Run a command to its end, however often it is ended before; say what it has written.
+def finished(words: list[str], place: Path, **environment: str) -> dict[str, str]:
+    """Run a command, and say what it has written.
 
     Args:
         words: the command, with ``--out`` to something in the folder where it runs.
         place: that folder, made if it is not there.
-        ended_after: seconds after which it is ended, longer from time to time; never if not given.
         **environment: further variables, such as ``PYTHONHASHSEED``.
     """
     place.mkdir(exist_ok=True)
-    ways = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-    tries = 0
-    while True:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "neurogames", *words],
-            cwd=place,
-            env={**os.environ, "PYTHONHASHSEED": "0", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            _, errors = process.communicate(timeout=None if ended_after is None else ended_after * 1.3**tries)
-        except subprocess.TimeoutExpired:
-            process.send_signal(ways[tries % len(ways)])
-            process.communicate()
-            tries += 1
-            continue
-        if process.returncode:
-            raise RuntimeError(f"{place.name}: exit code {process.returncode}: {errors[-1000:]}")
-        return written(place)
+    done = subprocess.run(
+        [sys.executable, "-m", "neurogames", *words],
+        cwd=place,
+        env={**os.environ, "PYTHONHASHSEED": "0", **environment},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{place.name}: exit code {done.returncode}: {done.stderr[-1000:]}")
+    return written(place)
 
 
 def compare_ways(name: str, command: Command, place: Path) -> bool:
-    """Run a command in every way, and say what differs; whether nothing does."""
+    """Run a command in both ways, and say what differs; whether nothing does."""
     place.mkdir()
     one, two = (command.typed(place.parent, workers) for workers in (1, 2))
-    begun = time.monotonic()
     first = finished(one, place / "one")
-    seconds = time.monotonic() - begun
-    others = {
-        "other hashes": finished(one, place / "hashes", PYTHONHASHSEED="4711"),
-        "two threads": finished(one, place / "threads", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2"),
-        "ended again and again": finished(two, place / "ended", ended_after=0.7 * seconds),
-    }
-    if command.workers:
-        others["two workers"] = finished(two, place / "two")
-    found = {way: differing(first, other) for way, other in others.items()}
-    same = not any(found.values())
-    told = "all the same" if same else "; ".join(f"{way}: {', '.join(names)}" for way, names in found.items() if names)
-    print(f"{name}: {len(first)} files, {1 + len(others)} ways, {told}", flush=True)
-    return same
+    found = differing(first, finished(two, place / "all", **HASHES, **THREADS))
+    told = "the same"
+    if found:
+        ways = {"workers": (two, {}), "hashes": (one, HASHES), "threads": (one, THREADS)}
+        alone = {
+            way: differing(first, finished(words, place / way, **changed)) for way, (words, changed) in ways.items()
+        }
+        told = f"{', '.join(found)}; " + "; ".join(f"{way} alone: {', '.join(each)}" for way, each in alone.items())
+    print(f"{name}: {len(first)} files, {told}", flush=True)
+    return not found
 
 
 def main() -> None:
@@ -137,7 +122,7 @@ def main() -> None:
         place = Path(folder)
         write_inputs(place)
         same = [compare_ways(name, command, place / name) for name, command in chosen.items()]
-    print(f"{sum(same)} of {len(same)} commands write the same in every way")
+    print(f"{sum(same)} of {len(same)} commands write the same in both ways")
     sys.exit(not all(same))
 
 
