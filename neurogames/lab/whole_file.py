@@ -99,6 +99,7 @@ def ready_folder(name: str, folder: Path) -> Path:
     written_path(name, folder)
     if folder.exists() and not folder.is_dir():
         raise invalid_argument(name, str(folder), "a folder")
+    remove_leftovers(folder)
     trial = folder / f".{uuid.uuid4().hex[:12]}{TEMPORARY}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,9 +111,9 @@ def ready_folder(name: str, folder: Path) -> Path:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove the temporary files that killed writers left in a folder more than a minute ago."""
+    """Remove the temporary files that killed writers left in a folder more than a minute ago, as far as that may be."""
     for path in Path(folder).glob(f".*{TEMPORARY}"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                 path.unlink()
                 logging.getLogger(__name__).info("removed the leftover %s", path)

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.cli.saved_model import Activation
-from neurogames.lab.cli.terminal import ends_plainly, say
+from neurogames.lab.cli.terminal import ends_plainly, progress_bar, say
 
 if TYPE_CHECKING:
     from neurogames.bridge.extraction.nash_gap import NashCost
@@ -61,17 +61,19 @@ def analyze(
     words += [
         f"--{name}={value}" for name, value in settings.to_dict().items() if value is not None and name not in _FIXED
     ]
-    finished = run(
-        network,
-        found.loss,
-        found.training,
-        out,
-        held_out=found.held_out,
-        settings=settings,
-        on_estimate=_say_cost,
-        source=f"{model} on {len(found.training[0]):,} rows: {found.source}.",
-        command=words,
-    )
+    with progress_bar() as advance:
+        finished = run(
+            network,
+            found.loss,
+            found.training,
+            out,
+            held_out=found.held_out,
+            settings=settings,
+            on_estimate=_say_cost,
+            on_progress=advance,
+            source=f"{model} on {len(found.training[0]):,} rows: {found.source}.",
+            command=words,
+        )
     for sentence in finished.verdicts:
         say(f"• {sentence}")
     say(f"Report: {finished.report}")

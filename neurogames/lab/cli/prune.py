@@ -48,6 +48,10 @@ def prune(
         done = prune_saved(
             model, name, price=price, threshold=threshold, rows=rows, activation=activation, on_progress=advance
         )
+        advance("done", 4, 4)
+    if out is not None:
+        # It is there before anything is printed, which whoever reads it may end.
+        save_model(done.pruned.model, out)
     say_source(done.source, activation)
     for sentence in _sentences(done):
         say(f"• {sentence}")
@@ -64,7 +68,6 @@ def prune(
     table.add_row("measured speed", "1", f"{done.speed:.2f}")
     Console().print(table)
     if out is not None:
-        save_model(done.pruned.model, out)
         say(f"Smaller model: {out}")
 
 

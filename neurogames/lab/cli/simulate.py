@@ -92,18 +92,16 @@ def _agents(settings: AgentsSettings, out: Path | None, workers: int, cluster: s
     from neurogames.lab.studies.agents.analysis import agreement, end_table
     from neurogames.lab.studies.agents.run import run_agents, simulate_agents  # load numba and torch
 
-    if out is None:
-        results = simulate_agents(settings)
-    else:
-        with progress_bar() as advance:
-            done = run_agents(
-                settings,
-                out,
-                workers=workers,
-                cluster=cluster,
-                on_progress=lambda done, total, _: advance("agents", done, total),
-            )
-        results = done.results
+    with progress_bar("agents") as advance:
+
+        def tell(done: int, total: int, _: dict[str, Any]) -> None:
+            advance("agents", done, total)
+
+        if out is None:
+            results = simulate_agents(settings, on_progress=tell)
+        else:
+            done = run_agents(settings, out, workers=workers, cluster=cluster, on_progress=tell)
+            results = done.results
     frame = end_table(results)
     table = Table(title=f"Mean shares after {settings.sweeps} sweeps; long run: exact")
     for name in frame.columns:
@@ -174,6 +172,10 @@ def _composition(
             rng=rng,
             on_progress=lambda done, total: advance("simulating", done, total),
         )
+    if out is not None:
+        # What is asked for is there before anything is printed, which whoever reads it may end.
+        write_dataset(result, out / "simulation.nc")
+        save_figure(plots.plot_simulation(result), out, "simulation")
     table = Table(
         title=f"Share composing after {sweeps} sweeps, N = {players}, from none",
         caption="escape: expected sweeps to the tipping point, exact",
@@ -193,6 +195,3 @@ def _composition(
                 f"{float(one.escape_sweeps):.4g}",
             )
     Console().print(table)
-    if out is not None:
-        write_dataset(result, out / "simulation.nc")
-        save_figure(plots.plot_simulation(result), out, "simulation")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
     from neurogames.lab.studies.study import FinishedStudy, Settings, Study
 
 
+_INTERNAL = 70
+"""Exit code of a fault of the project's own, as in sysexits.h."""
+
+
 def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a command, so that it ends with one line and an exit code where it would end with a traceback.
+
+    A fault of the project's own keeps its traceback, and asks to be reported.
 
     Args:
         resumes: whether the same command goes on where an interrupted one stopped.
@@ -46,6 +53,16 @@ def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[.
                 eval("None")
                 print(f"neurogames: interrupted; {after}", file=sys.stderr)
                 raise typer.Exit(130) from None
+            except MemoryError as error:
+                print(f"neurogames: not enough memory; {error}", file=sys.stderr)
+                raise typer.Exit(2) from None
+            except typer.Exit:
+                raise
+            except Exception as error:
+                traceback.print_exc()
+                named = cell(f"{type(error).__name__}: {' '.join(str(error).split())}").plain
+                print(f"neurogames: internal error ({named}); please report it with the lines above", file=sys.stderr)
+                raise typer.Exit(_INTERNAL) from None
 
         return run
 
@@ -97,6 +114,10 @@ def progress_bar(stage: str = "") -> Iterator[Callable[[str, int, int], None]]:
     try:
         with _compilation_told(tell_compiling):
             yield advance
+    except Exception:
+        # The line that says what is wrong is the only one.
+        bar.live.transient, bar.console.quiet = True, not bar.console.is_terminal
+        raise
     finally:
         if bar.live.is_started:
             bar.stop()

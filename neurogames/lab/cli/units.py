@@ -19,6 +19,8 @@ from neurogames.lab.cli.terminal import ends_plainly, progress_bar, say
 from neurogames.lab.whole_file import ready_folder, write_whole
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from neurogames.lab.studies.units.saved import SavedUnits
 
 MetricName = Literal["accuracy", "loss", "logit"]
@@ -73,21 +75,16 @@ def units(
 
             advance("pathways", 0, 1)
             pathways = banzhaf_pathways(found.model, (found.layer, pathways_to), found.inputs, budget=budget, rng=rng)
+        advance("done", 1, 1)
+    if out is not None:
+        # What is asked for is there before anything is printed, which whoever reads it may end.
+        _write(found, pathways, named, out)
     say_source(found.source, activation)
     _print_units(found, named)
     _print_areas(found)
     say(_stability(found))
-    if out is None:
-        return
-    from neurogames.lab.figures import save_figure
-    from neurogames.lab.studies.units import plots as unit_plots
-
-    write_whole(out / "units.csv", found.table.to_csv(index=False))
-    save_figure(unit_plots.plot_unit_values(found.table, found.layer), out, "units")
-    save_figure(unit_plots.plot_removal(found.curves, METRICS[named]), out, "removal")
-    if pathways is not None:
-        save_figure(unit_plots.plot_pathways(pathways), out, "pathways")
-    say(f"Table and figures: {out}")
+    if out is not None:
+        say(f"Table and figures: {out}")
 
 
 def _checked(
@@ -117,6 +114,17 @@ def _try_pathways(model: Path, data: str, layer: str, pathways_to: str, activati
     network = load_model(model, activation=activation).model
     inputs, _ = fitting_rows(network, load_images(data))
     banzhaf_pathways(network, (layer, pathways_to), inputs[:1], budget=budget, rng=np.random.default_rng(0))
+
+
+def _write(found: SavedUnits, pathways: nx.DiGraph | None, metric: MetricName, out: Path) -> None:
+    from neurogames.lab.figures import save_figure
+    from neurogames.lab.studies.units import plots as unit_plots
+
+    write_whole(out / "units.csv", found.table.to_csv(index=False))
+    save_figure(unit_plots.plot_unit_values(found.table, found.layer), out, "units")
+    save_figure(unit_plots.plot_removal(found.curves, METRICS[metric]), out, "removal")
+    if pathways is not None:
+        save_figure(unit_plots.plot_pathways(pathways), out, "pathways")
 
 
 def _print_units(found: SavedUnits, metric: str) -> None:

@@ -26,6 +26,7 @@ from torch import nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.data.models import load_model
+from neurogames.lab.data.whole_zip import refuse_changed
 
 _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
@@ -101,6 +102,7 @@ def _fill(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise invalid_argument("weights", str(path), "a file that is there")
     try:
+        refuse_changed(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, Mapping):
             raise TypeError(f"it holds a {type(state).__name__}")
@@ -114,6 +116,7 @@ def _fill(model: nn.Module, path: Path) -> None:
 
 def _scripted(path: Path) -> nn.Module:
     try:
+        refuse_changed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             model: nn.Module = torch.jit.load(path, map_location="cpu")
@@ -125,6 +128,7 @@ def _scripted(path: Path) -> nn.Module:
 
 def _exported(path: Path) -> nn.Module:
     try:
+        refuse_changed(path)
         with _tensors_only(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model: nn.Module = torch.export.unflatten(torch.export.load(path))

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
+from neurogames.lab.data.whole_zip import refuse_changed
 from neurogames.lab.whole_file import write_whole
 
 FORMAT = "neurogames model 1"
@@ -131,6 +132,7 @@ def load_model(path: str | Path, *, activation: str | None = None) -> LoadedMode
     if not path.is_file():
         raise invalid_argument("path", str(path), "a file that is there")
     try:
+        refuse_changed(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         # Torch's own message advises to run what is in the file.

@@ -6,6 +6,8 @@ refused, and so is a folder with files that are not of any run. A count may be l
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import tomli_w
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.runs.store import plain_value, versions
-from neurogames.lab.whole_file import TEMPORARY, write_whole
+from neurogames.lab.whole_file import TEMPORARY, remove_leftovers, write_whole
 
 SETTINGS_FILE = "settings.toml"
 
@@ -65,6 +67,7 @@ def open_run(folder: str | Path, settings: Mapping[str, Any], *, growing: Collec
         _refuse_foreign_files(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return _written(folder, plain)
+    remove_leftovers(folder)
     known = read_settings(folder)
     grown = {name: plain[name] for name in growing if _greater(plain.get(name), known.get(name))}
     for key, got, expected in _differences(plain, {**known, **grown}):
@@ -76,7 +79,7 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     """Read the settings of the run in a folder.
 
     Raises:
-        ValueError: if the folder holds no run.
+        ValueError: if the folder holds no run, or its settings are not those that were written.
     """
     path = Path(folder) / SETTINGS_FILE
     try:
@@ -87,14 +90,23 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     settings = table.get("settings")
     if not isinstance(settings, dict):
         raise invalid_argument("folder", f"{path} without a table [settings]", f"the {SETTINGS_FILE} of a run")
+    if table.get("sha256", _digest(table)) != _digest(table):
+        expected = "the settings as they were written; others belong to another folder"
+        raise invalid_argument("folder", f"{path}, changed since", expected)
     return settings
 
 
 def _written(folder: Path, settings: dict[str, Any]) -> Run:
     """The run in a folder whose settings have just been written."""
-    text = tomli_w.dumps({"settings": settings, "versions": versions()})
-    write_whole(folder / SETTINGS_FILE, text)
+    table = {"settings": settings, "versions": versions()}
+    write_whole(folder / SETTINGS_FILE, tomli_w.dumps({"sha256": _digest(table), **table}))
     return Run(folder=folder, settings=settings)
+
+
+def _digest(table: dict[str, Any]) -> str:
+    """Hash of settings and versions, whatever their order and the space between them."""
+    parts = [table.get("settings"), table.get("versions")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _greater(got: object, known: object) -> bool:

@@ -78,6 +78,18 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     return dataset
 
 
+def layout_of(dataset: xr.Dataset) -> dict[str, list[Any]]:
+    """Dimensions, shape and kind of every variable, in plain types: by it, results are known to be whole.
+
+    >>> layout_of(xr.Dataset({"error": ("seed", [0.5, 0.25])}))
+    {'error': [['seed'], [2], 'f']}
+    """
+    return {
+        str(name): [list(map(str, one.dims)), list(one.shape), "text" if one.dtype.kind in "OUS" else one.dtype.kind]
+        for name, one in sorted(dataset.variables.items(), key=lambda pair: str(pair[0]))
+    }
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on.
 

@@ -10,9 +10,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import joblib
+
+from neurogames.lab.runs.errors import CellError
 
 Gain = TypeVar("Gain")
 
@@ -30,6 +33,9 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
         jobs: its arguments, job by job; taken as workers become free.
         workers: number of processes; 1 works in this process.
 
+    Raises:
+        CellError: a worker was killed.
+
     >>> list(finish(max, [(1, 2), (4, 3)], workers=1))
     [2, 4]
     """
@@ -43,6 +49,9 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
         # Not "yield from": that would close joblib's generator before the warnings below are silenced.
         for result in gained:  # noqa: UP028
             yield result
+    except BrokenProcessPool:
+        # Its own words are many lines of advice.
+        raise CellError("a worker process was ended from outside, perhaps for want of memory") from None
     finally:
         with warnings.catch_warnings():
             # joblib warns that it stops the workers, which is what is wanted here.

@@ -7,12 +7,11 @@ on how many there are: more of them may be asked for later.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,7 +22,7 @@ import xarray as xr
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.data.tables import short_name
 from neurogames.lab.runs.run_folder import open_run, read_settings
-from neurogames.lab.runs.store import read_dataset, versions, write_dataset
+from neurogames.lab.runs.store import layout_of, read_dataset, versions, write_dataset
 from neurogames.lab.runs.sweep import Measure, sweep
 from neurogames.lab.studies.page import Page, write_page
 from neurogames.lab.studies.settings import StudySettings
@@ -138,7 +137,7 @@ def run_study(
     results = xr.merge(measured, combine_attrs="drop", join="exact", compat="no_conflicts")
     known = {key: value for part in measured for key, value in part.attrs.items() if key not in _SWEEP_MARKS}
     about = {"study": study.name, "format": RESULTS_FORMAT, "settings": settings.to_dict(), "versions": versions()}
-    results.attrs = {**known, **about}
+    results.attrs = {**known, **about, "layout": layout_of(results)}
     tell("writing", 0, 1)
     write_dataset(results, run.folder / "results.nc")
     finished = _published(study, results, run.folder)
@@ -165,26 +164,40 @@ def write_report(study: Study[Any], folder: str | Path) -> FinishedStudy:
         raise invalid_argument("folder", str(folder), f"a folder with the results of a {study.name} study")
     if results.attrs.get("format") != RESULTS_FORMAT:
         raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
-    with whole_results(folder):
-        return _published(study, results, folder)
-
-
-@contextlib.contextmanager
-def whole_results(folder: Path) -> Iterator[None]:
-    """Refuse results from which no page can be made, whatever they lack.
-
-    >>> with whole_results(Path("runs/wine")):
-    ...     {}["area"]
-    Traceback (most recent call last):
-    ValueError: folder: got "runs/wine (KeyError: 'area')", expected whole results; their command makes them again
-    """
+    refuse_parts(results, folder)
     try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        why = f"{folder} ({type(error).__name__}: {error})".splitlines()[0]
-        raise invalid_argument("folder", why, "whole results; their command makes them again") from error
+        study.settings.from_dict(results.attrs["settings"])
+    except (ValueError, TypeError) as error:
+        why = f"{folder}, with other settings ({error})".splitlines()[0]
+        raise invalid_argument("folder", why, f"the results of a {study.name} study") from None
+    return _published(study, results, folder)
+
+
+def refuse_parts(results: xr.Dataset, folder: Path, texts: Sequence[str] = ()) -> None:
+    """Refuse results that are not as their command has left them.
+
+    Args:
+        results: as they were read.
+        folder: where they lie.
+        texts: names of further attributes, which hold texts.
+
+    Raises:
+        ValueError: settings or versions are no tables, or a variable is missing, or of another shape or kind.
+
+    >>> less = xr.Dataset(attrs={"settings": {}, "versions": {}, "layout": {"area": [[], [], "f"]}})
+    >>> refuse_parts(less, Path("wine"))
+    Traceback (most recent call last):
+    ValueError: folder: got 'wine, where area is not as it was', expected whole results; their command makes them again
+    """
+    wrong = [name for name in ("settings", "versions") if not isinstance(results.attrs.get(name), dict)]
+    wrong += [name for name in texts if not isinstance(results.attrs.get(name), str)]
+    written, found = results.attrs.get("layout"), layout_of(results)
+    # Results of before this version do not say how they were.
+    if isinstance(written, dict):
+        wrong += [name for name in {**written, **found} if written.get(name) != found.get(name)]
+    if wrong:
+        got = f"{folder}, where {wrong[0]} is not as it was"
+        raise invalid_argument("folder", got, "whole results; their command makes them again")
 
 
 def settings_of_run(study: Study[Settings], folder: str | Path) -> Settings:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from neurogames.lab.cli import terminal
 from neurogames.lab.cli.app import app
 from neurogames.lab.runs.store import read_dataset, write_dataset
+from neurogames.lab.studies import study
 from neurogames.lab.studies.comparison import simulation
 
 
@@ -66,6 +67,17 @@ def test_a_report_on_results_of_something_else_is_refused_in_one_line(name, comp
     write_dataset(FOREIGN[name](read_dataset(comparison.folder / "results.nc")), tmp_path / "results.nc")
     assert "folder" in one_line(run("report", tmp_path)) or "settings" in name
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_fault_of_ones_own_is_no_fault_of_the_results(comparison, tmp_path, monkeypatch):
+    shutil.copy(comparison.folder / "results.nc", tmp_path)
+    monkeypatch.setattr(study, "write_page", lambda *_, **__: {}["area"])
+    done = run("report", tmp_path)
+    assert done.exit_code == 70
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "neurogames: internal error (KeyError: 'area'); please report it with the lines above"
+    )
 
 
 def test_a_report_on_damaged_results_names_the_remedy(comparison, tmp_path):

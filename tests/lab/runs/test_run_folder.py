@@ -110,3 +110,19 @@ def test_settings_that_no_file_can_hold_are_refused_before_a_folder_is_made(tmp_
     with pytest.raises(ValueError, match=r"settings\.levels: got \[1, None\]"):
         open_run(tmp_path / "new", {"levels": [1, None]})
     assert not (tmp_path / "new").exists()
+
+
+def test_settings_that_were_edited_by_hand_are_refused(tmp_path):
+    open_run(tmp_path, SETTINGS)
+    path = tmp_path / "settings.toml"
+    whole = path.read_text()
+    path.write_text(f"# a note\n\n{whole}")
+    assert read_settings(tmp_path)["data"] == "wine"
+    for old, new in (("wine", "iris"), ("epochs = 20", "epochs = 21"), ('numpy = "', 'numpy = "9')):
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        for read in (lambda: read_settings(tmp_path), lambda: open_run(tmp_path, SETTINGS)):
+            with pytest.raises(ValueError, match="^folder: got .*changed since', expected the settings as they were"):
+                read()
+    path.write_text(whole.split("\n", 1)[1])  # as before this version
+    assert open_run(tmp_path, SETTINGS).settings["data"] == "wine"

@@ -50,6 +50,12 @@ def fails_at_one(seed: int) -> xr.Dataset:
     return xr.Dataset({"error": float(seed)})
 
 
+def killed_at_one(seed: int) -> xr.Dataset:
+    if seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return xr.Dataset({"error": float(seed)})
+
+
 def exact(dataset: xr.Dataset) -> dict[str, bytes]:
     """Every array of a data set, bit by bit; texts as texts."""
     return {
@@ -154,6 +160,12 @@ def test_a_cell_that_cannot_be_written_is_named_and_the_sweep_goes_on_later(tmp_
     assert [path.name for path in (tmp_path / "cells").iterdir()] == [cell_file(cells[0])]
     after = sweep(fails_at_one, cells, tmp_path)
     assert after["error"].values.tolist() == [*before["error"].values.tolist(), 2.0]
+
+
+def test_a_killed_worker_is_one_line_and_the_next_sweep_has_new_ones(tmp_path):
+    with pytest.raises(CellError, match=r"^a worker process was ended from outside, perhaps for want of memory$"):
+        sweep(killed_at_one, [{"seed": 0}, {"seed": 1}], tmp_path / "killed", workers=2)
+    assert sweep(killed_at_one, [{"seed": 0}, {"seed": 2}], tmp_path / "next", workers=2).sizes == {"seed": 2}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

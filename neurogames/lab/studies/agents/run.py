@@ -23,11 +23,14 @@ from neurogames.lab.studies.study import FinishedStudy
 NAME = "agents"
 
 
-def simulate_agents(settings: AgentsSettings) -> xr.Dataset:
+def simulate_agents(
+    settings: AgentsSettings, *, on_progress: Callable[[int, int, dict[str, Any]], object] | None = None
+) -> xr.Dataset:
     """Measure all combinations in this process, without a file.
 
     Args:
         settings: what is asked.
+        on_progress: called as ``on_progress(done, total, cell)``.
 
     Returns:
         As ``measure_agents``, with what is swept as leading dimensions.
@@ -39,11 +42,13 @@ def simulate_agents(settings: AgentsSettings) -> xr.Dataset:
     >>> results["exact"].dims
     ('temperature', 'time', 'strategy')
     """
-    names = settings.swept()
-    parts = [
-        measure_agents(settings=settings, **cell).expand_dims({name: [cell[name]] for name in names})
-        for cell in settings.cells()
-    ]
+    names, cells = settings.swept(), settings.cells()
+    parts = []
+    for done, cell in enumerate(cells, start=1):
+        measured = measure_agents(settings=settings, **cell)
+        parts.append(measured.expand_dims({name: [cell[name]] for name in names}))
+        if on_progress is not None:
+            on_progress(done, len(cells), cell)
     found: xr.Dataset = xr.combine_by_coords(parts, combine_attrs="drop") if names else parts[0]  # type: ignore[assignment]
     return found.transpose(*names, ...)
 

@@ -26,6 +26,9 @@ PREDICTIONS = ("own", "alike", "additive", "context")
 MOST_UNITS = 128
 """Above, exact removal takes more coalitions than are asked for by default."""
 
+STAGES = 5
+"""Those of the measurement, and the page."""
+
 _FEES = np.geomspace(0.03, 10.0, 11)  # in units of the mean worth of a unit
 _FIELDS = ("gradient", "relative_gradient", "smallest_curvature", "largest_curvature", "strict_curvature", "gain")
 
@@ -39,6 +42,7 @@ def measure_network(
     settings: AnalysisSettings,
     forward: Forward | None = None,
     on_estimate: Callable[[NashCost], object] | None = None,
+    on_progress: Callable[[str, int, int], object] | None = None,
 ) -> xr.Dataset:
     """Measure gains and curvatures of the players, and the games of the units of one layer.
 
@@ -50,6 +54,7 @@ def measure_network(
         settings: what is asked.
         forward: calls the model with its inputs.
         on_estimate: called with what the work will take, before it starts.
+        on_progress: called as ``on_progress(stage, done, total)`` with counts of stages.
 
     Returns:
         Labelled numbers; attributes say what is not a number.
@@ -57,8 +62,10 @@ def measure_network(
     Raises:
         ValueError: as ``nash_gap`` and ``public_goods_game``.
     """
+    tell = on_progress or _silent
     if settings.layer is not None:
         known_module(model, settings.layer)
+    tell("gains and curvatures", 0, STAGES)
     found = nash_gap(
         model,
         loss,
@@ -83,10 +90,17 @@ def measure_network(
     if layer is None:
         return results.assign_attrs(layer="", no_layer=why)
     rng = np.random.default_rng(settings.seed)
+    tell("coalitions of units", 1, STAGES)
     game = public_goods_game(model, layer, data, metric="loss", budget=settings.coalitions, forward=forward, rng=rng)
+    tell("dominated units", 2, STAGES)
     shares = participation_of(model, layer, loss, data, outputs=outputs[0].numel(), forward=forward)
+    tell("predicted and exact removal", 3, STAGES)
     units = _of_layer(game, rng).merge(shares, combine_attrs="no_conflicts")
     return results.merge(units, combine_attrs="no_conflicts")
+
+
+def _silent(*_: object) -> None:
+    """Progress that nobody asked for."""
 
 
 def _of_players(found: NashGap) -> xr.Dataset:

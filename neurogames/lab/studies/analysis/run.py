@@ -14,13 +14,13 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.extraction.nash_gap import NashCost
 from neurogames.bridge.modules.adapted_model import Forward
 from neurogames.bridge.modules.data import Loss
-from neurogames.lab.runs.store import read_dataset, versions, write_dataset
-from neurogames.lab.studies.analysis.measure import measure_network
+from neurogames.lab.runs.store import layout_of, read_dataset, versions, write_dataset
+from neurogames.lab.studies.analysis.measure import STAGES, measure_network
 from neurogames.lab.studies.analysis.page import analysis_page
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
 from neurogames.lab.studies.page import write_page
-from neurogames.lab.studies.study import RESULTS_FORMAT, FinishedStudy, whole_results
-from neurogames.lab.whole_file import ready_folder
+from neurogames.lab.studies.study import RESULTS_FORMAT, FinishedStudy, refuse_parts
+from neurogames.lab.whole_file import TEMPORARY, ready_folder
 
 NAME = "analysis"
 
@@ -35,6 +35,7 @@ def analyze(
     settings: AnalysisSettings | None = None,
     forward: Forward | None = None,
     on_estimate: Callable[[NashCost], object] | None = None,
+    on_progress: Callable[[str, int, int], object] | None = None,
     source: str | None = None,
     command: Sequence[str] | None = None,
 ) -> FinishedStudy:
@@ -49,6 +50,7 @@ def analyze(
         settings: what is asked; the defaults if not given.
         forward: calls the model with its inputs, as in ``nash_gap``.
         on_estimate: called with what the work will take, before it starts.
+        on_progress: called as ``on_progress(stage, done, total)`` with counts of stages.
         source: the network and its rows, in words, for the page.
         command: what makes the page again, for the page.
 
@@ -61,7 +63,14 @@ def analyze(
     settings = AnalysisSettings() if settings is None else settings
     place = ready_folder("folder", _checked_folder(Path(folder).expanduser()))
     results = measure_network(
-        model, loss, data, held_out=held_out, settings=settings, forward=forward, on_estimate=on_estimate
+        model,
+        loss,
+        data,
+        held_out=held_out,
+        settings=settings,
+        forward=forward,
+        on_estimate=on_estimate,
+        on_progress=on_progress,
     )
     results = results.assign_attrs(
         study=NAME,
@@ -70,9 +79,15 @@ def analyze(
         versions=versions(),
         source=source or f"A {type(model).__name__} in memory.",
         rerun=shlex.join(command) if command else "neurogames.lab.analyze(model, loss, data)",
+        layout=layout_of(results),
     )
+    if on_progress is not None:
+        on_progress("writing", STAGES - 1, STAGES)
     write_dataset(results, place / "results.nc")
-    return _published(results, place)
+    finished = _published(results, place)
+    if on_progress is not None:
+        on_progress("done", STAGES, STAGES)
+    return finished
 
 
 def write_analysis(folder: str | Path) -> FinishedStudy:
@@ -93,8 +108,8 @@ def write_analysis(folder: str | Path) -> FinishedStudy:
         raise invalid_argument("folder", str(folder), "a folder with the results of an analysis")
     if results.attrs.get("format") != RESULTS_FORMAT:
         raise invalid_argument("folder", f"{folder}, whose results an older version wrote", "results of this version")
-    with whole_results(place):
-        return _published(results, place)
+    refuse_parts(results, place, ("source", "rerun"))
+    return _published(results, place)
 
 
 def _published(results: xr.Dataset, folder: Path) -> FinishedStudy:
@@ -109,7 +124,7 @@ def _checked_folder(folder: Path) -> Path:
     """Refuse a folder that holds something else."""
     if folder.exists() and not folder.is_dir():
         raise invalid_argument("folder", str(folder), "a folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not all(path.name.endswith(TEMPORARY) for path in folder.iterdir()):
         stored = folder / "results.nc"
         if not stored.is_file() or read_dataset(stored).attrs.get("study") != NAME:
             raise invalid_argument("folder", str(folder), "a new folder, or one of an earlier analysis")

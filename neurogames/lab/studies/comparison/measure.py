@@ -6,7 +6,6 @@ The prediction is a stage of its own, stored before any network with masks is tr
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -86,8 +85,7 @@ def measure_prediction(dataset: str, seed: int, *, settings: ComparisonSettings)
     Returns:
         Over target_noise, prediction (the law, and the law with normal noise of the mask's covariance) and
         keep_prob: what :func:`measure_repetition` measures, each name with the prefix ``predicted_``; over time, with a
-        planted shortcut, ``composing_law`` and ``composing_plain``; and facts about the table, see ``TABLE_FACTS``. The
-        attribute ``predicted_at`` says when it was made.
+        planted shortcut, ``composing_law`` and ``composing_plain``; and facts about the table, see ``TABLE_FACTS``.
     """
     repetition = open_repetition(dataset, seed, settings)
     found = train_and_measure(repetition, PREDICTIONS, settings)
@@ -100,8 +98,7 @@ def measure_prediction(dataset: str, seed: int, *, settings: ComparisonSettings)
     stored = xr.Dataset(
         renamed, coords={**labels, "prediction": list(PREDICTIONS)}, attrs={"task": repetition.data.task}
     )
-    stored = stored.merge(measure_composing(repetition, PREDICTED, settings))
-    return stored.assign_attrs(predicted_at=datetime.now(UTC).isoformat())
+    return stored.merge(measure_composing(repetition, PREDICTED, settings))
 
 
 def measure_repetition(dataset: str, seed: int, *, settings: ComparisonSettings) -> xr.Dataset:

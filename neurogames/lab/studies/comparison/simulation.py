@@ -87,9 +87,9 @@ def simulate_composition(
     shape = (len(masks), len(keep_probs))
     simulated, error, exact = (np.empty((*shape, len(times))) for _ in range(3))
     escape, stationary = np.empty(shape), np.empty(shape)
+    tell = on_progress or _silent
     for done, place in enumerate(np.ndindex(*shape)):
-        if on_progress is not None:
-            on_progress(done, len(masks) * len(keep_probs))
+        tell(done, len(masks) * len(keep_probs))
         mask = MASKS[masks[place[0]]]
         process = Process(
             logit(temperature), revision=mask.revision, keep_prob=keep_probs[place[1]], masked=mask.masked
@@ -101,6 +101,7 @@ def simulate_composition(
         exact[place] = _mean_shares(chain, times)
         escape[place] = np.inf if threshold is None else chain.escape_time(0, threshold).sweeps
         stationary[place] = chain.stationary().mean_share()
+    tell(len(masks) * len(keep_probs), len(masks) * len(keep_probs))
     grid = ("mask", "keep_prob")
     return xr.Dataset(
         {
@@ -112,6 +113,10 @@ def simulate_composition(
         },
         coords={"mask": list(masks), "keep_prob": keep_probs, "sweep": times},
     )
+
+
+def _silent(*_: object) -> None:
+    """Progress that nobody asked for."""
 
 
 def tipping_count(game: PublicGoodsGame) -> int | None:

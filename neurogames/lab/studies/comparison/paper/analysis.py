@@ -22,6 +22,7 @@ from neurogames.lab.studies.comparison.paper.settings import PaperSettings
 DROPOUT, LAW, PUBLISHED = "gradient dropout", "law", "gradient dropout, published loss"
 CURVES = {DROPOUT: "curve", LAW: "law_curve", PUBLISHED: "published_curve"}
 """The variable of the results in which each way of training has its curves."""
+_EFFECTS = ["dataset", "network", "target noise", "part", "difference", "low", "high", "p", "n"]
 
 
 def main_curves(results: xr.Dataset, dataset: str, network: str) -> dict[str, xr.DataArray]:
@@ -100,7 +101,8 @@ def effect_table(results: xr.Dataset, settings: PaperSettings) -> pd.DataFrame:
 
     Returns:
         One row per table, network, target noise and part: ``difference`` in units of plain training's mean area,
-        ``low`` and ``high`` (95 %, t), ``p`` (t test) and ``n`` repetitions; negative is flatter.
+        ``low`` and ``high`` (95 %, t), ``p`` (t test) and ``n`` repetitions; negative is flatter. Where plain training
+        has no area, as of a network that gives every row the same class, there is no row.
     """
     rows = []
     for dataset, network in _pairs(results):
@@ -129,7 +131,7 @@ def effect_table(results: xr.Dataset, settings: PaperSettings) -> pd.DataFrame:
                         "n": found.n,
                     }
                 )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_EFFECTS)
 
 
 def distance_to_paper(table: pd.DataFrame) -> dict[str, float]:

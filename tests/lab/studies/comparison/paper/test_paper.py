@@ -24,7 +24,7 @@ from neurogames.lab.studies.comparison.paper.analysis import (
     effect_table,
 )
 from neurogames.lab.studies.comparison.paper.measure import METRICS, _all_pairs, _open
-from neurogames.lab.studies.comparison.paper.page import PAPER_PROTOCOL
+from neurogames.lab.studies.comparison.paper.page import PAPER_PROTOCOL, paper_page
 from neurogames.lab.studies.comparison.paper.published import READ_OFF
 from neurogames.lab.studies.comparison.paper.settings import PaperSettings
 from neurogames.lab.studies.comparison.repetition import seeds_of
@@ -214,6 +214,13 @@ def _planted(rises: dict[str, float]) -> tuple[xr.Dataset, PaperSettings]:
     variables["law_curve"] = (tuple(labels), law)
     regression = (("dataset", "network", "seed"), np.ones(shape[:3], dtype=bool))
     return xr.Dataset({**variables, "regression": regression}, coords=labels), settings
+
+
+def test_networks_that_say_the_same_for_every_row_still_give_a_page(paper_run: FinishedStudy) -> None:
+    flat = {name: paper_run.results[name] * 0 + 0.5 for name in ("curve", "law_curve", "published_curve")}
+    page = paper_page(paper_run.results.assign(flat), TINY)
+    assert page.findings == []
+    assert "Of 0 pairs of table and network" in page.verdicts[-1]
 
 
 def test_the_effect_splits_into_law_and_the_rest() -> None:
