@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neurogames import classic_strategy, memory_one, moore_machine, repeated_play
+from neurogames.games.repeated_classics import TOURNAMENT_1980
 
 axelrod = pytest.importorskip("axelrod", reason="axelrod is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -68,6 +69,7 @@ def test_the_classics_are_theirs():
         "grim trigger": axelrod.Grudger,
         "Davis": axelrod.FirstByDavis,
         "Nydegger": axelrod.FirstByNydegger,
+        "Shubik": axelrod.FirstByShubik,
         "all cooperate": axelrod.Cooperator,
         "all defect": axelrod.Defector,
     }
@@ -80,6 +82,7 @@ def test_the_classics_are_theirs():
     for name, theirs in {
         "Joss": axelrod.FirstByJoss,
         "Grofman": axelrod.FirstByGrofman,
+        "Feld": axelrod.FirstByFeld,
         "extort 2": axelrod.ZDExtort2,
         "generous zero determinant 2": axelrod.ZDGTFT2,
         "generous tit for tat": axelrod.GTFT,
@@ -89,3 +92,27 @@ def test_the_classics_are_theirs():
         drawn = [scores(theirs(), other, 100, seed) for seed in range(60)]
         error = np.std(drawn, axis=0, ddof=1) / np.sqrt(60)
         assert (np.abs(np.mean(drawn, axis=0) - [payoffs[0, 1], payoffs[1, 0]]) <= 4.5 * error + 1e-12).all(), name
+
+
+def test_the_tournament_of_1980_has_the_scores_that_are_worked_out():
+    theirs = {
+        "tit for tat": axelrod.TitForTat,
+        "Nydegger": axelrod.FirstByNydegger,
+        "Grofman": axelrod.FirstByGrofman,
+        "Shubik": axelrod.FirstByShubik,
+        "grim trigger": axelrod.Grudger,
+        "Davis": axelrod.FirstByDavis,
+        "Feld": axelrod.FirstByFeld,
+        "Joss": axelrod.FirstByJoss,
+        "Tullock": axelrod.FirstByTullock,
+        "random": axelrod.Random,
+    }
+    assert tuple(theirs) == TOURNAMENT_1980
+    payoffs = repeated_play(DILEMMA, [classic_strategy(name) for name in theirs], rounds=200).payoffs
+    repeats = 12
+    for i, first in enumerate(theirs.values()):
+        for j, second in enumerate(list(theirs.values())[: i + 1]):
+            drawn = [scores(first(), second(), 200, 100 * (10 * i + j) + seed) for seed in range(repeats)]
+            error = np.std(drawn, axis=0, ddof=1) / np.sqrt(repeats)
+            # 55 pairs: five standard errors, of few matches.
+            assert (np.abs(np.mean(drawn, axis=0) - [payoffs[i, j], payoffs[j, i]]) <= 5 * error + 1e-12).all(), (i, j)

@@ -131,11 +131,9 @@ def integrate_dynamics(
     """
     from scipy.integrate import solve_ivp  # a slow import
 
-    states = _starts(start)
+    states = checked_starts(start)
     _check_motion(fitness, velocity, states)
-    at = finite_array("times", times, ndim=1)
-    if at[0] < 0 or (np.diff(at) <= 0).any():
-        raise invalid_argument("times", times, "increasing times >= 0")
+    at = checked_times(times)
     number("tolerance", tolerance, "a number > 0", lambda value: value > 0)
     cuts = np.cumsum([state.size for state in states])[:-1]
 
@@ -155,7 +153,7 @@ def integrate_dynamics(
     seen[: found.y.shape[1]] = found.y.T
     pasts = zip(np.split(seen, cuts, axis=1), states, strict=True)
     status = "ok" if found.success else f"the integrator stopped: {found.message}"
-    return _path(at, tuple(past.reshape(at.size, *state.shape) for past, state in pasts), status)
+    return checked_path(at, tuple(past.reshape(at.size, *state.shape) for past, state in pasts), status)
 
 
 def iterate_dynamics(
@@ -190,7 +188,7 @@ def iterate_dynamics(
     >>> bool(abs(path.states[0][-1, 0] - 0.5) < 0.03)
     True
     """
-    states = _starts(start)
+    states = checked_starts(start)
     _check_motion(fitness, velocity, states)
     steps, every = integer("steps", steps, minimum=0), integer("every", every, minimum=1)
     fits_in_memory("steps", steps, (steps // every + 1) * sum(state.size for state in states))
@@ -203,7 +201,7 @@ def iterate_dynamics(
         if (t + 1) % every == 0:
             records.append(states)
     time = np.arange(0, steps + 1, every, dtype=np.float64)
-    return _path(time, tuple(np.stack(past) for past in zip(*records, strict=True)), "ok")
+    return checked_path(time, tuple(np.stack(past) for past in zip(*records, strict=True)), "ok")
 
 
 def _meeting(states: States, populations: int, actions: tuple[int, ...]) -> States:
@@ -230,7 +228,15 @@ def _check_motion(fitness: Fitness, velocity: Velocity, states: States) -> None:
         raise invalid_argument("velocity", f"shapes {[np.shape(move) for move in moves]}", "those of the states")
 
 
-def _starts(start: Sequence[ArrayLike]) -> States:
+def checked_times(times: ArrayLike) -> NDArray[np.float64]:
+    """Times as floats, or an error."""
+    at = finite_array("times", times, ndim=1)
+    if at[0] < 0 or (np.diff(at) <= 0).any():
+        raise invalid_argument("times", times, "increasing times >= 0")
+    return at
+
+
+def checked_starts(start: Sequence[ArrayLike]) -> States:
     """Float copies of the first states, or an error."""
     expected = "one array (..., a) for each population, with equal leading axes"
     if not isinstance(start, Sequence | np.ndarray):
@@ -254,7 +260,7 @@ def _off(states: States) -> float:
     return max(float(max(np.abs(state.sum(axis=-1) - 1.0).max(), -state.min(), 0.0)) for state in states)
 
 
-def _path(time: NDArray[np.float64], states: States, status: str) -> MatrixPath:
+def checked_path(time: NDArray[np.float64], states: States, status: str) -> MatrixPath:
     """The result, with its distance from the simplex over what was reached."""
     reached = ~np.isnan(states[0].reshape(time.size, -1)).any(axis=1)
     return MatrixPath(time, states, _off(tuple(state[reached] for state in states)), status)

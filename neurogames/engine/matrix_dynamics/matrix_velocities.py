@@ -43,6 +43,9 @@ def replicator_velocity(state: Vector, fitness: Vector) -> Vector:
 def best_response_velocity(state: Vector, fitness: Vector) -> Vector:
     """Best response dynamic b(f) - x, where b shares equally among the actions that pay most, compared exactly.
 
+    It jumps where actions tie, so it is for ``iterate_dynamics``; see ``strategy_mean_field`` and
+    ``two_population_mean_field`` for paths in continuous time that slide along ties.
+
     Args:
         state: x, (..., a) shares of the actions.
         fitness: f, (..., a) what each action pays.

@@ -22,14 +22,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, invalid_argument
+from neurogames.engine.choice import BestResponse
 from neurogames.engine.matrix_dynamics.matrix_dynamics import integrate_dynamics, iterate_dynamics
 from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath
+from neurogames.engine.matrix_dynamics.reply_paths import reply_paths
+from neurogames.engine.matrix_dynamics.tied_replies import LinearReplies
 from neurogames.engine.polymatrix.rules import log_revision
 from neurogames.engine.polymatrix.simulate import check_polymatrix
 from neurogames.engine.process import Process
+from neurogames.engine.strategies.best_replies import pull
 from neurogames.games.polymatrix import PolymatrixGame
 
 Array = NDArray[np.float64]
+
+_MOST_STRATEGIES = 4000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,8 @@ class PolymatrixMeanField:
     def path(self, start: Sequence[ArrayLike], times: ArrayLike) -> MatrixPath:
         """Probabilities over time: integrated, or iterated where all revise at once.
 
+        Best responses one at a time are followed exactly from one change of a best reply to the next.
+
         Args:
             start: for each player (n_i,) probabilities at time 0.
             times: (T,) increasing times >= 0, in sweeps; whole numbers where all revise at once.
@@ -85,8 +93,12 @@ class PolymatrixMeanField:
             The path, its states being an array (T, n_i) for each player.
 
         Raises:
-            ValueError: if a start is no probability or the times do not increase from 0 on.
+            ValueError: if a start is no probability, the times do not increase from 0 on, or best responses leave a tie
+                in several ways, mutate between different numbers of strategies, or have more than 4000 of them.
         """
+        if self.process.revision == "one" and isinstance(self.process.choice, BestResponse):
+            path = reply_paths(self._replies(), start, times)
+            return replace(path, players=tuple(map(str, self.game.players)), labels=self.game.labels)
         if self.process.revision == "one":
             path = integrate_dynamics(self._moves_near, lambda _, move: move, start, times)
             return replace(path, players=tuple(map(str, self.game.players)), labels=self.game.labels)
@@ -107,6 +119,23 @@ class PolymatrixMeanField:
             matrix = game.matrix(edge, int(i))
             tables[edge, : matrix.shape[0], : matrix.shape[1]] = matrix
         return player, tables
+
+    def _replies(self) -> LinearReplies:
+        """Best replies of all players, as one matrix of payoffs."""
+        sizes = self.game.n_strategies
+        if sizes.sum() > _MOST_STRATEGIES:
+            got = f"best responses of players with {sizes.sum()} strategies"
+            raise invalid_argument("game", got, f"at most {_MOST_STRATEGIES} strategies, or logit at a low temperature")
+        pulls = np.array([pull(self.process, int(n)) for n in sizes])
+        if np.ptp(pulls[:, 0]) > 0:
+            expected = "mutation 0 where players have different numbers of strategies"
+            raise invalid_argument("process", f"best_response() with mutation {self.process.mutation}", expected)
+        first = np.concatenate([[0], np.cumsum(sizes)])
+        payoffs = np.zeros((first[-1], first[-1]))
+        for i, j, table in zip(self._tables[0], self.game.neighbour, self._tables[1], strict=True):
+            payoffs[first[i] : first[i + 1], first[j] : first[j + 1]] += table[: sizes[i], : sizes[j]]
+        players = range(len(sizes))
+        return LinearReplies(payoffs, tuple(map(int, sizes)), tuple(players), pulls[:, 0], pulls[:, 1])
 
     def _moves_near(self, states: tuple[Array, ...]) -> tuple[Array, ...]:
         """Velocities at the nearest probabilities: steps of an integrator may leave the simplex by its error."""

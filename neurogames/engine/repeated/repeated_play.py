@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order
 
 from neurogames._arguments import finite_array, fits_in_memory, integer, invalid_argument, number
 from neurogames.engine.display.tables import dataset, tidy
@@ -220,18 +219,28 @@ def _chain(
     first: RepeatedStrategy, second: RepeatedStrategy, x: Array, y: Array, sees: Array
 ) -> tuple[csr_array, NDArray[np.intp]]:
     """Transitions between the pairs of states that are reached, the first pair first, and their numbers."""
-    sizes = first.n_states, second.n_states
-    fits_in_memory("strategies", [first, second], sizes[0] * sizes[1] * len(sees) ** 4)
-    s, t, a, b = np.meshgrid(*map(np.arange, (*sizes, *sees.shape)), indexing="ij")
-    target, chance = [], []
-    for seen_b, seen_a in np.ndindex(sees.shape):  # what the first sees of b, and the second of a
-        target.append(first.after[s, a, seen_b] * sizes[1] + second.after[t, b, seen_a])
-        chance.append(x[s, a] * y[t, b] * sees[b, seen_b] * sees[a, seen_a])
-    source = np.broadcast_to(s * sizes[1] + t, (len(target), *s.shape)).ravel()
-    weight, goal = np.ravel(chance), np.ravel(target)
-    kept = weight > 0
-    size = sizes[0] * sizes[1]
-    chain = csr_array(coo_array((weight[kept], (source[kept], goal[kept])), shape=(size, size)))
-    begin = first.start * sizes[1] + second.start
-    pairs = np.asarray(breadth_first_order(chain, begin, return_predecessors=False), dtype=np.intp)
-    return chain[pairs][:, pairs], pairs
+    width, actions = second.n_states, len(sees)
+    # What is carried out, and what the first sees of b and the second of a, as far as it happens.
+    meetings = [each for each in np.ndindex((actions,) * 4) if sees[each[1], each[2]] * sees[each[0], each[3]] > 0]
+    fits_in_memory("strategies", [first, second], first.n_states * width)
+    number = np.full(first.n_states * width, -1, dtype=np.int64)
+    front = np.array([first.start * width + second.start])
+    number[front] = 0
+    found, source, target, chance = [front], [], [], []
+    while front.size:
+        s, t = front // width, front % width
+        reached = []
+        for a, b, seen_b, seen_a in meetings:
+            weight = x[s, a] * y[t, b] * (sees[b, seen_b] * sees[a, seen_a])
+            kept = weight > 0
+            reached.append(first.after[s[kept], a, seen_b] * width + second.after[t[kept], b, seen_a])
+            source.append(front[kept])
+            chance.append(weight[kept])
+        target += reached
+        ahead = np.concatenate(reached)
+        front = np.unique(ahead[number[ahead] < 0])
+        number[front] = sum(map(len, found)) + np.arange(front.size)
+        found.append(front)
+    pairs = np.concatenate(found)
+    edges = number[np.concatenate(source)], number[np.concatenate(target)]
+    return csr_array(coo_array((np.concatenate(chance), edges), shape=(pairs.size,) * 2)), pairs

@@ -6,7 +6,8 @@ With N -> infinity and time in sweeps, the share vector x of a process that revi
 
 P being what a revising user of i does (``switching``); revising all at once it is the map x -> x + v(x). Under
 ``replicator`` v is the replicator equation over the payoff range, under ``moran`` with linear fitness that over the
-mean fitness, under ``logit`` softmax(u / tau) - x.
+mean fitness, under ``logit`` softmax(u / tau) - x. Best responses one at a time are a differential inclusion
+(``best_replies``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from neurogames.engine.display.simplex import plot_portrait
 from neurogames.engine.display.velocities import plot_phase_line
 from neurogames.engine.matrix_dynamics.matrix_dynamics import integrate_dynamics, iterate_dynamics
 from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath
+from neurogames.engine.matrix_dynamics.reply_paths import reply_paths
 from neurogames.engine.process import Process
+from neurogames.engine.strategies.best_replies import linear_payoffs, replies_of, reply_rest_points
 from neurogames.engine.strategies.rest_points import RestPoints, equal_payoffs, rest_points, searched
 from neurogames.engine.strategies.switching import check_strategies, limit_log_switching
 from neurogames.games.compositions import n_compositions
@@ -67,6 +70,10 @@ class StrategyMeanField:
     def path(self, start: ArrayLike, times: ArrayLike) -> MatrixPath:
         """Shares over time: integrated, or iterated where all revise at once.
 
+        Best responses one at a time are followed exactly from one change of the best reply to the next, along a tie
+        where the shares are drawn to it from both sides. Where several paths leave a tie, one that rests there is
+        taken, else that of a coin tossed among those who tie, and the status says so.
+
         Args:
             start: (..., n) shares at time 0.
             times: (T,) increasing times >= 0, in sweeps; whole numbers where all revise at once.
@@ -75,8 +82,12 @@ class StrategyMeanField:
             The path, its states being one array (T, ..., n).
 
         Raises:
-            ValueError: if a start is outside the simplex or the times do not increase from 0 on.
+            ValueError: if a start is outside the simplex, the times do not increase from 0 on, or best responses
+                leave a tie in several ways of which none is as said, or meet payoffs not linear in the shares.
         """
+        if self._jumps:
+            path = reply_paths(replies_of(self.game, self.process), [start], times)
+            return replace(path, labels=(self.game.labels,))
         if self.process.revision == "one":
             path = integrate_dynamics(lambda states: states, lambda x, _: self._velocity_near(x), [start], times)
             return replace(path, labels=(self.game.labels,))
@@ -95,6 +106,9 @@ class StrategyMeanField:
         earn the same. In a matrix game these are linear equations for each set of strategies, so that all are found.
         Otherwise Newton's method searches them from many starts; where the velocity points into the simplex (logit, or
         any mutation everywhere), the indices of all rest points sum to 1, and the status says when those found do not.
+        Best responses rest at symmetric Nash equilibria, of the game that masks and mutations make; those are all found
+        unless some set of strategies has a continuum of them. Among these "unstable" means that some path leaves the
+        point itself, and "neutral" that no criterion decides it.
 
         Args:
             grid: the search starts at the compositions of so many players.
@@ -103,7 +117,8 @@ class StrategyMeanField:
             The rest points.
 
         Raises:
-            ValueError: for best responses, whose velocity jumps, or if there are more than 2^14 starts.
+            ValueError: if there are more than 2^14 starts or sets of strategies, or best responses meet payoffs that
+                are not linear in the shares.
 
         Reference: J. Hofbauer and K. Sigmund, Evolutionary Games and Population Dynamics (1998), section 13.4 (index).
         """
@@ -111,12 +126,11 @@ class StrategyMeanField:
 
     def _found(self, grid: int) -> RestPoints:
         """The rest points without names."""
-        if isinstance(self.process.choice, BestResponse):
-            expected = "a smooth rule; best responses rest at symmetric Nash equilibria, for which see solve_nash"
-            raise invalid_argument("process", "best_response()", expected)
         n = self.game.n_strategies
         grid = integer("grid", grid, minimum=1)
         together = self.process.revision == "all"
+        if isinstance(self.process.choice, BestResponse):
+            return reply_rest_points(replies_of(self.game, self.process), together)
         closed_faces = self.process.choice.copies and self.process.mutation == 0.0
         if closed_faces and getattr(self.process.choice, "intensity", 1.0) == 0.0:
             return RestPoints((), False, "selection is neutral: every composition is a rest point")
@@ -147,9 +161,15 @@ class StrategyMeanField:
         if self.game.n_strategies > 3:
             expected = "two or three strategies; path(...).plot() draws any number over time"
             raise invalid_argument("plot", f"{self.game.n_strategies} strategies", expected)
-        points = () if isinstance(self.process.choice, BestResponse) else self.rest_points().points
+        replying = isinstance(self.process.choice, BestResponse)
+        points = () if replying and linear_payoffs(self.game) is None else self.rest_points().points
         draw = plot_portrait if self.game.n_strategies == 3 else plot_phase_line
         return draw(axis, self.velocity, points, self.game.labels)
+
+    @property
+    def _jumps(self) -> bool:
+        """Whether the velocity is no function that can be integrated."""
+        return isinstance(self.process.choice, BestResponse) and self.process.revision == "one"
 
     def _velocity_near(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Velocity at the nearest composition: steps of an integrator may leave the simplex by its error."""

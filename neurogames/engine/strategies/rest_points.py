@@ -35,8 +35,10 @@ class RestPoint:
         share: (n,) the shares.
         kind: "stable" where all small disturbances die out, "unstable" where all grow, "saddle" where some do;
             "neutral" where the linear part does not decide, as at a centre.
-        eigenvalues: (n - 1,) eigenvalues of the linear part along the simplex.
-        residual: greatest entry of abs(v(share)).
+        eigenvalues: (n - 1,) eigenvalues of the linear part along the simplex; NaN at a tie of best responses, where
+            the velocity jumps.
+        residual: greatest entry of abs(v(share)); under best responses how much less than the best a strategy that is
+            replied pays.
     """
 
     share: Array

@@ -20,7 +20,10 @@ from neurogames.engine.choice import BestResponse
 from neurogames.engine.display.velocities import plot_square
 from neurogames.engine.matrix_dynamics.matrix_dynamics import integrate_dynamics, iterate_dynamics
 from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath
+from neurogames.engine.matrix_dynamics.reply_paths import reply_paths
+from neurogames.engine.matrix_dynamics.tied_replies import LinearReplies
 from neurogames.engine.process import Process
+from neurogames.engine.strategies.best_replies import pull, reply_rest_points
 from neurogames.engine.strategies.rest_points import RestPoints
 from neurogames.engine.two_populations.rest_points import classified_pair, equal_payoffs_pair, searched_pair
 from neurogames.engine.two_populations.results import full_names
@@ -69,6 +72,9 @@ class TwoPopulationMeanField:
     def path(self, start: Sequence[ArrayLike], times: ArrayLike) -> MatrixPath:
         """Shares over time: integrated, or iterated where all revise at once.
 
+        Best responses one at a time are followed exactly from one change of a best reply to the next, as in one
+        population.
+
         Args:
             start: (n,) and (m,) shares at time 0.
             times: (T,) increasing times >= 0, in sweeps; whole numbers where all revise at once.
@@ -77,10 +83,14 @@ class TwoPopulationMeanField:
             The path, its states being two arrays (T, n) and (T, m).
 
         Raises:
-            ValueError: if a start is outside the simplex or the times do not increase from 0 on.
+            ValueError: if a start is outside the simplex, the times do not increase from 0 on, or best responses
+                leave a tie in several ways, or are the rule of one population only.
         """
         if not isinstance(start, tuple | list) or len(start) != 2:
             raise invalid_argument("start", start, "shares in each of the two populations")
+        if self.processes[0].revision == "one" and any(self._replying):
+            path = reply_paths(self._replies(), start, times)
+            return replace(path, players=self.game.players, labels=self.game.labels)
         if self.processes[0].revision == "one":
             path = integrate_dynamics(self._moves_near, lambda _, move: move, start, times)
             return replace(path, players=self.game.players, labels=self.game.labels)
@@ -105,17 +115,16 @@ class TwoPopulationMeanField:
             The rest points.
 
         Raises:
-            ValueError: for best responses, whose velocity jumps, or too many starts or sets of strategies.
+            ValueError: if there are too many starts or sets of strategies, or one population only replies best.
         """
         return replace(self._found(grid), labels=full_names(self.game))
 
     def _found(self, grid: int) -> RestPoints:
         """The rest points without names."""
-        if any(isinstance(each.choice, BestResponse) for each in self.processes):
-            expected = "a smooth rule; best responses rest at Nash equilibria, for which see solve_nash"
-            raise invalid_argument("process", "best_response()", expected)
         sizes = self.game.n_strategies
         grid = integer("grid", grid, minimum=1)
+        if any(self._replying):
+            return reply_rest_points(self._replies(), self.processes[0].revision == "all")
         copying = [each.choice.copies and each.mutation == 0.0 for each in self.processes]
         if copying[0] != copying[1]:
             raise invalid_argument("process", "one population that only copies", "rest points of both or of neither")
@@ -150,9 +159,23 @@ class TwoPopulationMeanField:
         if self.game.n_strategies != (2, 2):
             got = f"{self.game.n_strategies} strategies"
             raise invalid_argument("plot", got, "two in each population; path(...).plot() draws any number over time")
-        jumps = any(isinstance(each.choice, BestResponse) for each in self.processes)
         names = tuple(f"{self.game.players[p]}: {self.game.labels[p][0]}" for p in range(2))
-        return plot_square(axis, self.velocity, () if jumps else self.rest_points().points, (names[0], names[1]))
+        return plot_square(axis, self.velocity, self.rest_points().points, (names[0], names[1]))
+
+    @property
+    def _replying(self) -> tuple[bool, ...]:
+        """Which population replies best."""
+        return tuple(isinstance(each.choice, BestResponse) for each in self.processes)
+
+    def _replies(self) -> LinearReplies:
+        """Best replies in both populations."""
+        if not all(self._replying):
+            raise invalid_argument("process", "best_response() in one population", "best responses in both or in none")
+        sizes = self.game.n_strategies
+        payoffs = np.zeros((sum(sizes), sum(sizes)))
+        payoffs[: sizes[0], sizes[0] :], payoffs[sizes[0] :, : sizes[0]] = self.game.first, self.game.second.T
+        rate, weight = np.array([pull(each, n) for each, n in zip(self.processes, sizes, strict=True)]).T
+        return LinearReplies(payoffs, sizes, (1, 0), rate, weight)
 
     def _velocity(self, z: Array) -> Array:
         """Velocities (..., n + m) at shares of both populations one after the other."""

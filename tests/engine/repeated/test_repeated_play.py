@@ -16,6 +16,7 @@ from neurogames import (
     moore_machine,
     repeated_play,
 )
+from neurogames.engine.repeated.repeated_play import _frequency
 from neurogames.games.repeated_classics import TOURNAMENT_1980
 
 DILEMMA = np.array([[3.0, 0.0], [5.0, 1.0]])
@@ -142,11 +143,57 @@ def test_davis_is_patient_for_ten_rounds():
     assert play.payoffs[0, 1] * 40 == pytest.approx(30)
 
 
+def shubik(own, other):
+    """Cooperates unless it is retaliating: its k-th retaliation lasts k rounds."""
+    crossed = left = 0
+    for mine, theirs in zip(own, other, strict=True):
+        if left:
+            left -= 1
+        elif mine == 0 and theirs == 1:
+            crossed += 1
+            left = crossed
+    return 0.0 if left else 1.0
+
+
+def feld(_own, other):
+    return 1.0 if not other else 0.0 if other[-1] else max(0.5, 1.0 - 0.5 * len(other) / 200)
+
+
+def tullock(own, other):
+    return 1.0 if len(own) < 11 else max(0.0, other[-10:].count(0) / 10 - 0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "rounds"), [("Shubik", shubik, 60), ("Feld", feld, 11), ("Tullock", tullock, 17)]
+)
+def test_an_automaton_plays_as_its_description_over_all_histories(name, rule, rounds):
+    rng = np.random.default_rng(11)
+    mine = classic_strategy(name)
+    for _ in range(6):
+        states = int(rng.integers(1, 6))
+        actions, after = rng.integers(2, size=states), rng.integers(states, size=(states, 2))
+        other = moore_machine(actions, after, "drawn")
+        law, met = {((), (), 0): 1.0}, np.zeros((2, 2))
+        for _round in range(rounds):
+            following = {}
+            for (own, theirs, state), chance in law.items():
+                cooperates, answer = rule(own, theirs), int(actions[state])
+                for action, part in ((0, cooperates), (1, 1.0 - cooperates)):
+                    if part > 0:
+                        key = ((*own, action), (*theirs, answer), int(after[state, action]))
+                        following[key] = following.get(key, 0.0) + chance * part
+                        met[action, answer] += chance * part / rounds
+            law = following
+        found, _ = _frequency(mine, other, 1.0, rounds, 0.0, 0.0)
+        np.testing.assert_allclose(found, met, atol=1e-12)
+
+
 def test_the_tournament_of_1980_as_far_as_its_entries_are_automata():
     play = repeated_play(DILEMMA, [classic_strategy(name) for name in TOURNAMENT_1980], rounds=200)
-    nice = {"tit for tat", "Nydegger", "Grofman", "grim trigger", "Davis"}
+    nice = {"tit for tat", "Nydegger", "Grofman", "Shubik", "grim trigger", "Davis"}
     order = [TOURNAMENT_1980[k] for k in np.argsort(-play.scores)]
-    assert set(order[:5]) == nice
+    # The report's first finding: what is never the first to defect comes before what is.
+    assert set(order[: len(nice)]) == nice
     for i, first in enumerate(TOURNAMENT_1980):
         for j, second in enumerate(TOURNAMENT_1980):
             if {first, second} <= nice:

@@ -11,6 +11,7 @@ import pytest
 from neurogames.engine import Process, simulate_strategies, strategy_chain, strategy_mean_field
 from neurogames.engine.choice import BestResponse, Imitation, Logit
 from neurogames.engine.strategies import simulate
+from neurogames.engine.strategies.best_replies import linear_payoffs
 from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.games import PopulationGame
 from tests.engine.strategies.strategy_laws import GAMES, PLAYERS, PROCESSES
@@ -171,7 +172,7 @@ def test_simulated_shares_are_those_of_the_chain(game, process, tables, monkeypa
     assert (np.abs(seen - exact.probability) <= 5 * error + 3 / replicas).all()
 
 
-@pytest.mark.parametrize("name", [name for name in PROCESSES if "best response" not in name])
+@pytest.mark.parametrize("name", PROCESSES)
 def test_a_large_population_follows_the_mean_field(name):
     players, sweeps = 50_000, 3
     game = PopulationGame.from_matrix(GAMES["any matrix"].matrix, players)
@@ -184,14 +185,15 @@ def test_a_large_population_follows_the_mean_field(name):
 
 @pytest.mark.parametrize(("game", "process"), CASES)
 def test_rest_points_rest(game, process):
-    if isinstance(process.choice, BestResponse):
-        with pytest.raises(ValueError, match="solve_nash"):
-            strategy_mean_field(game, process).rest_points()
-        return
     field = strategy_mean_field(game, process)
+    replying = isinstance(process.choice, BestResponse)
+    if replying and linear_payoffs(game) is None:
+        with pytest.raises(ValueError, match="payoffs linear in the shares"):
+            field.rest_points()
+        return
     found = field.rest_points(grid=6)
-    assert len(found) >= 1
-    assert found.complete == (game.matrix is not None and process.choice.copies and process.mutation == 0.0)
+    assert len(found) >= (0 if replying and process.revision == "all" else 1)
+    assert found.complete == (replying or (game.matrix is not None and process.choice.copies and process.mutation == 0))
     for point in found:
         assert point.residual < 1e-10
         assert point.share.sum() == pytest.approx(1.0)

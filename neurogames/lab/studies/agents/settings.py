@@ -71,9 +71,6 @@ class AgentsSettings:
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         one_of("process", self.process, PROCESSES)
-        if self.process == "best-response" and self.revision == "one":
-            expected = "logit at a low temperature, or best-response with revision all: its mean field jumps"
-            raise invalid_argument("process", "best-response with revision one", expected)
         one_of("revision", self.revision, ("one", "all"))
         one_of("masked", self.masked, ("hold", "blind"))
         for size in self.players:

@@ -127,7 +127,6 @@ def test_the_command_prints_the_views_and_whether_they_agree(cycle, capsys):
         (["--game", "chess"], "game: got 'chess', expected pgg, or a file"),
         (["--game", "missing.nfg"], "game: got 'missing.nfg', expected a file that is there"),
         (["--process", "gossip"], "process: got 'gossip'"),
-        (["--process", "best-response"], "process: got 'best-response with revision one'"),
         (["--graph", "torus:4"], "graph: got 'torus:4', expected complete, ring:NEIGHBOURS"),
         (["--graph", "regular:x"], "graph: got 'regular:x'"),
         (["--graph", "regular:3", "--players", "5"], "graph: got 'regular:3 for 5 players'"),
