@@ -20,7 +20,7 @@ def multiply_matrices(known: KnownTensors, step: Operation, result: Tensor) -> b
     if len(step.tensors) != 2 or left.ndim != right.ndim or left.ndim < 3 or left not in known or right not in known:
         return False
     of_left, of_right = compact(known.labels(left)), compact(known.labels(right))
-    if of_left.shape[-2] > 1 or not _same_heads([of_left, of_right]):
+    if of_left.shape[-2] > 1:
         return False
     joined = _join_heads(known, [of_left, of_right], step.name)
     # What comes out keeps the channels on the last axis of the right factor, the values of attention.
@@ -36,7 +36,7 @@ def attend(known: KnownTensors, step: Operation, result: Tensor) -> bool:
     if step.kwargs.get("enable_gqa") and queries.ndim > 2:  # several heads of queries share one of keys and values
         sharing = queries.shape[-3] // values.shape[-3]
         labels[1:] = [compact(label.repeat_interleave(sharing, dim=-3)) for label in labels[1:]]
-    if any(label.shape[-2] > 1 for label in labels) or not _same_heads(labels):
+    if any(label.shape[-2] > 1 for label in labels):
         return False
     if any(known.labels(tensor).any() for tensor in step.tensors[3:]):
         return False
@@ -54,11 +54,6 @@ def soften(known: KnownTensors, step: Operation, result: Tensor) -> bool:
     return True
 
 
-def _same_heads(labels: list[Tensor]) -> bool:
-    """Whether tensors have as many heads; channels that are the same in all heads are one for all of them."""
-    return all(len({*sizes} - {1}) < 2 for sizes in zip(*(label.shape[:-2] for label in labels), strict=True))
-
-
 def _join_heads(known: KnownTensors, labels: list[Tensor], name: str) -> Tensor:
     """Couple all channels of a head; give one of them for each head, (..., 1, 1)."""
     first = max(labels, key=lambda label: label[..., 0, 0].numel()).narrow(-1, 0, 1).narrow(-2, 0, 1)
@@ -72,6 +67,4 @@ def _silent(step: Operation, result: Tensor, values: int) -> Tensor:
     zero = (step.constants[values] == 0).all(dim=-2, keepdim=True)
     if step.kwargs.get("enable_gqa"):
         zero = zero.repeat_interleave(result.shape[-3] // zero.shape[-3], dim=-3)
-    if zero.shape[:-2] != result.shape[:-2] or zero.shape[-1] != result.shape[-1]:
-        return never(result)
     return torch.where(zero, 0.0, torch.nan).to(result.dtype).expand(result.shape)

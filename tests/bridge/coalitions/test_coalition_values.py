@@ -269,7 +269,7 @@ def test_hooks_of_what_is_behind_the_layer_act_on_every_coalition(place, before)
     if before:
         model.get_submodule(place).register_forward_pre_hook(lambda _, given: (given[0] + 0.5,))
     else:
-        model.get_submodule(place).register_forward_hook(lambda _, __, output: output * 0.5)
+        model.get_submodule(place).register_forward_hook(lambda *call: call[2] * 0.5)
     game = coalition_game(model, "0", (inputs, targets), metric="loss")
     assert type(game.network) is Stacked
     coalitions = np.random.default_rng(0).random((4, game.n_players)) < 0.5
