@@ -53,6 +53,15 @@ def test_costs_are_the_formula_and_batches_are_their_rows():
         np.testing.assert_allclose(batch[r], expected, rtol=1e-12)
 
 
+def test_one_control_goes_with_many_starts():
+    game, rng = random_game(0), np.random.default_rng(1)
+    starts, controls = rng.normal(size=(2, 5, 3)), [rng.normal(size=3), rng.normal(size=3)]
+    together = game.costs(starts, controls)
+    assert together.shape == (2, 5, 2)
+    for place in np.ndindex(2, 5):
+        np.testing.assert_allclose(together[place], game.costs(starts[place], controls))
+
+
 def test_one_start_goes_with_many_controls():
     game, rng = random_game(0), np.random.default_rng(2)
     controls = [rng.normal(size=(4, 3)), rng.normal(size=(4, 3))]
