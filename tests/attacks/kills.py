@@ -3,7 +3,7 @@
     python -m tests.attacks.kills 200 --seed 0
 
 ends the commands of :mod:`tests.attacks.commands` at drawn moments: by SIGINT, SIGTERM, SIGHUP and SIGKILL, and by
-closing the pipe that they print to. A run is ended up to five times in the same folder, by one and by two workers in
+closing the pipe that they print to. A run is ended up to eight times in the same folder, by one and by two workers in
 turn, and then left to its end. After each kill: no traceback, at most one line beside the bar, the exit code that
 belongs to the signal, and after five seconds no process that it has started. In the end: the same files, to the last
 bit, as an undisturbed run writes, but for what a clock has measured.
@@ -33,7 +33,7 @@ from tests.attacks.reproducible import differing, written
 
 WAYS = {"INT": {130}, "TERM": {-15}, "HUP": {-1}, "KILL": {-9}, "PIPE": {1}}
 """How a command is ended, and the exit codes that belong to it; 0 always does, as it may have been done."""
-CHAIN = 5
+CHAIN = 8
 """Kills of one run."""
 _STARTED = 0.6
 """Seconds within which Python itself starts, whose answer to Ctrl-C is its own."""
@@ -205,7 +205,7 @@ def _attack(chosen: dict[str, Command], count: int, seed: int, inputs: Path) -> 
         workers = 1 + (number // len(chosen)) % 2
         these = [next(ways) for _ in range(CHAIN)]
         # The first is a new process, which has to load everything.
-        moments = [rng.uniform(_STARTED, seconds + _LOADED * (place == 0)) for place in range(CHAIN)]
+        moments = [rng.uniform(_STARTED, 0.9 * seconds + _LOADED * (place == 0)) for place in range(CHAIN)]
         place = inputs / f"run-{number}"
         faults, kills = chain(command, these, moments, workers, place)
         kinds.update(these[:kills])

@@ -1,27 +1,42 @@
 """Files of tables: what is read of them, how much, and what is refused because it would be misread.
 
 A file may hold what pandas reads in silence as another table: two columns of one name, rows with one field more than
-the header (the first field becomes a name of the row), lists or dates in a column. Each is refused with its place. At
-most ``LARGEST_TABLE`` bytes are unpacked, whatever the size of the packed file.
+the header (the first field becomes a name of the row) or with fewer, lists or dates in a column, numbers among which a
+text stands. Each is refused with its place. At most ``LARGEST_TABLE`` bytes are unpacked, whatever the size of the
+packed file.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
+import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.lab.data.tables import listed
+from neurogames.lab.data.tables import MOST_WHOLE_CLASSES, listed
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 LARGEST_TABLE = 512 * 2**20
 """Bytes of a table without its compression."""
+_NO_TABLE = (
+    pyarrow.types.is_nested,
+    pyarrow.types.is_temporal,
+    pyarrow.types.is_decimal,
+    pyarrow.types.is_binary,
+    pyarrow.types.is_large_binary,
+    pyarrow.types.is_fixed_size_binary,
+)
+"""Kinds of columns that pandas would hand on as objects."""
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)|\d{1,2}[./]\d{1,2}[./]\d{2,4}$")
 _TABLE = "a table with at least two columns and a header row"
 
 
@@ -74,7 +89,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     content.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(content, index_col=False, low_memory=False)
+        frame = pd.read_csv(content, index_col=False, low_memory=False)
+    _refuse_short(content, len(heading))
+    for name in frame.columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            _refuse_unclear(str(name), frame[name].dropna().astype(str).unique())
+    return frame
 
 
 def _unpacked(path: Path) -> bytes:
@@ -93,11 +113,33 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     _refuse_large(sum(about.metadata.row_group(group).total_byte_size for group in range(about.num_row_groups)))
     _refuse_twice(about.schema_arrow.names)
     for column in about.schema_arrow:
-        if pyarrow.types.is_nested(column.type) or pyarrow.types.is_temporal(column.type):
+        kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
+        if any(refused(kind) for refused in _NO_TABLE):
             raise ValueError(f"column {column.name!r} holds {column.type}, not numbers, booleans or texts")
     # Texts that are none would be found only where they are used.
     about.read().validate(full=True)
     return pd.read_parquet(path)
+
+
+def _refuse_short(content: io.BytesIO, columns: int) -> None:
+    """Refuse rows with fewer fields than the header, whose fields may stand in the wrong columns."""
+    content.seek(0)
+    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as lines:
+        rows = csv.reader(lines)
+        for row in rows:
+            if len(row) < columns and (len(row) > 1 or "".join(row).strip()):
+                raise ValueError(f"line {rows.line_num} has {len(row)} of {columns} fields")
+
+
+def _refuse_unclear(name: str, texts: NDArray[Any]) -> None:
+    """Refuse a column of text that its writer cannot have meant as categories."""
+    numbers = int(pd.to_numeric(pd.Series(texts), errors="coerce").notna().sum())
+    if numbers > MOST_WHOLE_CLASSES and 2 * numbers >= len(texts):
+        rest = [text for text in texts.tolist() if pd.isna(pd.to_numeric(text, errors="coerce"))]
+        more = f" and texts such as {listed([rest[0]])!r}" if rest else ", too large for one"
+        raise ValueError(f"column {name!r} holds {numbers} different numbers{more}; leave missing fields empty")
+    if len(texts) and all(_DATE.match(text) for text in texts):
+        raise ValueError(f"column {name!r} holds dates, not numbers, booleans or texts")
 
 
 def _refuse_large(size: int) -> None:

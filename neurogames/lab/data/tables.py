@@ -25,6 +25,8 @@ LEAST_ROWS = 20
 MOST_WHOLE_CLASSES = 10
 LARGEST_NUMBER = 1e30
 SMALLEST_SPREAD = 1e-30
+LARGEST_WHOLE = 2**53
+"""Above, whole numbers that differ become one."""
 _LONGEST = 60
 """Characters of a name that an error quotes."""
 
@@ -139,6 +141,10 @@ def clean_column(values: pd.Series) -> pd.Series:
         raise invalid_argument(
             f"column {values.name!r}", f"values of the kind {values.dtype}", "numbers, booleans or texts"
         )
+    if kind.is_integer_dtype(values) and values.notna().any():
+        largest = max(abs(int(values.min())), abs(int(values.max())))
+        if largest > LARGEST_WHOLE:
+            raise invalid_argument(f"column {values.name!r}", largest, f"whole numbers up to {LARGEST_WHOLE}, or texts")
     if kind.is_bool_dtype(values) or kind.is_numeric_dtype(values):
         return pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), index=values.index, name=values.name)
     texts = values.astype(object).map(str, na_action="ignore")
