@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.dgnopt.sweep import sweep_back
+from neurogames.bridge.dgnopt.rows import Rows
+from neurogames.bridge.dgnopt.sweep import _before, sweep_back
+from neurogames.bridge.dgnopt.value import Value
 from neurogames.engine import solve_linear_quadratic
 from neurogames.games import LinearQuadraticGame, LinearQuadraticStage
 from tests.bridge.dgnopt.dense_game import (
@@ -270,6 +272,31 @@ def test_each_row_of_a_residual_network_has_the_value_of_its_dense_twin(late, co
             dx = [new[stage][0] - old[stage][0] for new, old in zip(after, before, strict=True)]
             expected = sum(gain @ each for gain, each in zip(K, dx, strict=True)) / len(x)
             np.testing.assert_allclose(flat(gains.feedback(seen[stage])), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_value_before_gains_of_another_matrix_than_the_inverse_is_the_quadratic_with_them_put_in():
+    """U'HU + (U'HU)' - U'H'CHU and U'k + U'H'(Q - Ck) of each row, H not symmetric."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    shapes, n, rank = [torch.Size((2, 3)), torch.Size((3, 2))], 4, 2
+    rows = [Rows(draw(n, 1, d_in), 0.3 * draw(rank, n, 1, d_out)) for d_out, d_in in shapes]
+    slopes, root = [draw(*shape) for shape in shapes], 0.3 * draw(12, 12)
+    C = root @ root.T + torch.eye(12).double()
+    H = torch.linalg.inv(C) + 0.1 * draw(12, 12)
+    metric = DenseMetric(C, shapes, H)
+    Q = flat(slopes)
+    k = H @ Q
+    U = torch.cat([own.slopes().flatten(2) for own in rows], dim=2).mT
+    first = U.mT @ H @ U
+    value = Value.terminal(n, rank, draw(rank, n, 1, 1))
+    expected = value.before(first + first.mT - U.mT @ H.T @ C @ H @ U, (U.mT @ k + U.mT @ (H.T @ (Q - C @ k))))
+    found = _before(value, metric, rows, slopes, metric.direction(slopes))
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.taken, expected.taken, rtol=1e-9, atol=1e-12)
+    assert float(value.weights.sub(found.weights).abs().max()) > 0.05
 
 
 @pytest.mark.parametrize("terminal", [("gradient", 1), ("mse", 3)])

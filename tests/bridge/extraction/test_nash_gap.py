@@ -17,7 +17,7 @@ from neurogames.bridge.extraction.deviation_search import best_deviation
 from neurogames.bridge.extraction.nash_gap import nash_gap
 from neurogames.bridge.extraction.network_players import joint_player, network_players
 from neurogames.bridge.extraction.own_curvature import own_curvature
-from neurogames.bridge.extraction.player_loss import player_loss
+from neurogames.bridge.extraction.player_loss import Deadline, OutOfTimeError, player_loss
 from tests.bridge.cases import CASES, mlp
 
 SQUARES, ENTROPY = functional.mse_loss, functional.cross_entropy
@@ -267,6 +267,29 @@ def test_where_time_is_short_players_with_the_largest_gradients_are_searched_and
     assert "search, stopped" in found.method
     assert found.status.startswith("not finished: the gain of ")
     assert found.notion in ("not Nash", "undecided")
+
+
+def test_a_question_gets_an_equal_share_of_the_time_that_is_left_or_its_least(monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 10.0)
+    deadline = Deadline(end=40.0)
+    for questions, least, at in ((3, 0.0, 20.0), (3, 15.0, 25.0), (3, 99.0, 40.0), (1, 0.0, 40.0)):
+        deadline.share(questions, least)
+        assert deadline.at == at
+    deadline.at = 10.0
+    deadline.check()  # the last moment counts
+    deadline.at = 9.9
+    with pytest.raises(OutOfTimeError):
+        deadline.check()
+
+
+def test_searches_and_curvatures_get_some_passes_at_least_and_the_estimate_counts_all(monkeypatch):
+    shares, said, (model, rows) = [], [], teacher()
+    monkeypatch.setattr(Deadline, "share", lambda _, questions, least: shares.append((questions, least)))
+    nash_gap(model, SQUARES, rows, rng=draws(), starts=2, steps=4, on_estimate=said.append)
+    one = said[0].one_pass
+    searches, spectra = [(2, 20 * one), (1, 20 * one), (1, 20 * one)], [(3, 0.0), (2, 180 * one), (1, 180 * one)]
+    assert shares == [(questions, pytest.approx(least)) for questions, least in searches + spectra]
+    assert said[0].seconds == pytest.approx(3 * (3 * 1.25 * 4 + 180) * one)  # two layers, and both together
 
 
 def test_what_the_work_will_take_is_said_and_a_budget_below_one_pass_is_refused():

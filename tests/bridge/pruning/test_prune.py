@@ -532,6 +532,52 @@ def test_bad_input_is_refused_and_the_model_untouched():
     assert not any(module._forward_hooks for module in model.modules())
 
 
+class Auxiliary(nn.Module):
+    """A second output layer that runs in training mode only, on as many rows as there have to be for it."""
+
+    def __init__(self, least=0):
+        super().__init__()
+        self.body, self.head, self.auxiliary, self.least = nn.Linear(4, 6), nn.Linear(6, 2), nn.Linear(6, 2), least
+
+    def forward(self, x):
+        hidden = torch.sigmoid(self.body(x))
+        if not self.training:
+            return self.head(hidden)
+        if len(x) < self.least:
+            raise ValueError("more rows")
+        return self.head(hidden) + self.auxiliary(hidden)
+
+
+def test_what_runs_in_training_mode_only_is_cut_as_well_and_can_be_trained():
+    torch.manual_seed(0)
+    model, shares = Auxiliary(), {"body": np.array([0, 1, 0, 1, 1, 1.0])}
+    result = check(model, shares, rows(5, 4))
+    assert result.removed == {"body": 2}
+    assert result.model.auxiliary.in_features == 4
+    result.model.train()(rows(5, 4)).sum().backward()
+    with pytest.raises(ValueError, match="^example_inputs: got 'ValueError: more rows', expected a batch"):
+        prune(Auxiliary(least=9), shares, rows(5, 4))
+
+
+def test_of_a_layer_without_shares_that_would_be_empty_the_first_channel_stays():
+    """The factor leaves with the gated layer, and comes first."""
+
+    class Product(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.factor, self.gated, self.out = nn.Linear(4, width), nn.Linear(4, width), nn.Linear(width, 2)
+
+        def forward(self, x):
+            return self.out(self.factor(x) * self.gated(x))
+
+    torch.manual_seed(0)
+    for width in (1, 3):
+        result = check(Product(width), {"gated": np.array([0, 0.005, 0][:width])}, rows(5, 4))
+        assert result.kept["gated"].tolist() == [0]
+        assert result.pinned == {"gated": {0: "at weight 0, so that 'factor' is not empty"}}
+        assert result.model.factor.out_features == 1
+
+
 class Branching(nn.Module):
     def __init__(self):
         super().__init__()
