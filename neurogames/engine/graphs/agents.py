@@ -13,8 +13,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.engine.graphs.draws import chosen, drawn
-from neurogames.engine.population.generator import uniform, unit
+from neurogames.engine.graphs.draws import chosen, mutant
+from neurogames.engine.graphs.look_ahead import AHEAD, begin, following
+from neurogames.engine.population.generator import draw, share_of, split, unit
 
 Array = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ class Rule(NamedTuple):
     mutates: bool
     together: bool
     mean: bool
+    bound: float  # of all fitness, where it is near enough to draw parents by it; else 0
 
 
 class Room(NamedTuple):
@@ -40,11 +42,15 @@ class Room(NamedTuple):
 
     Attributes:
         users: (n,) how many players use each strategy.
-        highest: (1,) the highest fitness since the sweep began.
+        ahead: words of the turns to come; see ``look_ahead``.
+        at: (1,) place of the next of them.
+        highest: (1,) the highest fitness since the sweep began, or a bound of it.
         later: (m,) what players do next; empty where they revise one by one.
     """
 
     users: NDArray[np.int64]
+    ahead: NDArray[np.uint64]
+    at: NDArray[np.int64]
     highest: Array
     later: NDArray[np.int8]
 
@@ -52,7 +58,8 @@ class Room(NamedTuple):
 def room_of(rule: Rule, players: int, n: int) -> Room:
     """Room for one replica."""
     later = np.empty(players if rule.together else 0, dtype=np.int8)
-    return Room(np.zeros(n, dtype=np.int64), np.zeros(1), later)
+    ahead, at = np.zeros(AHEAD, dtype=np.uint64), np.zeros(1, dtype=np.int64)
+    return Room(np.zeros(n, dtype=np.int64), ahead, at, np.zeros(1), later)
 
 
 def earnings_of(rule: Rule, players: int) -> tuple[Array, Array]:
@@ -82,7 +89,7 @@ def play(
     replicas, players = strategies.shape
     n = len(matrix)
     copies = rule.kind >= IMITATION
-    offer, count, later = np.empty(n), room.users, room.later
+    offer, count, later, ahead, at = np.empty(n), room.users, room.later, room.ahead, np.int64(0)
     earned, fitness = earnings
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
@@ -91,34 +98,40 @@ def play(
             count[:] = 0
             for i in range(players):
                 count[s[i]] += 1
-        highest = room.highest[0]
+            words = begin(ahead, words)
+            room.at[0] = 0
+        highest, at = room.highest[0], room.at[0]
         for sweep in range(part.first, part.first + part.sweeps):
             if part.begin == 0 and copies and sweep % _RENEWED == 0:
                 _earn(rule, matrix, edges, s, earned)
                 for i in range(fitness.size):
                     fitness[i] = _fitness(rule, earned[i])
             if part.begin == 0 and rule.kind == MORAN:
-                highest = fitness.max()
+                highest = rule.bound if rule.bound > 0.0 else fitness.max()
             for turn in range(part.begin, part.end):
                 player: Any = np.int64(turn)
-                if not rule.together:
-                    player, words = uniform(players, words)
+                if rule.together:
+                    bits, words = draw(words)
+                else:
+                    bits, at, words = following(ahead, at, words)
+                    player, bits = split(bits, players)
                 if rule.kind == MORAN:
                     # Parents are drawn by rejection: a candidate is taken with probability fitness over the highest.
                     parent = player
                     u, words = unit(words)
                     while u * highest >= fitness[parent]:
-                        parent, words = uniform(players, words)
+                        bits, at, words = following(ahead, at, words)
+                        parent, bits = split(bits, players)
                         u, words = unit(words)
                     if watchers.first[parent] == watchers.first[parent + 1]:
                         continue
-                    edge, words = _neighbour(watchers, parent, words)
-                    player, new = np.int64(watchers.neighbour[edge]), np.int64(s[parent])
+                    player = np.int64(watchers.neighbour[_neighbour(watchers, parent, bits)])
+                    new = np.int64(s[parent])
                     if rule.mutates:
                         u, words = unit(words)
-                        new = drawn(mutation[new], u)
+                        new = mutant(mutation, new, u)
                 else:
-                    new, words = _revised(rule, mutation, matrix, edges, s, earned, fitness, offer, player, words)
+                    new, words = _revised(rule, mutation, matrix, edges, s, earned, fitness, offer, player, bits, words)
                 if rule.together:
                     later[player] = new
                 elif new != s[player]:
@@ -139,7 +152,7 @@ def play(
                         fitness[i] = _fitness(rule, earned[i])
             if (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
-        room.highest[0] = highest
+        room.highest[0], room.at[0] = highest, at
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
@@ -154,9 +167,10 @@ def _revised(
     fitness: Any,
     offer: Any,
     i: Any,
+    bits: Any,
     words: Any,
 ) -> Any:
-    """Next strategy of player i, and the generator after it."""
+    """Next strategy of player i, chosen by ``bits``, and the generator after what else is drawn."""
     mine = np.int64(s[i])
     first, last = edges.first[i], edges.first[i + 1]
     if rule.kind == DEATH_BIRTH:
@@ -165,8 +179,7 @@ def _revised(
         mass = 0.0
         for edge in range(first, last):
             mass += (edges.weight[edge] if edges.weight.size else 1.0) * fitness[edges.neighbour[edge]]
-        u, words = unit(words)
-        u *= mass
+        u = share_of(bits) * mass
         edge = first
         while edge < last - 1:
             u -= (edges.weight[edge] if edges.weight.size else 1.0) * fitness[edges.neighbour[edge]]
@@ -176,11 +189,11 @@ def _revised(
         new = np.int64(s[edges.neighbour[edge]])
         if rule.mutates:
             u, words = unit(words)
-            new = drawn(mutation[new], u)
+            new = mutant(mutation, new, u)
         return new, words
     if rule.mutates:
         u, words = unit(words)
-        new = drawn(mutation[mine], u)
+        new = mutant(mutation, mine, u)
         if new != mine:
             return new, words
     seen = 1.0
@@ -193,19 +206,18 @@ def _revised(
     if rule.kind == IMITATION or rule.kind == REPLICATOR:
         if first == last:
             return mine, words
-        edge, words = _neighbour(edges, i, words)
-        model = edges.neighbour[edge]
+        model = edges.neighbour[_neighbour(edges, i, bits)]
         if s[model] == mine:
             return mine, words
         ahead = seen * rule.strength * (earned[model] - earned[i])
         u, words = unit(words)
         copy = 1.0 / (1.0 + np.exp(-ahead)) if rule.kind == IMITATION else ahead
         return (np.int64(s[model]) if u < copy else mine), words
-    return _own_choice(rule, matrix, edges, s, offer, i, seen, words)
+    return _own_choice(rule, matrix, edges, s, offer, i, seen, bits), words
 
 
 @numba.njit(cache=True, nogil=True)
-def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, seen: Any, words: Any) -> Any:
+def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, seen: Any, bits: Any) -> Any:
     """Logit choice or a best response among what all strategies would earn."""
     n = len(matrix)
     offer[:] = 0.0
@@ -218,7 +230,7 @@ def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, 
             offer[j] += weight * matrix[j, other]
     scale = seen * (1.0 / total if rule.mean and total > 0.0 else 1.0)
     offer *= scale
-    return chosen(offer, rule.kind == LOGIT, rule.strength, words)
+    return chosen(offer, rule.kind == LOGIT, rule.strength, share_of(bits))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -280,18 +292,17 @@ def _fitness(rule: Any, payoff: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _neighbour(edges: Any, i: Any, words: Any) -> Any:
+def _neighbour(edges: Any, i: Any, bits: Any) -> Any:
     """Number of an edge of player i, in proportion to its weight."""
     low, high = edges.first[i], edges.first[i + 1] - 1
     if edges.rising.size == 0:
-        step, words = uniform(high - low + 1, words)
-        return low + step, words
-    u, words = unit(words)
-    u *= edges.rising[high]
+        step, _ = split(bits, high - low + 1)
+        return low + step
+    u = share_of(bits) * edges.rising[high]
     while low < high:
         middle = (low + high) // 2
         if u < edges.rising[middle]:
             high = middle
         else:
             low = middle + 1
-    return low, words
+    return low

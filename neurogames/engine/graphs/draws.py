@@ -8,7 +8,6 @@ import numba
 import numpy as np
 
 from neurogames.engine.choice import SAME
-from neurogames.engine.population.generator import unit
 
 
 @numba.njit(cache=True, nogil=True)
@@ -24,11 +23,27 @@ def drawn(law: Any, u: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def chosen(offer: Any, logit: Any, strength: Any, words: Any) -> Any:
-    """A strategy by logit choice, or one of the best with equal chances, of payoffs ``offer``, which are overwritten.
+def mutant(mutation: Any, mine: Any, u: Any) -> Any:
+    """What strategy ``mine`` becomes by mutation, for u in [0, 1); staying, the usual case, takes the least of u."""
+    stay = mutation[mine, mine]
+    if u < stay:
+        return np.int64(mine)
+    u -= stay
+    new = np.int64(mine)
+    for j in range(len(mutation)):
+        if j != mine and mutation[mine, j] > 0.0:
+            new = np.int64(j)
+            u -= mutation[mine, j]
+            if u < 0.0:
+                break
+    return new
 
-    Returns:
-        The strategy and the generator after it.
+
+@numba.njit(cache=True, nogil=True)
+def chosen(offer: Any, logit: Any, strength: Any, u: Any) -> Any:
+    """A strategy by logit choice, or one of the best with equal chances, for u in [0, 1).
+
+    The payoffs ``offer`` are overwritten.
     """
     best, size, mass = -np.inf, 0.0, 0.0
     for j in range(offer.size):
@@ -39,5 +54,4 @@ def chosen(offer: Any, logit: Any, strength: Any, words: Any) -> Any:
         else:
             offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
         mass += offer[j]
-    u, words = unit(words)
-    return drawn(offer, u * mass), words
+    return drawn(offer, u * mass)

@@ -40,6 +40,9 @@ from neurogames.games.graph_game import GraphGame
 _PIECE = 2**24
 """Neighbours looked at between two looks for Ctrl-C, less than a second of the slowest loop."""
 
+_NEAR = np.log(2.0)
+"""Logarithms of fitness that differ by less are bounded by the greatest: at least every second parent is accepted."""
+
 
 @dataclass(frozen=True, eq=False)
 class GraphTrajectory:
@@ -165,7 +168,7 @@ def simulate_on_graph(
     record = np.empty((replicas, time.size, game.n_strategies), dtype=np.int64)
     record[:, 0] = [np.bincount(row, minlength=game.n_strategies) for row in strategies]
     state = generator.states(replicas, rng)
-    play = _player(game, rule, mutation_matrix(process, game.n_strategies), edges)
+    play = _player(game, rule, mutation_matrix(process, game.n_strategies), edges, sweeps)
 
     def advance(row: slice, part: Stretch) -> None:
         play(strategies[row], state[row], part, every, record[row])
@@ -175,7 +178,9 @@ def simulate_on_graph(
     return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
 
 
-def _player(game: GraphGame, rule: Rule, mutation: NDArray[np.float64], edges: Edges) -> Callable[..., None]:
+def _player(
+    game: GraphGame, rule: Rule, mutation: NDArray[np.float64], edges: Edges, sweeps: int
+) -> Callable[..., None]:
     """The compiled loop for this game: by tables where all edges weigh the same, else by sums."""
     table, players = cells(game, rule), game.n_players
     needed = table is not None or rule.kind >= agents.IMITATION
@@ -186,11 +191,12 @@ def _player(game: GraphGame, rule: Rule, mutation: NDArray[np.float64], edges: E
         if not hasattr(rooms, "room"):
             rooms.room = agents.room_of(rule, players, game.n_strategies)
             rooms.kept = agents.earnings_of(rule, players) if table is None else np.empty(players, cell_type(table))
-        given = edges, around, s, rooms.kept, rooms.room, state, part, every, record
+        given = edges, around, s, rooms.kept, rooms.room, state, part
         if table is not None:
-            play_cells(rule, mutation, table, *given)
+            ends = part.first + part.sweeps == sweeps and part.end == players
+            play_cells(rule, mutation, table, *given, ends, every, record)
         else:
-            agents.play(rule, mutation, game.matrix, *given)
+            agents.play(rule, mutation, game.matrix, *given, every, record)
 
     return play
 
@@ -209,7 +215,7 @@ def _starts(start: ArrayLike, replicas: int, game: GraphGame) -> NDArray[np.int8
 
 def _numbers(game: GraphGame, process: Process) -> Rule:
     """The process in numbers for compiled code, or the refusal of what cannot be played."""
-    choice, linear = process.choice, False
+    choice, linear, bound = process.choice, False, 0.0
     least, most = game.payoff_range()
     if isinstance(choice, Logit):
         kind, strength = agents.LOGIT, 1.0 / cast(float, choice.temperature)
@@ -222,10 +228,11 @@ def _numbers(game: GraphGame, process: Process) -> Rule:
     elif isinstance(choice, Reproduction):
         kind, strength = (agents.DEATH_BIRTH if choice.among_others else agents.MORAN), choice.intensity
         linear = choice.fitness == "linear"
-        choice.log_fitness(np.array([least]))
+        ends = choice.log_fitness(np.array([least, most]))
         if not linear and max(abs(least), abs(most)) * strength > 600.0:
             got = f"payoffs from {least:g} to {most:g}, whose fitness is beyond all floats"
             raise invalid_argument("game", got, "intensity times payoff of at most 600")
+        bound = float(np.exp(ends[1])) if ends[1] - ends[0] < _NEAR else 0.0
         if kind == agents.MORAN and process.revision == "all":
             raise invalid_argument("process", "moran with revision 'all'", "revision 'one' on a graph, or death_birth")
     else:
@@ -239,4 +246,5 @@ def _numbers(game: GraphGame, process: Process) -> Rule:
         process.mutation != 0.0,
         process.revision == "all",
         game.earnings == "mean",
+        bound,
     )

@@ -23,13 +23,15 @@ from neurogames.engine.graphs.agents import (
     REPLICATOR,
     Rule,
 )
-from neurogames.engine.graphs.draws import drawn
-from neurogames.engine.population.generator import uniform, unit
+from neurogames.engine.graphs.draws import mutant
+from neurogames.engine.graphs.look_ahead import begin, fetch_turns, following
+from neurogames.engine.population.generator import draw, share_of, split, unit
 from neurogames.games.graph_game import GraphGame
 
 Array = NDArray[np.float64]
 
 _MOST_CELLS = 2**18
+_NEAR = 2**16  # so many players are always in the processor's own memory
 
 
 class Cells(NamedTuple):
@@ -39,6 +41,7 @@ class Cells(NamedTuple):
         block: (m,) where the cells of each player's degree begin.
         step: (n,) by how much a neighbour who uses a strategy raises the cell.
         stride: by how much the next strategy of its own raises a player's cell.
+        own: (K,) what the player uses.
         payoff: (K,) what the player earns.
         fitness: (K,) of that payoff; empty but for reproduction.
         below: (K, n) probability to choose one of the strategies 0..j; empty but for rules of own choice.
@@ -47,6 +50,7 @@ class Cells(NamedTuple):
     block: NDArray[np.int32]
     step: NDArray[np.int64]
     stride: int
+    own: NDArray[np.uint8]
     payoff: Array
     fitness: Array
     below: Array
@@ -90,12 +94,13 @@ def cells(game: GraphGame, rule: Rule) -> Cells | None:
         chance = np.cumsum(weight, axis=1)
         chance = np.moveaxis(chance / chance[:, -1:], 1, -1)  # (degrees, levels, n)
         below = np.repeat(chance[:, None], n, axis=1).reshape(-1, n)
-    return Cells(place[degree], step, size, offers.ravel(), fitness.ravel(), below.reshape(-1, n))
+    own = np.tile(np.repeat(np.arange(n, dtype=np.uint8), size), present.size)
+    return Cells(place[degree], step, size, own, offers.ravel(), fitness.ravel(), below.reshape(-1, n))
 
 
-def cell_type(table: Cells) -> type[np.int16] | type[np.int32]:
+def cell_type(table: Cells) -> type[np.uint16] | type[np.uint32]:
     """The smallest kind of integers that holds all cells."""
-    return np.int16 if table.payoff.size < 2**15 else np.int32
+    return np.uint16 if table.payoff.size <= 2**16 else np.uint32
 
 
 @numba.njit(cache=True, nogil=True)
@@ -110,97 +115,110 @@ def play_cells(
     room: Any,
     state: Any,
     part: Any,
+    ends: Any,
     every: Any,
     record: Any,
 ) -> None:
-    """Advance replicas; but for their beginning one replica, whose state is still in ``cell`` and ``room``."""
-    # Arrays are taken out of their tuples once: each time costs a count of references, which is slow.
+    """Advance replicas; but for their beginning one replica, whose state is still in ``cell`` and ``room``.
+
+    Strategies are written when it ``ends``.
+    """
+    # Arrays are taken out of their tuples once: each time costs a count of references, which is slow. Numbers that
+    # cannot be negative are unsigned, since indices are else checked for it.
     step, stride, payoff, fitness, below = table.step, table.stride, table.payoff, table.fitness, table.below
-    begin, neighbour = edges.first, edges.neighbour
-    begin_watching, watcher = watchers.first, watchers.neighbour
+    own, neighbour, watcher = table.own, edges.neighbour, watchers.neighbour
+    first, first_watching = edges.first, watchers.first
     kind, strength, keep, blind = rule.kind, rule.strength, rule.keep, rule.blind
-    mutates, together = rule.mutates, rule.together
+    mutates, together, follows = rule.mutates, rule.together, rule.kind == MORAN and rule.bound == 0.0
+    count, later, ahead = room.users, room.later, room.ahead
     replicas, players = strategies.shape
-    n = step.size
-    count, later = room.users, room.later
-    rising = np.empty(np.diff(begin).max() if kind == DEATH_BIRTH else 0)
+    n, far = step.size, players > _NEAR
+    rising = np.empty(np.diff(first).max() if kind == DEATH_BIRTH else 0)
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
-        s = strategies[replica]
         if part.first == 0 and part.begin == 0:
             count[:] = 0
             for i in range(players):
-                count[s[i]] += 1
-            _fill(table, edges, s, cell)
-        highest = room.highest[0]
+                count[strategies[replica, i]] += 1
+            _fill(table, edges, strategies[replica], cell)
+            words = begin(ahead, words)
+            room.at[0] = 0
+        highest, at = room.highest[0], room.at[0]
         for sweep in range(part.first, part.first + part.sweeps):
             if kind == MORAN and part.begin == 0:
-                highest = 0.0
-                for i in range(players):
+                highest = rule.bound
+                for i in range(players if follows else 0):
                     highest = max(highest, fitness[cell[i]])
             for turn in range(part.begin, part.end):
                 player: Any = np.int64(turn)
-                if not together:
-                    player, words = uniform(players, words)
-                mine = np.int64(s[player])
+                if together:
+                    bits, words = draw(words)
+                else:
+                    bits, at, words = following(ahead, at, words)
+                    player, bits = split(bits, players)
+                    if far:
+                        fetch_turns(ahead, at, players, cell, first_watching, watcher)
+                here = np.int64(cell[player])
+                mine = np.int64(own[here])
                 new = mine
                 if kind == MORAN:
                     # Parents are drawn by rejection: a candidate is taken with probability fitness over the highest.
                     parent = player
                     u, words = unit(words)
-                    while u * highest >= fitness[cell[parent]]:
-                        parent, words = uniform(players, words)
+                    while u * highest >= fitness[here]:
+                        bits, at, words = following(ahead, at, words)
+                        parent, bits = split(bits, players)
+                        here = np.int64(cell[parent])
                         u, words = unit(words)
-                    low, high = begin_watching[parent], begin_watching[parent + 1]
+                    low, high = first_watching[parent], first_watching[parent + 1]
                     if low < high:
-                        edge, words = uniform(high - low, words)
-                        player, new = np.int64(watcher[low + edge]), np.int64(s[parent])
-                        mine = np.int64(s[player])
+                        edge, _ = split(bits, high - low)
+                        player, new = np.int64(np.uint32(watcher[low + edge])), np.int64(own[here])
+                        here = np.int64(cell[player])
+                        mine = np.int64(own[here])
                         if mutates:
                             u, words = unit(words)
-                            new = drawn(mutation[new], u)
+                            new = mutant(mutation, new, u)
                 elif kind == DEATH_BIRTH:
-                    low, high = begin[player], begin[player + 1]
+                    low, high = first[player], first[player + 1]
                     if low < high:
                         mass = 0.0
                         for edge in range(low, high):
-                            mass += fitness[cell[neighbour[edge]]]
+                            mass += fitness[cell[np.uint32(neighbour[edge])]]
                             rising[edge - low] = mass
-                        u, words = unit(words)
-                        u *= mass
+                        u = share_of(bits) * mass
                         parent = low
                         for k in range(high - low - 1):  # no branch: who is drawn cannot be predicted
                             parent += np.int64(u >= rising[k])
-                        new = np.int64(s[neighbour[parent]])
+                        new = np.int64(own[cell[np.uint32(neighbour[parent])]])
                         if mutates:
                             u, words = unit(words)
-                            new = drawn(mutation[new], u)
+                            new = mutant(mutation, new, u)
                 else:
                     if mutates:
                         u, words = unit(words)
-                        new = drawn(mutation[mine], u)
+                        new = mutant(mutation, mine, u)
                     seen, asked = True, new == mine
                     if asked and keep < 1.0:
                         u, words = unit(words)
                         seen = u < keep
                         asked = seen or blind
                     if asked and kind in (IMITATION, REPLICATOR):
-                        low, high = begin[player], begin[player + 1]
+                        low, high = first[player], first[player + 1]
                         if low < high:
-                            edge, words = uniform(high - low, words)
-                            model = neighbour[low + edge]
-                            if s[model] != mine:
-                                ahead = strength * (payoff[cell[model]] - payoff[cell[player]]) if seen else 0.0
+                            edge, _ = split(bits, high - low)
+                            there = np.int64(cell[np.uint32(neighbour[low + edge])])
+                            if own[there] != mine:
+                                ahead_by = strength * (payoff[there] - payoff[here]) if seen else 0.0
                                 u, words = unit(words)
-                                if u < (1.0 / (1.0 + np.exp(-ahead)) if kind == IMITATION else ahead):
-                                    new = np.int64(s[model])
+                                if u < (1.0 / (1.0 + np.exp(-ahead_by)) if kind == IMITATION else ahead_by):
+                                    new = np.int64(own[there])
                     elif asked:
-                        u, words = unit(words)
+                        u = share_of(bits)
                         if seen:
-                            choices = below[cell[player]]
                             new = np.int64(0)
-                            for k in range(n - 1):
-                                new += np.int64(u >= choices[k])
+                            for k in range(n - 1):  # no branch, again
+                                new += np.int64(u >= below[here, k])
                         else:
                             new = min(np.int64(u * n), n - 1)
                 if together:
@@ -208,34 +226,36 @@ def play_cells(
                 elif new != mine:
                     count[mine] -= 1
                     count[new] += 1
-                    s[player] = new
-                    cell[player] += (new - mine) * stride
+                    here += (new - mine) * stride
+                    cell[player] = here
                     change = step[new] - step[mine]
-                    low, high = begin_watching[player], begin_watching[player + 1]
-                    if kind == MORAN:
-                        highest = max(highest, fitness[cell[player]])
+                    low, high = first_watching[player], first_watching[player + 1]
+                    if follows:
+                        highest = max(highest, fitness[here])
                         for edge in range(low, high):
-                            here = cell[watcher[edge]] + change
-                            cell[watcher[edge]] = here
-                            highest = max(highest, fitness[here])
+                            there = cell[np.uint32(watcher[edge])] + change
+                            cell[np.uint32(watcher[edge])] = there
+                            highest = max(highest, fitness[there])
                     else:
                         for edge in range(low, high):
-                            cell[watcher[edge]] += change
+                            cell[np.uint32(watcher[edge])] += change
             if part.end < players:
                 continue
             if together:
                 for i in range(players):
-                    mine, new = np.int64(s[i]), np.int64(later[i])
+                    mine, new = np.int64(own[cell[i]]), np.int64(later[i])
                     if new != mine:
                         count[mine] -= 1
                         count[new] += 1
-                        s[i] = new
                         cell[i] += (new - mine) * stride
-                        for edge in range(begin_watching[i], begin_watching[i + 1]):
-                            cell[watcher[edge]] += step[new] - step[mine]
+                        for edge in range(first_watching[i], first_watching[i + 1]):
+                            cell[np.uint32(watcher[edge])] += step[new] - step[mine]
             if (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
-        room.highest[0] = highest
+        if ends:
+            for i in range(players):
+                strategies[replica, i] = own[cell[i]]
+        room.highest[0], room.at[0] = highest, at
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 

@@ -35,12 +35,11 @@ from neurogames.engine.graphs.network_tables import (
 from neurogames.engine.graphs.weighted_sums import simulate_sums
 from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
-from neurogames.engine.population.generator import draw
+from neurogames.engine.population.generator import draw, split
 from neurogames.engine.process import Process, check_two_actions
 from neurogames.games.network import NetworkPublicGoodsGame
 
 _U = np.uint64
-_LOW = _U(2**32 - 1)
 _UNIT = 2.0**-53
 _PIECE = 2**26
 """Neighbours moved between two looks for Ctrl-C, if all who revise switch."""
@@ -194,13 +193,6 @@ def _first_cells(game: NetworkPublicGoodsGame, table: Cells, profile: NDArray[np
 
 
 @numba.njit(cache=True, nogil=True)
-def _pick(bits: Any, players: Any) -> Any:
-    """Player number in 0..players-1, and a draw below 2^64 that is left over: the two words of bits * players."""
-    high = (bits >> _U(32)) * players + (((bits & _LOW) * players) >> _U(32))
-    return np.int64(high >> _U(32)), bits * players
-
-
-@numba.njit(cache=True, nogil=True)
 def _switch(cell: Any, i: Any, seen: Any) -> Any:
     """Let a player switch, and move those who look at it; +1 if it acts now, else -1."""
     first, player, step = seen
@@ -225,7 +217,7 @@ def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: A
                 bits, words = draw(words)
                 i = turn
                 if not together:
-                    i, bits = _pick(bits, _U(n))
+                    i, bits = split(bits, n)
                 here = mine[i]
                 acts = bits < table[here]
                 if together:
@@ -269,7 +261,7 @@ def _copy(
                 bits, words = draw(words)
                 i = turn
                 if not together:
-                    i, bits = _pick(bits, _U(n))
+                    i, bits = split(bits, n)
                 if together:
                     later[i] = mine[i] & 1
                 low, high = start[i], start[i + 1] - 1

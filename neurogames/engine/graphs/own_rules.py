@@ -134,7 +134,8 @@ def _revised(
         for k in range(n):
             offer[j] += matrices[own, j, k] * seen[k]
     offer *= scale
-    return chosen(offer, rule.kind == LOGIT, sharp, words)
+    u, words = unit(words)
+    return chosen(offer, rule.kind == LOGIT, sharp, u), words
 
 
 @numba.njit(cache=True, nogil=True)

@@ -177,4 +177,5 @@ def _revised(rule: Any, edges: Any, s: Any, i: Any, offer: Any, words: Any) -> A
             offer[k] += table[offset[edge] + k * sizes[j] + s[j]]
     own = offer[:n]
     own *= seen
-    return chosen(own, logit, strength, words)
+    u, words = unit(words)
+    return chosen(own, logit, strength, u), words

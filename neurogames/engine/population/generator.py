@@ -19,6 +19,7 @@ from neurogames._arguments import invalid_argument
 
 _U = np.uint64
 _EVERY_DRAW = _U(2**64 - 1)
+_LOW = _U(2**32 - 1)
 _UNIT = 2.0**-53
 
 
@@ -65,14 +66,28 @@ def draw(state: Any) -> Any:
 def unit(state: Any) -> Any:
     """A number in [0, 1), and the state after it."""
     bits, state = draw(state)
-    return np.float64(bits >> _U(11)) * _UNIT, state
+    return share_of(bits), state
+
+
+@numba.njit(cache=True, nogil=True)
+def share_of(bits: Any) -> Any:
+    """A number in [0, 1) by 64 bits."""
+    return np.float64(bits >> _U(11)) * _UNIT
 
 
 @numba.njit(cache=True, nogil=True)
 def uniform(size: Any, state: Any) -> Any:
     """A whole number below ``size`` < 2^31, and the state after it."""
     bits, state = draw(state)
-    return np.int64(((bits >> _U(32)) * _U(size)) >> _U(32)), state
+    number, _ = split(bits, size)
+    return number, state
+
+
+@numba.njit(cache=True, nogil=True)
+def split(bits: Any, size: Any) -> Any:
+    """The words of ``bits`` times ``size``: a whole number below ``size`` < 2^31, and 64 bits that are left over."""
+    high = (bits >> _U(32)) * _U(size) + (((bits & _LOW) * _U(size)) >> _U(32))
+    return np.int64(high >> _U(32)), bits * _U(size)
 
 
 @numba.njit(cache=True, nogil=True)

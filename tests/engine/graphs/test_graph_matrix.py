@@ -228,6 +228,23 @@ def test_tables_sums_and_pieces_give_the_same_paths(name, graph, earnings, monke
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("name", ["logit, blind, mutation", "imitation", "Moran", "Moran, linear, matrix"])
+def test_what_is_fetched_ahead_changes_nothing(name, monkeypatch):
+    m = 2**16 + 5  # more players than are taken for near
+    neighbour = (np.arange(m)[:, None] + [1, 77, -77, -1]) % m
+    game = GraphGame(MATRIX, csr_array((np.ones(4 * m), neighbour.ravel(), np.arange(0, 4 * m + 1, 4)), shape=(m, m)))
+
+    def play():
+        start, rng = np.arange(m) % 3, np.random.default_rng(3)
+        path = simulate_on_graph(game, PROCESSES[name], start=start, sweeps=2, rng=rng)
+        return path.count, path.strategies
+
+    by_tables = play()
+    monkeypatch.setattr(graph_matrix, "cells", lambda *_: None)
+    for mine, theirs in zip(by_tables, play(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_an_interrupt_is_heard_between_pieces(monkeypatch):
     monkeypatch.setattr(graph_matrix, "_PIECE", 400)
     played = []

@@ -70,3 +70,12 @@ def test_thresholds_are_probabilities_to_sixty_four_bits():
     assert generator.thresholds(np.log(chance))[1] == 0
     np.testing.assert_allclose(generator.thresholds(np.log(chance))[2:] / 2.0**64, chance[2:], rtol=1e-15)
     assert generator.thresholds(np.array([-np.inf, 0.0])).tolist() == [0, MASK]
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 10**7, 2**31 - 1])
+def test_numbers_below_a_size_are_the_words_of_a_product(size):
+    twin = (1, 2, 3, 2**63 + 5)
+    for _ in range(100):
+        bits, twin = python_draw(twin)
+        number, rest = generator.split(np.uint64(bits), size)
+        assert (int(number), int(rest)) == divmod(bits * size, 2**64)
