@@ -134,7 +134,8 @@ def _revised(
         for k in range(n):
             offer[j] += matrices[own, j, k] * seen[k]
     offer *= scale
-    return chosen(offer, rule.kind == LOGIT, sharp, words)
+    strength = sharp if rule.kind == LOGIT else sharp * scale * seen.sum()
+    return chosen(offer, rule.kind == LOGIT, strength, words)
 
 
 @numba.njit(cache=True, nogil=True)
