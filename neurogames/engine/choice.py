@@ -23,7 +23,7 @@ from neurogames.engine.schedules import Parameter, Range
 
 Logs = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-SAME = 1e-12  # payoffs are sums: differences below this share of them are rounding
+SAME = 1e-12  # payoffs are sums: differences below this share of the greatest term are rounding
 
 _TEMPERATURE = Range("temperature", "a temperature > 0", lambda value: value > 0)
 _INTENSITY = Range("intensity", "an intensity of selection >= 0", lambda value: value >= 0)
@@ -96,9 +96,17 @@ class BestResponse:
         shape = np.shape(progress) + difference.shape
         return np.broadcast_to(accept, shape), np.broadcast_to(decline, shape)
 
-    def log_answers(self, payoffs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log probability of each of several strategies: those that pay most, to rounding, share it equally."""
-        rounding = SAME * np.abs(payoffs).max(axis=-1, keepdims=True)
+    def log_answers(self, payoffs: NDArray[np.float64], terms: float = 0.0) -> NDArray[np.float64]:
+        """Log probability of each of several strategies: those that pay most, to rounding, share it equally.
+
+        Args:
+            payoffs: (..., n) what the strategies pay.
+            terms: size of the greatest term of a payoff, where terms may cancel; rounding is a share of it.
+
+        Returns:
+            (..., n) log probabilities.
+        """
+        rounding = SAME * np.maximum(np.abs(payoffs).max(axis=-1, keepdims=True), terms)
         best = payoffs >= payoffs.max(axis=-1, keepdims=True) - rounding
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(best / best.sum(axis=-1, keepdims=True)))

@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     """A process in numbers."""
 
     kind: int
-    strength: float  # 1 / tau, beta, 1 / spread or w
+    strength: float  # 1 / tau, beta, 1 / spread or w; of best responses, the rounding of a payoff of weight 1
     linear: bool  # fitness 1 - w + w u
     keep: float
     blind: bool
@@ -230,7 +230,8 @@ def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, 
             offer[j] += weight * matrix[j, other]
     scale = seen * (1.0 / total if rule.mean and total > 0.0 else 1.0)
     offer *= scale
-    return chosen(offer, rule.kind == LOGIT, rule.strength, share_of(bits))
+    strength = rule.strength if rule.kind == LOGIT else rule.strength * total * scale
+    return chosen(offer, rule.kind == LOGIT, strength, share_of(bits))
 
 
 @numba.njit(cache=True, nogil=True)

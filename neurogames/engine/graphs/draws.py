@@ -7,8 +7,6 @@ from typing import Any
 import numba
 import numpy as np
 
-from neurogames.engine.choice import SAME
-
 
 @numba.njit(cache=True, nogil=True)
 def drawn(law: Any, u: Any) -> Any:
@@ -43,15 +41,16 @@ def mutant(mutation: Any, mine: Any, u: Any) -> Any:
 def chosen(offer: Any, logit: Any, strength: Any, u: Any) -> Any:
     """A strategy by logit choice, or one of the best with equal chances, for u in [0, 1).
 
-    The payoffs ``offer`` are overwritten.
+    The payoffs ``offer`` are overwritten. With ``logit``, ``strength`` is one over the temperature, else the greatest
+    difference that is rounding.
     """
-    best, size, mass = -np.inf, 0.0, 0.0
+    best, mass = -np.inf, 0.0
     for j in range(offer.size):
-        best, size = max(best, offer[j]), max(size, abs(offer[j]))
+        best = max(best, offer[j])
     for j in range(offer.size):
         if logit:
             offer[j] = np.exp((offer[j] - best) * strength)
         else:
-            offer[j] = 1.0 if offer[j] >= best - SAME * size else 0.0
+            offer[j] = 1.0 if offer[j] >= best - strength else 0.0
         mass += offer[j]
     return drawn(offer, u * mass)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
-from neurogames.engine.choice import BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
 from neurogames.engine.display.graphs import plot_strategies
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
@@ -220,7 +220,7 @@ def _numbers(game: GraphGame, process: Process) -> Rule:
     if isinstance(choice, Logit):
         kind, strength = agents.LOGIT, 1.0 / cast(float, choice.temperature)
     elif isinstance(choice, BestResponse):
-        kind, strength = agents.BEST, 1.0
+        kind, strength = agents.BEST, SAME * float(np.abs(game.matrix).max())
     elif isinstance(choice, Imitation):
         kind, strength = agents.IMITATION, cast(float, choice.intensity)
     elif isinstance(choice, Replicator):

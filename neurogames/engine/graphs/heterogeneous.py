@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, fits_in_memory, given_array, integer, invalid_argument
-from neurogames.engine.choice import BestResponse, Imitation, Logit
+from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit
 from neurogames.engine.graphs import own_rules
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
 from neurogames.engine.graphs.own_rules import Rule, play_own
@@ -88,8 +88,8 @@ def simulate_heterogeneous(
     every = integer("every", every, minimum=1)
     threads = integer("threads", threads, minimum=1)
     fits_in_memory("replicas, sweeps", (replicas, sweeps), replicas * max(m, n * (sweeps // every + 1)))
-    kind, strength = _strength(process, m, temperatures, intensities)
     paid = np.array([cast(NDArray[np.float64], game.matrix)]) if matrices is None else _matrices(matrices, m, n)
+    kind, strength = _strength(process, m, temperatures, intensities, float(np.abs(paid).max()))
     keep = _each("keep_probs", keep_probs, m, cast(float, process.keep_prob), "probabilities in (0, 1]")
     if not ((keep > 0) & (keep <= 1)).all():
         raise invalid_argument("keep_probs", f"numbers from {keep.min():g} to {keep.max():g}", "numbers in (0, 1]")
@@ -116,8 +116,10 @@ def simulate_heterogeneous(
     return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
 
 
-def _strength(process: Process, m: int, temperatures: Any, intensities: Any) -> tuple[int, NDArray[np.float64]]:
-    """The rule, and for each player or for all how sharply it answers payoff differences."""
+def _strength(
+    process: Process, m: int, temperatures: Any, intensities: Any, largest: float
+) -> tuple[int, NDArray[np.float64]]:
+    """The rule, and for each player or for all how sharply it answers payoff differences, or which are rounding."""
     choice = process.choice
     kinds = {Logit: own_rules.LOGIT, BestResponse: own_rules.BEST, Imitation: own_rules.IMITATION}
     if type(choice) not in kinds:
@@ -136,7 +138,7 @@ def _strength(process: Process, m: int, temperatures: Any, intensities: Any) -> 
         if not (beta >= 0).all():
             raise invalid_argument("intensities", f"a least one of {beta.min():g}", "intensities >= 0")
         return kinds[Imitation], beta
-    return kinds[BestResponse], np.ones(1)
+    return kinds[BestResponse], np.array([SAME * largest])
 
 
 def _each(name: str, value: Any, m: int, common: float, expected: str) -> NDArray[np.float64]:

@@ -13,7 +13,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.engine.choice import SAME
 from neurogames.engine.graphs.agents import (
     BEST,
     DEATH_BIRTH,
@@ -90,7 +89,8 @@ def cells(game: GraphGame, rule: Rule) -> Cells | None:
         if rule.kind == LOGIT:
             weight = np.exp(ahead * rule.strength)
         else:
-            weight = (ahead >= -SAME * np.abs(offers).max(axis=1, keepdims=True)).astype(np.float64)
+            terms = np.ones(present.size) if rule.mean else present
+            weight = (ahead >= -rule.strength * terms[:, None, None]).astype(np.float64)
         chance = np.cumsum(weight, axis=1)
         chance = np.moveaxis(chance / chance[:, -1:], 1, -1)  # (degrees, levels, n)
         below = np.repeat(chance[:, None], n, axis=1).reshape(-1, n)

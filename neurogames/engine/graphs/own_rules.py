@@ -134,8 +134,9 @@ def _revised(
         for k in range(n):
             offer[j] += matrices[own, j, k] * seen[k]
     offer *= scale
+    strength = sharp if rule.kind == LOGIT else sharp * scale * seen.sum()
     u, words = unit(words)
-    return chosen(offer, rule.kind == LOGIT, sharp, u), words
+    return chosen(offer, rule.kind == LOGIT, strength, u), words
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import invalid_argument
 from neurogames.engine.display.axes import own_axis
 from neurogames.engine.display.tables import dataset, frame
-from neurogames.engine.polymatrix.rules import log_revision, revisions
+from neurogames.engine.polymatrix.rules import largest_terms, log_revision, revisions
 from neurogames.engine.polymatrix.simulate import check_polymatrix, check_profiles
 from neurogames.engine.process import Process
 from neurogames.engine.solution import EscapeTime
@@ -203,7 +203,7 @@ def _moves(game: PolymatrixGame, process: Process) -> Moves:
     size, place = len(profiles), np.arange(len(profiles))
     rows = []
     for i in range(game.n_players):
-        rule = log_revision(process, game.offers(i, profiles))
+        rule = log_revision(process, game.offers(i, profiles), largest_terms(game))
         rows.append(rule[place, profiles[:, i]])
     if process.revision == "all":
         log_probability = sum((row[:, profiles[:, i]] for i, row in enumerate(rows)), np.zeros((size, size)))

@@ -27,7 +27,7 @@ from neurogames.engine.matrix_dynamics.matrix_dynamics import integrate_dynamics
 from neurogames.engine.matrix_dynamics.matrix_path import MatrixPath
 from neurogames.engine.matrix_dynamics.reply_paths import reply_paths
 from neurogames.engine.matrix_dynamics.tied_replies import LinearReplies
-from neurogames.engine.polymatrix.rules import log_revision
+from neurogames.engine.polymatrix.rules import largest_terms, log_revision
 from neurogames.engine.polymatrix.simulate import check_polymatrix
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.best_replies import pull
@@ -74,7 +74,7 @@ class PolymatrixMeanField:
         moves: list[Array] = [np.zeros(0)] * len(law)
         for n in np.unique(sizes):
             alike = np.flatnonzero(sizes == n)
-            rule = np.exp(log_revision(self.process, offers[alike, :n]))
+            rule = np.exp(log_revision(self.process, offers[alike, :n], largest_terms(self.game)))
             change = (p[alike, None, :n] @ rule)[:, 0] - p[alike, :n]
             for i, move in zip(alike, change, strict=True):
                 moves[i] = move

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
-from neurogames.engine.choice import BestResponse, Logit
+from neurogames.engine.choice import SAME, BestResponse, Logit
 from neurogames.engine.graphs.draws import chosen
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
 from neurogames.engine.pieces import Stretch, play_in_pieces
@@ -93,7 +93,8 @@ def simulate_polymatrix(
     record = np.empty((replicas, time.size, widest), dtype=np.int64)
     record[:, 0] = [np.bincount(row, minlength=widest) for row in profiles]
     logit = isinstance(process.choice, Logit)
-    strength = 1.0 / cast(float, cast(Logit, process.choice).temperature) if logit else 0.0
+    rounding = SAME * float(np.abs(game.table).max(initial=0.0))
+    strength = 1.0 / cast(float, cast(Logit, process.choice).temperature) if logit else rounding
     keep, blind = float(cast(float, process.keep_prob)), process.masked == "blind"
     rule = (logit, strength, keep, blind, float(cast(float, process.mutation)), process.revision == "all")
     edges = (game.n_strategies, game.first, game.neighbour, game.offset, game.table)
@@ -178,4 +179,4 @@ def _revised(rule: Any, edges: Any, s: Any, i: Any, offer: Any, words: Any) -> A
     own = offer[:n]
     own *= seen
     u, words = unit(words)
-    return chosen(own, logit, strength, u), words
+    return chosen(own, logit, strength if logit else strength * (first[i + 1] - first[i]), u), words

@@ -62,7 +62,7 @@ def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
     if isinstance(choice, Logit):
         kind, strength = _LOGIT, 1.0 / cast(float, choice.temperature)
     elif isinstance(choice, BestResponse):
-        kind, strength = _BEST, 1.0
+        kind, strength = _BEST, SAME * max(abs(least), abs(most))
     elif isinstance(choice, Imitation):
         kind, strength = _IMITATION, cast(float, choice.intensity)
     elif isinstance(choice, Replicator):
@@ -184,16 +184,16 @@ def _law(rule: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row
     n = now.size
     scale = seen / (players - 1.0)
     if rule.kind == _LOGIT or rule.kind == _BEST:
-        best, size = -np.inf, 0.0
+        best = -np.inf
         for j in range(n):
             row[j] = scale * (total[j] - matrix[j, i])
-            best, size = max(best, row[j]), max(size, abs(row[j]))
+            best = max(best, row[j])
         mass = 0.0
         for j in range(n):
             if rule.kind == _LOGIT:
                 row[j] = np.exp((row[j] - best) * rule.strength)
             else:
-                row[j] = 1.0 if row[j] >= best - SAME * size else 0.0
+                row[j] = 1.0 if row[j] >= best - rule.strength else 0.0
             mass += row[j]
         for j in range(n):
             row[j] /= mass

@@ -71,7 +71,7 @@ def log_switching(
         game: the game.
         process: the process.
         counts: (S, n) compositions of the population.
-        spread: greatest payoff minus the least, which scales ``replicator``; that of the game when left out.
+        spread: the range of payoffs that the rule asks for (``rule_range``); that of the game when left out.
 
     Returns:
         (S, n, n); rows of strategies that nobody uses have no meaning.
@@ -134,17 +134,26 @@ def log_rule(process: Process, spread: float, offers: Array, own: Array, rivals:
 
 
 def payoff_spread(game: PopulationGame, process: Process) -> float:
-    """Greatest payoff minus the least, where the rule asks for it."""
-    if not isinstance(process.choice, Replicator):
-        return 0.0
-    least, most = game.payoff_range()
-    return most - least
+    """The range of payoffs that a rule asks for; see ``rule_range``."""
+    asks = isinstance(process.choice, Replicator) or (
+        isinstance(process.choice, BestResponse) and game.matrix is not None
+    )
+    return rule_range(process.choice, *game.payoff_range()) if asks else 0.0
+
+
+def rule_range(choice: Choice, least: float, most: float) -> float:
+    """Greatest payoff minus the least for ``replicator``, the greatest in size for best responses, else 0."""
+    if isinstance(choice, Replicator):
+        return most - least
+    return max(abs(least), abs(most)) if isinstance(choice, BestResponse) else 0.0
 
 
 def _log_revision(choice: Choice, offers: Array, own: Array, rivals: Array, spread: float) -> Array:
     """What a player does whose feedback is there; the probability to stay is a sum, never a difference."""
-    if isinstance(choice, Logit | BestResponse):
+    if isinstance(choice, Logit):
         return choice.log_answers(offers)
+    if isinstance(choice, BestResponse):
+        return choice.log_answers(offers, spread)
     log_copy, log_decline = choice.logs(own[:, None, :] - own[:, :, None], spread, 0.0)
     log_meet = np.log(rivals)
     moves = log_meet + log_copy

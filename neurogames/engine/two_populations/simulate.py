@@ -198,6 +198,6 @@ def _earn(matrices: Any, sizes: Any, now: Any, total: Any) -> None:
 def _fill(
     rules: Any, mutations: Any, nothing: Any, sizes: Any, now: Any, total: Any, p: Any, i: Any, below: Any
 ) -> None:
-    """Work out what a user of i in population p does."""
+    """Work out what a user of i in population p does; payoffs have the rounding of sums, so near ties are ties."""
     n = now[p].size
     fill_row(rules[p], mutations[p], nothing[p], sizes[p], now[p], i, total[p, :n], below[p, i, :n])

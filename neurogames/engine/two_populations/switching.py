@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.engine.choice import Replicator
 from neurogames.engine.process import Process
-from neurogames.engine.strategies.switching import check_process, log_rule
+from neurogames.engine.strategies.switching import check_process, log_rule, rule_range
 from neurogames.games.two_populations import TwoPopulationGame
 
 Array = NDArray[np.float64]
@@ -82,6 +81,5 @@ def _log_rules(
 ) -> Array:
     shape = (*own.shape, own.shape[-1])
     offers, everyone = (np.broadcast_to(each[:, None, :], shape) for each in (own, share))
-    least, most = payoff_range(game, place)
-    spread = most - least if isinstance(pair[place].choice, Replicator) else 0.0
+    spread = rule_range(pair[place].choice, *payoff_range(game, place))
     return log_rule(pair[place], spread, offers, own, rivals, everyone)
