@@ -96,6 +96,18 @@ def test_without_a_recording_the_first_pass_refuses_them(put, trained, enabled):
         assert {type(module._parameters) for module in each.modules()} == {dict}
 
 
+def test_a_weight_that_a_hook_before_the_pass_reads_is_seen():
+    class Tail(Branches):
+        def forward(self, x):
+            return self.last(torch.relu(self.called(x))) if float(x.detach().sum()) < 1e9 else x
+
+    model = Tail()
+    model.register_forward_pre_hook(lambda module, given: (functional.linear(given[0], module.read.weight),))
+    insert_gates(model)
+    with pytest.raises(ValueError, match=r"modules: got .*'read', whose weights are read past the call"):
+        model(torch.randn(3, 4))
+
+
 def test_a_pass_that_fails_or_is_interrupted_is_followed_by_one_that_looks():
     model = ReadsUnrecorded()
     insert_gates(model)

@@ -91,12 +91,12 @@ def test_heads_of_one_channel_and_any_number_of_axes_before_them(act, leading):
 
 
 def test_heads_of_queries_that_share_keys_and_values_leave_together():
-    shares = {"v": np.array([0, 0, 1, 1.0])}
-    result = check(model_of(grouped, heads=6, few=2), shares, tokens(2))
-    assert [result.model.get_submodule(name).out_features for name in ("q", "k", "v")] == [6, 2, 2]
-    assert torch.equal(result.model.q.weight, model_of(grouped, heads=6, few=2).q.weight[6:])
-    half = {"q": np.array([0.0] * 2 + [1.0] * 10)}
-    assert check(model_of(grouped, heads=6, few=2), half, tokens(2)).removed == {"q": 0}
+    sizes = {"heads": 6, "few": 2, "size": 3}
+    result = check(model_of(grouped, **sizes), {"v": np.array([0, 0, 0, 1, 1, 1.0])}, tokens(2))
+    assert [result.model.get_submodule(name).out_features for name in ("q", "k", "v")] == [9, 3, 3]
+    assert torch.equal(result.model.q.weight, model_of(grouped, **sizes).q.weight[9:])
+    one = {"q": np.array([0.0] * 3 + [1.0] * 15)}
+    assert check(model_of(grouped, **sizes), one, tokens(2)).removed == {"q": 0}
 
 
 @pytest.mark.parametrize("act", [by_hand, fused])

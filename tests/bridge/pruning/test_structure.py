@@ -81,6 +81,16 @@ def fixed_pairs(x):
     return x.view(len(x), 3, 2).flip(2).flatten(1)
 
 
+@pytest.mark.parametrize(
+    ("shares", "pinned"), [([0, 1, 1, 1, 1], [0]), ([1, 1, 1, 1, 0], [4]), ([1, 1, 0, 1, 1], []), ([0, 1, 1, 0, 1], [])]
+)
+def test_parts_of_different_sizes_are_not_tied(shares, pinned):
+    """Of 2, 2 and 1 channels; of four channels 2, 1 and 1 are made."""
+    result = pruned(thirds, shares, read=5)
+    assert result.removed == {"a": 0 if pinned else shares.count(0)}
+    assert result.pinned.get("a", {}) == dict.fromkeys(pinned, "tensor_split holds its number of channels fixed")
+
+
 @pytest.mark.parametrize("act", [fixed_halves, fixed_pairs])
 @pytest.mark.parametrize("shares", [[0, 1, 1, 0, 1, 1], [0, 0, 1, 1, 1, 1], [0, 0, 1, 0, 0, 1]])
 def test_sizes_of_parts_that_are_written_down_keep_all_channels(act, shares):
