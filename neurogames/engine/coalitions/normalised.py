@@ -86,7 +86,6 @@ def solve_normalised(part: Vector, rest: Vector, imputations: bool) -> Normalise
     depth = 10.0 * n * _unit(rest)
     while True:
         raised = rest < -depth if depth > 0 else np.zeros(rest.size, dtype=bool)
-        raised[-1] = False
         worths = np.where(raised, -depth, rest)
         scale = float(np.abs(worths).max()) or 1.0
         floor = np.where(raised[single], -np.inf, worths[single] / scale) if imputations else np.full(n, -np.inf)

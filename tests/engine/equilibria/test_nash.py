@@ -193,9 +193,10 @@ def test_lemke_howson_paths_end_at_distinct_members_of_the_full_list():
         assert len(ends) == len(paths)
 
 
-def test_games_with_more_labels_than_a_word_has_bits_are_solved():
+@pytest.mark.parametrize("labels", [64, 65, 73])
+def test_games_with_more_labels_than_a_word_has_bits_are_solved(labels):
     rng = np.random.default_rng(5)
-    game = NormalFormGame(rng.random((2, 3, 70)))
+    game = NormalFormGame(rng.random((2, 3, labels - 3)))
     found = solve_nash(game)
     assert found.complete
     assert sum(found.index) == 1
