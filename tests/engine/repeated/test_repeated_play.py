@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -136,6 +137,18 @@ def test_shares_of_cooperation_against_those_who_always_do_the_same(name, to_coo
     play = repeated_play(DILEMMA, [classic_strategy(each) for each in names])
     assert play.payoffs[0, 1] == pytest.approx(3 * to_cooperation + 5 * (1 - to_cooperation))
     assert play.payoffs[0, 2] == pytest.approx(1 - to_defection)
+
+
+def test_nydegger_defects_after_the_outcomes_that_axelrod_lists():
+    """Axelrod, Effective choice in the prisoner's dilemma, Journal of Conflict Resolution 24 (1980), appendix."""
+    listed = {1, 6, 7, 17, 22, 23, 26, 29, 30, 31, 33, 38, 39, 45, 49, 54, 55, 58, 61}
+    rule = classic_strategy("Nydegger")
+    for history in product(product((0, 1), repeat=2), repeat=3):
+        state = 0
+        for own, other in ((0, 0), *history):  # one round more: after three it is not the opening any more
+            state = rule.after[state, own, other]
+        total = sum(weight * (own + 2 * other) for weight, (own, other) in zip((1, 4, 16), history, strict=True))
+        assert rule.play[state].argmax() == int(total in listed)
 
 
 def test_davis_is_patient_for_ten_rounds():
