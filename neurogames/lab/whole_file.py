@@ -8,6 +8,7 @@ is replaced; what it points to stays as it is.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -34,7 +35,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         content: bytes, or text that is written as UTF-8.
 
     Raises:
-        OSError: it cannot be written; what was there stays, and no temporary file is left.
+        OSError: it cannot be written, or a device or pipe is there; what was there stays; nothing temporary is left.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "words.txt"
@@ -42,6 +43,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
     >>> place.read_text(encoding="utf-8"), len(list(place.parent.iterdir()))
     ('κ', 1)
     """
+    if path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "a device or pipe is there", str(path))
     temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
     try:
         with temporary.open("xb") as file:

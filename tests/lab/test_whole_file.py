@@ -60,3 +60,10 @@ def test_a_sealed_content_is_known_again_and_no_other():
     for other in (b"", content, sealed(content)[:-1], sealed(content) + b"x", b"x" + sealed(content)):
         with pytest.raises(ValueError, match="cut short|changed"):
             unsealed(other)
+
+
+def test_a_pipe_in_the_place_of_a_file_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="a device or pipe"):
+        write_whole(tmp_path / "pipe", b"x")
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]

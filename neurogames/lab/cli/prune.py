@@ -40,10 +40,11 @@ def prune(
     from neurogames.lab.studies.pruning.saved import prune_saved
 
     if out is not None:
-        if out.is_dir() or not out.expanduser().parent.is_dir():
+        place = out.expanduser()
+        if not place.parent.is_dir() or (place.exists() and not place.is_file()):
             raise invalid_argument("out", str(out), "a file in a folder that exists")
         written_path("out", out)
-        ready_folder("out", out.expanduser().parent)
+        ready_folder("out", place.parent)
     with progress_bar() as advance:
         done = prune_saved(
             model, name, price=price, threshold=threshold, rows=rows, activation=activation, on_progress=advance

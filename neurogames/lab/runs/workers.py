@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -44,7 +45,8 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
             yield act(*job)
         return
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    gained = parallel(joblib.delayed(_act_in_worker)(os.getpid(), act, *job) for job in jobs)
+    with _quiet_tracker():
+        gained = parallel(joblib.delayed(_act_in_worker)(os.getpid(), act, *job) for job in jobs)
     try:
         # Not "yield from": that would close joblib's generator before the warnings below are silenced.
         for result in gained:  # noqa: UP028
@@ -57,6 +59,24 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
             # joblib warns that it stops the workers, which is what is wanted here.
             warnings.simplefilter("ignore")
             gained.close()
+
+
+@contextlib.contextmanager
+def _quiet_tracker() -> Iterator[None]:
+    """Start processes that do not tell of what they clear away after one that was killed.
+
+    It is of no use to whoever has killed it, and comes after the prompt is there again.
+    """
+    name = "PYTHONWARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:

@@ -15,6 +15,10 @@ from neurogames._arguments import integer, invalid_argument
 
 SEPARATORS = (",", ":")
 """What stands between the values of a list, and between those of a list within a list, on a command line."""
+LARGEST_COUNT = 10**9
+"""No count of a study is larger: it would never end."""
+LARGEST_SEED = 2**53
+_MOST_SEEDS = 100_000
 _NUMBERS = {int: "an integer", float: "a number"}
 
 
@@ -33,7 +37,7 @@ class StudySettings:
     >>> StudySettings("wine", seeds=1)
     Traceback (most recent call last):
     ...
-    ValueError: seeds: got 1, expected an integer >= 2
+    ValueError: seeds: got 1, expected an integer in [2, 100000]
     """
 
     data: str | tuple[str, ...] = ()
@@ -42,8 +46,11 @@ class StudySettings:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
-        integer("seeds", self.seeds, minimum=2)
-        integer("first_seed", self.first_seed, minimum=0)
+        integer("seeds", self.seeds, minimum=2, maximum=_MOST_SEEDS)
+        integer("first_seed", self.first_seed, minimum=0, maximum=LARGEST_SEED)
+        for field in fields(self):
+            if field.name != "first_seed":
+                _refuse_endless(field.name, getattr(self, field.name))
 
     @classmethod
     def for_data(cls, *names: str) -> Self:
@@ -131,6 +138,15 @@ def one_name(names: Sequence[str]) -> str:
     if len(names) != 1:
         raise invalid_argument("data", ", ".join(names), "one name")
     return names[0]
+
+
+def _refuse_endless(name: str, value: object) -> None:
+    """Refuse counts that no machine comes to the end of, also within lists."""
+    if isinstance(value, tuple):
+        for item in value:
+            _refuse_endless(name, item)
+    elif isinstance(value, int) and value > LARGEST_COUNT:
+        raise invalid_argument(name, value, f"at most {LARGEST_COUNT}")
 
 
 def _refuse_unknown(kind: type[StudySettings], values: Mapping[str, object]) -> None:

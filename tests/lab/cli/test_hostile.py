@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from neurogames.__main__ import main
 from neurogames.lab.cli import terminal
 from neurogames.lab.cli.app import app
 from neurogames.lab.runs.store import read_dataset, write_dataset
@@ -114,6 +117,29 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, monke
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         assert "out" in one_line(run("simulate", "--out", out))
     assert "too long" in one_line(run("simulate", "--out", tmp_path / ("x" * 300)))
+
+
+def test_a_terminal_of_few_characters_shows_others_as_escapes(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["neurogames", "study"])
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+    with pytest.raises(SystemExit):
+        main()
+    print("± 2 s.e.")
+    shown.flush()
+    assert shown.buffer.getvalue().decode("ascii").endswith("\\xb1 2 s.e.\n")
+
+
+def test_counts_that_never_end_are_refused_before_any_work(tmp_path):
+    for words in (
+        ["simulate", "--sweeps", 10**12],
+        ["simulate", "--game", "pgg", "--sweeps", 10**30],
+        ["simulate", "--game", "pgg", "--cost", 1e308],
+        ["compare", "--seeds", 10**15],
+        ["study", "pruning", "--data", "digits", "--epochs", 10**15],
+        ["study", "pruning", "--data", "digits", "--set", f"hidden=8,{10**15}"],
+    ):
+        assert re.search(r": got .*, expected ", one_line(run(*words, "--out", tmp_path / "out")))
 
 
 def test_the_bar_is_told_that_numba_compiles():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurogames._arguments import integer, invalid_argument, number, one_of, probability
+from neurogames.lab.studies.settings import LARGEST_COUNT, LARGEST_SEED
 
 PROCESSES = ("logit", "best-response", "imitation", "replicator", "moran", "death-birth", "wright-fisher")
 _MOST_CELLS = 10_000
@@ -74,9 +75,12 @@ class AgentsSettings:
         one_of("revision", self.revision, ("one", "all"))
         one_of("masked", self.masked, ("hold", "blind"))
         for size in self.players:
-            integer("players", size, minimum=2)
+            integer("players", size, minimum=2, maximum=LARGEST_COUNT)
         for value in self.temperature:
             number("temperature", value, "a temperature > 0", lambda each: each > 0)
+        for name in ("cost", "multiplier"):
+            for value in getattr(self, name):
+                number(name, value, "a number in (0, 1e100]", lambda each: 0 < each <= 1e100)
         for value in self.intensity:
             number("intensity", value, "an intensity of selection >= 0", lambda each: each >= 0)
         for value in self.mutation:
@@ -98,8 +102,8 @@ class AgentsSettings:
         if self.start and ((share < 0).any() or min(abs(share.sum() - 1.0), abs(share.sum() - 2.0)) > 1e-9):
             raise invalid_argument("start", list(self.start), "shares >= 0 that sum to 1 in each population")
         for name in ("sweeps", "replicas"):
-            integer(name, getattr(self, name), minimum=1)
-        integer("seed", self.seed, minimum=0)
+            integer(name, getattr(self, name), minimum=1, maximum=LARGEST_COUNT)
+        integer("seed", self.seed, minimum=0, maximum=LARGEST_SEED)
 
     def swept(self) -> tuple[str, ...]:
         """Names of what has more than one value."""

@@ -66,7 +66,7 @@ class ComparisonSettings(StudySettings):
     >>> ComparisonSettings(seeds=1)
     Traceback (most recent call last):
     ...
-    ValueError: seeds: got 1, expected an integer >= 2
+    ValueError: seeds: got 1, expected an integer in [2, 100000]
     """
 
     data: tuple[str, ...] = ("diabetes",)

@@ -18,6 +18,7 @@ import xarray as xr
 from neurogames._arguments import integer, invalid_argument, probability
 from neurogames.engine import PopulationChain, Process, logit, population_chain, simulate
 from neurogames.games import PublicGoodsGame
+from neurogames.lab.studies.settings import LARGEST_COUNT
 
 
 class Mask(NamedTuple):
@@ -79,7 +80,8 @@ def simulate_composition(
     for name, values in (("keep_probs", keep_probs), ("masks", masks)):
         if not len(values) or len(set(values)) < len(values):
             raise invalid_argument(name, list(values), "at least one, each named once")
-    sweeps, replicas = integer("sweeps", sweeps, minimum=1), integer("replicas", replicas, minimum=1)
+    sweeps = integer("sweeps", sweeps, minimum=1, maximum=LARGEST_COUNT)
+    replicas = integer("replicas", replicas, minimum=1, maximum=LARGEST_COUNT)
     # The smallest divisor, so that the end is among at most 21 times.
     every = next(step for step in range(-(-sweeps // 20), sweeps + 1) if sweeps % step == 0)
     times = np.arange(0, sweeps + 1, every)

@@ -47,7 +47,7 @@ class PaperSettings(StudySettings):
     >>> PaperSettings(seeds=1)
     Traceback (most recent call last):
     ...
-    ValueError: seeds: got 1, expected an integer >= 2
+    ValueError: seeds: got 1, expected an integer in [2, 100000]
     """
 
     data: tuple[str, ...] = tuple(TABLES)
