@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
+from neurogames.games import TwoPopulationGame
 from neurogames.lab.studies.agents.analysis import agreement, end_table
 from neurogames.lab.studies.agents.measure import game_of, process_of
 from neurogames.lab.studies.agents.plots import plot_long_run, plot_sweep, plot_views
@@ -44,9 +45,11 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
         findings.insert(0, Finding(f"What does {names} change?", f"{count} combinations", _ends(results), figure))
     where = f"on the graph {settings.graph}" if settings.graph else "well mixed"
     players = int(results["n_players"].max())
+    game = game_of(settings, settings.at({}), players)
+    agents = f"{players} agents" + (" in each of two populations" if isinstance(game, TwoPopulationGame) else "")
     return Page(
         title="What do agents do?",
-        subtitle=f"Game {settings.game}, {players} agents, {where}; process {settings.process}, "
+        subtitle=f"Game {settings.game}, {agents}, {where}; process {settings.process}, "
         f"{settings.replicas} replicas of {settings.sweeps} sweeps.",
         terms=_TERMS,
         verdicts=verdicts,
@@ -75,7 +78,7 @@ def _long_run(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
     known = bool(first.notnull().all())
     shares = ", ".join(f"{name} {float(first.sel(strategy=name)):.3g}" for name in first["strategy"].values)
     number = f"exact long-run shares: {shares}" if known else "no unique or no computed law of the long run"
-    text = "Flow of the mean field with its rest points (filled: stable, half: saddle, open: unstable)"
+    text = "Flow of the mean field with its rest points (filled: stable, half: saddle, open: unstable, grey: undecided)"
     text += ", beside the exact stationary law." if known else "."
     if settings.swept():
         text += " At the first value of what is swept."
