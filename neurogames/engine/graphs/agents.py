@@ -19,7 +19,7 @@ from neurogames.engine.population.generator import draw, share_of, split, unit
 
 Array = NDArray[np.float64]
 
-_RENEWED = 64  # sweeps between two exact sums of all earnings
+RENEWED = 64  # sweeps between two exact sums of all earnings
 LOGIT, BEST, IMITATION, REPLICATOR, MORAN, DEATH_BIRTH = range(6)
 
 
@@ -84,7 +84,8 @@ def play(
 ) -> None:
     """Advance replicas; but for their beginning one replica, whose sums are still in ``earnings`` and ``room``.
 
-    ``watchers`` are the edges the other way, used by rules that compare players.
+    ``watchers`` are the edges the other way, used by rules that compare players. Where a sweep is cut, what players
+    earn is worked out anew before it, in pieces too.
     """
     replicas, players = strategies.shape
     n = len(matrix)
@@ -102,10 +103,8 @@ def play(
             room.at[0] = 0
         highest, at = room.highest[0], room.at[0]
         for sweep in range(part.first, part.first + part.sweeps):
-            if part.begin == 0 and copies and sweep % _RENEWED == 0:
-                _earn(rule, matrix, edges, s, earned)
-                for i in range(fitness.size):
-                    fitness[i] = _fitness(rule, earned[i])
+            if part.begin == 0 and part.end == players and copies and sweep % RENEWED == 0:
+                earn(rule, matrix, edges, s, 0, players, earned, fitness)
             if part.begin == 0 and rule.kind == MORAN:
                 highest = rule.bound if rule.bound > 0.0 else fitness.max()
             for turn in range(part.begin, part.end):
@@ -147,9 +146,7 @@ def play(
                         count[later[i]] += 1
                 s[:] = later
                 if copies:
-                    _earn(rule, matrix, edges, s, earned)
-                    for i in range(fitness.size):
-                        fitness[i] = _fitness(rule, earned[i])
+                    earn(rule, matrix, edges, s, 0, players, earned, fitness)
             if (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
         room.highest[0], room.at[0] = highest, at
@@ -271,10 +268,12 @@ def _switch(
 
 
 @numba.njit(cache=True, nogil=True)
-def _earn(rule: Any, matrix: Any, edges: Any, s: Any, earned: Any) -> None:
-    """What each player earns."""
-    for i in range(s.size):
+def earn(rule: Any, matrix: Any, edges: Any, s: Any, low: Any, high: Any, earned: Any, fitness: Any) -> None:
+    """What players low..high-1 earn, and their fitness."""
+    for i in range(low, high):
         earned[i] = _earning(rule, matrix, edges, s, i)
+        if rule.kind >= MORAN:
+            fitness[i] = _fitness(rule, earned[i])
 
 
 @numba.njit(cache=True, nogil=True)

@@ -29,7 +29,7 @@ from neurogames.engine.display.tables import paths_dataset, shares_in_words, tid
 from neurogames.engine.graphs import agents
 from neurogames.engine.graphs.agents import Rule
 from neurogames.engine.graphs.edges import Edges, looked_at, watchers
-from neurogames.engine.graphs.neighbour_counts import cell_type, cells, play_cells
+from neurogames.engine.graphs.neighbour_counts import cell_type, cells, fill, play_cells
 from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.process import Process
@@ -187,10 +187,20 @@ def _player(
     around = watchers(game) if needed else edges
     rooms = threading.local()  # of a replica, kept from piece to piece; each thread has its own
 
+    def renew(s: Any, part: Stretch) -> None:
+        for low in range(0, players, part.end):
+            share = low, min(low + part.end, players)
+            if table is not None and part.first == 0:
+                fill(table, edges, s, *share, rooms.kept)
+            elif table is None and rule.kind >= agents.IMITATION and part.first % agents.RENEWED == 0:
+                agents.earn(rule, game.matrix, edges, s, *share, *rooms.kept)
+
     def play(s: Any, state: Any, part: Stretch, every: int, record: Any) -> None:
         if not hasattr(rooms, "room"):
             rooms.room = agents.room_of(rule, players, game.n_strategies)
             rooms.kept = agents.earnings_of(rule, players) if table is None else np.empty(players, cell_type(table))
+        if part.begin == 0 and part.end < players:  # a cut sweep
+            renew(s[0], part)
         given = edges, around, s, rooms.kept, rooms.room, state, part
         if table is not None:
             ends = part.first + part.sweeps == sweeps and part.end == players

@@ -121,7 +121,7 @@ def play_cells(
 ) -> None:
     """Advance replicas; but for their beginning one replica, whose state is still in ``cell`` and ``room``.
 
-    Strategies are written when it ``ends``.
+    Strategies are written when it ``ends``. Where a sweep is cut, its cells are filled before, in pieces too.
     """
     # Arrays are taken out of their tuples once: each time costs a count of references, which is slow. Numbers that
     # cannot be negative are unsigned, since indices are else checked for it.
@@ -140,7 +140,8 @@ def play_cells(
             count[:] = 0
             for i in range(players):
                 count[strategies[replica, i]] += 1
-            _fill(table, edges, strategies[replica], cell)
+            if part.end == players:
+                fill(table, edges, strategies[replica], 0, players, cell)
             words = begin(ahead, words)
             room.at[0] = 0
         highest, at = room.highest[0], room.at[0]
@@ -260,9 +261,9 @@ def play_cells(
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(table: Any, edges: Any, s: Any, cell: Any) -> None:
-    """Cells at the beginning."""
-    for i in range(s.size):
+def fill(table: Any, edges: Any, s: Any, low: Any, high: Any, cell: Any) -> None:
+    """Cells of players low..high-1 at the beginning."""
+    for i in range(low, high):
         level = np.int64(table.block[i]) + table.stride * np.int64(s[i])
         for edge in range(edges.first[i], edges.first[i + 1]):
             level += table.step[s[edges.neighbour[edge]]]
