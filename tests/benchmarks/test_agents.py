@@ -123,8 +123,8 @@ TEN_MILLION = """
         order = rng.permutation(m).astype(np.int32)
         ends[order, 2 * k], ends[order, 2 * k + 1] = np.roll(order, 1), np.roll(order, -1)
     ends.sort(axis=1)
-    weights = np.broadcast_to(np.ones(1), 8 * m)
-    graph = csr_array((weights, ends.ravel(), np.arange(0, 8 * m + 1, 8)), shape=(m, m), copy=False)
+    weights = np.ones(8 * m, dtype=np.int8)
+    graph = csr_array((weights, ends.ravel(), np.arange(0, 8 * m + 1, 8, dtype=np.int32)), shape=(m, m))
     game = GraphGame([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], graph)
     del graph, ends, order, weights
     start = (np.arange(m) % 3).astype(np.int8)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurogames.games.graph_game import GraphGame
 
-_EDGES = 2**22
+_EDGES = 2**21
 """Edges between two looks for Ctrl-C."""
 
 

@@ -37,7 +37,7 @@ from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.engine.strategies.switching import check_process, mutation_matrix
 from neurogames.games.graph_game import GraphGame
 
-_PIECE = 2**24
+_PIECE = 2**23
 """Neighbours looked at between two looks for Ctrl-C, less than a second of the slowest loop."""
 
 _NEAR = np.log(2.0)
