@@ -128,9 +128,9 @@ def _by_halves(weights: list[list[int]], quotas: list[int]) -> list[list[int]]:
     sums = [members @ part.T for (members, _), part in zip(sides, (table[:, :cut], table[:, cut:]), strict=True)]
     order = np.argsort(-sums[1][:, 0], kind="stable")
     second_rows, second_sizes = sides[1][0][order], sides[1][1][order]
-    first, second = _winning_pairs(
-        sums[0], sums[1][order], sides[0][1], second_sizes, np.array(quotas, dtype=np.int64), n - cut
-    )
+    first = np.zeros((1 << cut, n - cut + 1), dtype=np.int64)
+    second = np.zeros((1 << (n - cut), cut + 1), dtype=np.int64)
+    _count_pairs(sums[0], sums[1][order], sides[0][1], second_sizes, np.array(quotas, dtype=np.int64), first, second)
     winning = np.zeros(n + 1, dtype=np.int64)
     with_player = np.zeros((n, n + 1), dtype=np.int64)
     for members, sizes, pairs, offset in (
@@ -150,11 +150,11 @@ def _by_halves(weights: list[list[int]], quotas: list[int]) -> list[list[int]]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _winning_pairs(first: Any, second: Any, first_sizes: Any, second_sizes: Any, quotas: Any, others: Any) -> Any:
-    """For each coalition of a side, the number of winning partners by their size; ``second`` falls in its column 0."""
-    most = first_sizes.max() + 1
-    mine = np.zeros((len(first), others + 1), dtype=np.int64)
-    theirs = np.zeros((len(second), most), dtype=np.int64)
+def _count_pairs(
+    first: Any, second: Any, first_sizes: Any, second_sizes: Any, quotas: Any, mine: Any, theirs: Any
+) -> None:
+    """Count, for each coalition of a side, winning partners by their size; ``second`` falls in its column 0."""
+    # Counts are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.
     for a in range(len(first)):
         for b in range(len(second)):
             if first[a, 0] + second[b, 0] < quotas[0]:
@@ -165,4 +165,3 @@ def _winning_pairs(first: Any, second: Any, first_sizes: Any, second_sizes: Any,
             if wins:
                 mine[a, second_sizes[b]] += 1
                 theirs[b, first_sizes[a]] += 1
-    return mine, theirs

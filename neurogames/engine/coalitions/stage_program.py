@@ -65,7 +65,8 @@ def stage_optimum(
     >>> round(found.excess, 9), sorted(found.coalitions[found.weights > 0].tolist())
     (0.333333333, [3, 5, 6])
     """
-    status, excess, names, weights = _pivots(table, open_before, equal, right, floor)
+    names, weights = np.full(floor.size + 1, -1), np.zeros(floor.size + 1)
+    status, excess = _pivots(table, open_before, equal, right, floor, names, weights)
     if status != 0:
         return None
     size = table.size
@@ -119,20 +120,21 @@ def _first_basis(open_before: Any, equal: Any, n: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _pivots(table: Any, open_before: Any, equal: Any, right: Any, floor: Any) -> Any:
-    """Pivot to the optimum: status (0 if it is one), epsilon, names of the basis and their weights."""
+def _pivots(table: Any, open_before: Any, equal: Any, right: Any, floor: Any, names: Any, weights: Any) -> Any:
+    """Pivot to the optimum: status (0 if it is one) and epsilon; fills in the names of the basis and their weights."""
+    # Both are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.
     size, n, rows = table.size, floor.size, len(equal)
-    names, basis, count = _first_basis(open_before, equal, n)
-    cost, weights, sums = np.zeros(n + 1), np.zeros(n + 1), np.zeros(size)
+    names[:], basis, count = _first_basis(open_before, equal, n)
+    cost, sums = np.zeros(n + 1), np.zeros(size)
     if count < n + 1:
-        return 1, 0.0, names, weights
+        return 1, 0.0
     for k in range(n + 1):
         cost[k] = right[k] if k < rows else table[names[k]]
     inverse = np.linalg.inv(basis)
     for pivot in range(_MOST_PIVOTS):
         if pivot % _FRESH == _FRESH - 1:
             inverse = np.linalg.inv(basis)
-        weights = inverse[:, n].copy()
+        weights[:] = inverse[:, n]
         prices = cost @ inverse  # (x, epsilon)
         loudest, entering = _OBJECTION, -1
         for i in range(n):
@@ -145,7 +147,7 @@ def _pivots(table: Any, open_before: Any, equal: Any, right: Any, floor: Any) ->
             if open_before[s] and table[s] - sums[s] - prices[n] > loudest:
                 loudest, entering = table[s] - sums[s] - prices[n], s
         if entering < 0:
-            return 0, prices[n], names, weights
+            return 0, prices[n]
         column = _column(entering, size, n)
         change = inverse @ column
         leaving, least = -1, np.inf
@@ -163,7 +165,7 @@ def _pivots(table: Any, open_before: Any, equal: Any, right: Any, floor: Any) ->
                         if mine > other + _TIE:
                             break
         if leaving < 0:
-            return 2, 0.0, names, weights
+            return 2, 0.0
         inverse[leaving] /= change[leaving]
         for k in range(n + 1):
             if k != leaving and change[k] != 0.0:
@@ -171,4 +173,4 @@ def _pivots(table: Any, open_before: Any, equal: Any, right: Any, floor: Any) ->
         basis[:, leaving] = column
         names[leaving] = entering
         cost[leaving] = table[entering] if entering < size else floor[entering - size]
-    return 3, 0.0, names, weights
+    return 3, 0.0

@@ -65,7 +65,9 @@ def follow(game: NormalFormGame, label: int) -> PathEnd:
     (array([0.   , 0.333, 0.667]), array([0.333, 0.667]), 4)
     """
     first, second = game.compared_payoffs
-    end = PathEnd(*_follow(first, second, label, _MOST_PIVOTS))
+    x, y = np.empty(first.shape[0]), np.empty(first.shape[1])
+    regret, share, pivots = _follow(first, second, label, _MOST_PIVOTS, x, y)
+    end = PathEnd(x, y, regret, share, pivots)
     if not end.share <= ROUNDING:
         exact = _follow_exactly(first, second, label)
         if exact is not None:
@@ -107,15 +109,16 @@ def _point(dictionary: IntegerDictionary) -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _follow(first: Any, second: Any, label: Any, most: Any) -> Any:
-    """Follow a path: both strategies, regret, share, pivots."""
+def _follow(first: Any, second: Any, label: Any, most: Any, x: Any, y: Any) -> Any:
+    """Follow a path to both strategies x and y: regret, share, pivots."""
+    # Strategies are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.
     p, q = _start(second.T), _start(first)
     ended, pivots = _path(p, q, label, most)
-    x, y = _probabilities(p, ended), _probabilities(q, ended)
+    x[:], y[:] = _probabilities(p, ended), _probabilities(q, ended)
     if not ended:
-        return x, y, np.nan, np.nan, pivots
+        return np.nan, np.nan, pivots
     _, regret, share = both_gains(first, second, x, y)
-    return x, y, regret, share, pivots
+    return regret, share, pivots
 
 
 @numba.njit(cache=True, nogil=True)

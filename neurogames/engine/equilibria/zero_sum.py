@@ -166,9 +166,18 @@ def _worth(matrix: Any, level: Any, x: Any, y: Any) -> Any:
     return value
 
 
+def _simplex(
+    matrix: NDArray[np.float64], low: float, spread: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Both strategies by dictionary pivots."""
+    x, y = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
+    return x, y, _pivot(matrix, low, spread, x, y)
+
+
 @numba.njit(cache=True, nogil=True)
-def _simplex(matrix: Any, low: Any, spread: Any) -> Any:
-    """Both strategies by dictionary pivots until no price, in the last row of the table, is negative."""
+def _pivot(matrix: Any, low: Any, spread: Any, x: Any, y: Any) -> Any:
+    """Pivot until no price, in the last row of the table, is negative; fill both strategies, of zeros before."""
+    # Strategies are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.
     m, n = matrix.shape
     table, norm = np.ones((m + 1, n + 1)), np.ones(n + 1)
     basic, cobasic, column = np.arange(n, n + m), np.arange(n), np.full(m + n, -1)
@@ -209,7 +218,7 @@ def _simplex(matrix: Any, low: Any, spread: Any) -> Any:
                     norm[c] += table[i, c] * table[i, c]
         rename(basic, cobasic, column, row, entering)
         pivots += 1
-    x, y, weight, mass = np.zeros(m), np.zeros(n), 0.0, 0.0
+    weight, mass = 0.0, 0.0
     for c in range(n):
         if cobasic[c] >= n:
             x[cobasic[c] - n] = max(table[m, c], 0.0)
@@ -222,4 +231,4 @@ def _simplex(matrix: Any, low: Any, spread: Any) -> Any:
         x[i] /= weight
     for c in range(n):
         y[c] /= mass
-    return x, y, pivots
+    return pivots

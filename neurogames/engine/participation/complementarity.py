@@ -133,7 +133,8 @@ def _leap(
     free = np.flatnonzero((shares > 0) & (shares < 1) & (curvature > 0))
     if free.size == 0:
         return
-    step = _conjugate(
+    step = np.zeros(free.size)
+    _conjugate(
         game.factors,
         game.blocks,
         game.squares,
@@ -145,6 +146,7 @@ def _leap(
         free,
         _CONJUGATE_GOAL,
         _CONJUGATE_STEPS,
+        step,
     )
     here = shares[free]
     level = _rise(drive, curvature, eta, game.squares, shares, v)
@@ -247,14 +249,16 @@ def _conjugate(
     free: Any,
     goal: float,
     most: int,
-) -> Any:
-    """A step x of the free players with M_ff x close to the slope r of their potential, within ``goal`` times |r|.
+    x: Any,
+) -> None:
+    """Fill x, of zeros, with a step of the free players: M_ff x is close to their slope r, within ``goal`` times |r|.
 
     p is the search direction and w = sum_j p_j theta_j. From w alone follows p'Mp, hence the step length, before the
     rows are read; the one pass then updates r and sums the next w.
     """
+    # The step is written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.
     m = free.size
-    x, r, p = np.zeros(m), np.empty(m), np.empty(m)
+    r, p = np.empty(m), np.empty(m)
     w, following = np.zeros(v.shape), np.empty(v.shape)
     size = 0.0
     for k in range(m):
@@ -294,4 +298,3 @@ def _conjugate(
                 w[b, q] = following[b, q] + turn * w[b, q]
         for k in range(m):
             p[k] = r[k] / curvature[free[k]] + turn * p[k]
-    return x
