@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +89,8 @@ def play_in_pieces(play: Play, replicas: int, sweeps: int, players: int, most: i
         return
     with ThreadPoolExecutor(len(bounds)) as pool:
         try:
-            for each in [pool.submit(work, *bound) for bound in bounds]:
+            ended, _ = wait([pool.submit(work, *bound) for bound in bounds], return_when=FIRST_EXCEPTION)
+            for each in ended:
                 each.result()
         except BaseException:
             stop.set()  # else leaving the pool waits for all the pieces that are left

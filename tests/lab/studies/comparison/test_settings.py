@@ -22,7 +22,7 @@ from neurogames.lab.studies.comparison.settings import ComparisonSettings
         ("temperature", -1.0, "> 0"),
         ("learning_rate", float("inf"), "> 0"),
         ("stable_alpha", 2.5, r"\(0, 2\]"),
-        ("seeds", 1, ">= 2"),
+        ("seeds", 1, r"in \[2, 100000\]"),
         ("epochs", 0, ">= 1"),
         ("epochs", 1.5, "integer"),
         ("hidden", (), "hidden layer"),
