@@ -64,6 +64,8 @@ def started(words: list[str], place: Path, *, fresh: bool) -> tuple[int, int, Pa
     os.closerange(3, 100)
     if fresh:
         os.execv(sys.executable, [sys.executable, "-m", "neurogames", *words])
+    # The streams of this process may stand for files, in which one can go back; those of the command cannot.
+    sys.stdout, sys.stderr = (os.fdopen(place, "w", encoding="utf-8", closefd=False) for place in (1, 2))
     code = 1
     try:
         sys.argv = ["neurogames", *words]
