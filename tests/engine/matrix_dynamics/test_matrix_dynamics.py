@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
 from neurogames.engine import Process, imitation, logit, mean_field, replicator
@@ -260,6 +261,15 @@ def test_a_flow_can_be_asked_at_the_start_alone_or_later_only():
         integrate_dynamics(one_population_fitness(CYCLE), replicator_velocity, [[0.2, 0.3, 0.5]], [0.0]).states[0][0],
         [0.2, 0.3, 0.5],
     )
+
+
+def test_actions_and_populations_without_names_are_numbered_from_one():
+    one = integrate_dynamics(lambda states: states, lambda x, _: 0.0 * x, [[0.2, 0.3, 0.5]], [0.0, 1.0])
+    two = integrate_dynamics(lambda states: states, lambda x, _: 0.0 * x, [[0.2, 0.8], [0.5, 0.5]], [0.0, 1.0])
+    drawn = [
+        [text.get_text() for text in path.plot(Figure().subplots()).get_legend().get_texts()] for path in (one, two)
+    ]
+    assert drawn == [["1", "2", "3"], ["1: 1", "1: 2", "2: 1", "2: 2"]]
 
 
 def test_starts_are_a_batch_and_are_not_written_into():
