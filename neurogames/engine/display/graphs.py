@@ -8,11 +8,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames._arguments import invalid_argument
+from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.display.axes import colour, own_axis
 
 _MOST_NODES = 2000
 _MARKERS = "osD^vpP*X"
+
+
+class OnGraph:
+    """A result that knows what each player of a graph uses, in several replicas."""
+
+    strategies: NDArray[np.int8]
+    labels: tuple[str, ...]
+
+    def plot_graph(self, graph: Any, replica: int = 0, axis: Any = None) -> Any:
+        """Draw what each player of a replica uses, in a trajectory at the end.
+
+        Args:
+            graph: the networkx graph or sparse array of the game; a grid, with nodes (row, column), becomes an image.
+            replica: which one.
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+
+        Raises:
+            ValueError: if the graph is not that of the game, or has more than 2000 nodes that form no grid.
+        """
+        place = integer("replica", replica, minimum=0, maximum=len(self.strategies) - 1)
+        return plot_strategies(axis, graph, self.strategies[place], self.labels)
 
 
 def plot_strategies(axis: Any, graph: Any, strategies: NDArray[Any], labels: Sequence[str]) -> Any:

@@ -23,11 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
-from neurogames.engine.display.graphs import plot_strategies
+from neurogames.engine.display.graphs import OnGraph
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
-from neurogames.engine.graphs import agents
-from neurogames.engine.graphs.agents import Rule
+from neurogames.engine.graphs import agents, compiled_rule
+from neurogames.engine.graphs.compiled_rule import Rule, earnings_of, room_of
 from neurogames.engine.graphs.edges import Edges, looked_at, watchers
 from neurogames.engine.graphs.neighbour_counts import cell_type, cells, fill, play_cells
 from neurogames.engine.pieces import Stretch, play_in_pieces
@@ -45,7 +45,7 @@ _NEAR = np.log(2.0)
 
 
 @dataclass(frozen=True, eq=False)
-class GraphTrajectory:
+class GraphTrajectory(OnGraph):
     """Paths of a simulation on a graph.
 
     Attributes:
@@ -75,23 +75,6 @@ class GraphTrajectory:
             The matplotlib ``Axes``.
         """
         return plot_paths(axis, self.time, self.share, self.labels)
-
-    def plot_graph(self, graph: Any, replica: int = 0, axis: Any = None) -> Any:
-        """Draw what each player of a replica uses at the end.
-
-        Args:
-            graph: the networkx graph or sparse array of the game; a grid, with nodes (row, column), becomes an image.
-            replica: which one.
-            axis: where to draw; a new figure for None.
-
-        Returns:
-            The matplotlib ``Axes``.
-
-        Raises:
-            ValueError: if the graph is not that of the game, or has more than 2000 nodes that form no grid.
-        """
-        place = integer("replica", replica, minimum=0, maximum=len(self.strategies) - 1)
-        return plot_strategies(axis, graph, self.strategies[place], self.labels)
 
     def to_xarray(self) -> Any:
         """An ``xarray.Dataset`` of counts and shares by replica, time and strategy; strategies at the end."""
@@ -183,7 +166,7 @@ def _player(
 ) -> Callable[..., None]:
     """The compiled loop for this game: by tables where all edges weigh the same, else by sums."""
     table, players = cells(game, rule), game.n_players
-    needed = table is not None or rule.kind >= agents.IMITATION
+    needed = table is not None or rule.kind >= compiled_rule.IMITATION
     around = watchers(game) if needed else edges
     rooms = threading.local()  # of a replica, kept from piece to piece; each thread has its own
 
@@ -192,13 +175,13 @@ def _player(
             share = low, min(low + part.end, players)
             if table is not None and part.first == 0:
                 fill(table, edges, s, *share, rooms.kept)
-            elif table is None and rule.kind >= agents.IMITATION and part.first % agents.RENEWED == 0:
+            elif table is None and rule.kind >= compiled_rule.IMITATION and part.first % agents.RENEWED == 0:
                 agents.earn(rule, game.matrix, edges, s, *share, *rooms.kept)
 
     def play(s: Any, state: Any, part: Stretch, every: int, record: Any) -> None:
         if not hasattr(rooms, "room"):
-            rooms.room = agents.room_of(rule, players, game.n_strategies)
-            rooms.kept = agents.earnings_of(rule, players) if table is None else np.empty(players, cell_type(table))
+            rooms.room = room_of(rule, players, game.n_strategies)
+            rooms.kept = earnings_of(rule, players) if table is None else np.empty(players, cell_type(table))
         if part.begin == 0 and part.end < players:  # a cut sweep
             renew(s[0], part)
         given = edges, around, s, rooms.kept, rooms.room, state, part
@@ -228,22 +211,22 @@ def _numbers(game: GraphGame, process: Process) -> Rule:
     choice, linear, bound = process.choice, False, 0.0
     least, most = game.payoff_range()
     if isinstance(choice, Logit):
-        kind, strength = agents.LOGIT, 1.0 / cast(float, choice.temperature)
+        kind, strength = compiled_rule.LOGIT, 1.0 / cast(float, choice.temperature)
     elif isinstance(choice, BestResponse):
-        kind, strength = agents.BEST, SAME * float(np.abs(game.matrix).max())
+        kind, strength = compiled_rule.BEST, SAME * float(np.abs(game.matrix).max())
     elif isinstance(choice, Imitation):
-        kind, strength = agents.IMITATION, cast(float, choice.intensity)
+        kind, strength = compiled_rule.IMITATION, cast(float, choice.intensity)
     elif isinstance(choice, Replicator):
-        kind, strength = agents.REPLICATOR, 1.0 / (most - least) if most > least else 0.0
+        kind, strength = compiled_rule.REPLICATOR, 1.0 / (most - least) if most > least else 0.0
     elif isinstance(choice, Reproduction):
-        kind, strength = (agents.DEATH_BIRTH if choice.among_others else agents.MORAN), choice.intensity
+        kind, strength = (compiled_rule.DEATH_BIRTH if choice.among_others else compiled_rule.MORAN), choice.intensity
         linear = choice.fitness == "linear"
         ends = choice.log_fitness(np.array([least, most]))
         if not linear and max(abs(least), abs(most)) * strength > 600.0:
             got = f"payoffs from {least:g} to {most:g}, whose fitness is beyond all floats"
             raise invalid_argument("game", got, "intensity times payoff of at most 600")
         bound = float(np.exp(ends[1])) if ends[1] - ends[0] < _NEAR else 0.0
-        if kind == agents.MORAN and process.revision == "all":
+        if kind == compiled_rule.MORAN and process.revision == "all":
             raise invalid_argument("process", "moran with revision 'all'", "revision 'one' on a graph, or death_birth")
     else:
         raise invalid_argument("process", choice, "imitation, replicator, moran or death_birth among rules that copy")

@@ -13,15 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurogames.engine.graphs.agents import (
-    BEST,
-    DEATH_BIRTH,
-    IMITATION,
-    LOGIT,
-    MORAN,
-    REPLICATOR,
-    Rule,
-)
+from neurogames.engine.graphs.compiled_rule import BEST, DEATH_BIRTH, IMITATION, LOGIT, MORAN, REPLICATOR, Rule
 from neurogames.engine.graphs.draws import mutant
 from neurogames.engine.graphs.look_ahead import begin, fetch_turns, following
 from neurogames.engine.population.generator import draw, share_of, split, unit

@@ -25,10 +25,10 @@ from neurogames.engine.choice import Replicator
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import actor_paths_dataset, tidy
 from neurogames.engine.graphs.network_tables import (
-    Cells,
     acceptance_tables,
     cells,
     copying_tables,
+    first_cells,
     model_thresholds,
     watchers,
 )
@@ -147,7 +147,7 @@ def simulate_network(
         simulate_sums(game, process, profile, record, every, sweeps, state)
         return NetworkTrajectory(time.astype(np.float64), record, profile)
     seen = watchers(game, table.step)
-    cell = _first_cells(game, table, profile)
+    cell = first_cells(game, table, profile)
     together = process.revision == "all"
     later = np.empty(n if together else 0, dtype=np.int8)  # what all do next, kept from piece to piece
     work = 4 + game.neighbour.size // n
@@ -183,15 +183,6 @@ def _starts(start: ArrayLike, replicas: int, n: int) -> NDArray[np.bool_]:
     return np.array(np.broadcast_to(given, (replicas, n)))
 
 
-def _first_cells(game: NetworkPublicGoodsGame, table: Cells, profile: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """(replicas, n) cells at time 0."""
-    player = np.repeat(np.arange(game.n_players), np.diff(game.first))
-    level = np.stack(
-        [np.bincount(player, table.step * acts[game.neighbour], minlength=game.n_players) for acts in profile]
-    )
-    return (2 * (table.block + level.astype(np.int64)) + profile).astype(np.int32)
-
-
 @numba.njit(cache=True, nogil=True)
 def _switch(cell: Any, i: Any, seen: Any) -> Any:
     """Let a player switch, and move those who look at it; +1 if it acts now, else -1."""
@@ -201,6 +192,16 @@ def _switch(cell: Any, i: Any, seen: Any) -> Any:
     for edge in range(first[i], first[i + 1]):
         cell[player[edge]] += np.int32(2) * direction * step[edge]
     return direction
+
+
+@numba.njit(cache=True, nogil=True)
+def _switch_all(cell: Any, later: Any, seen: Any) -> Any:
+    """Let all players do what they have chosen, if there is such a round; by how many more act then."""
+    more = 0
+    for i in range(later.size):
+        if later[i] != (cell[i] & 1):
+            more += _switch(cell, i, seen)
+    return more
 
 
 @numba.njit(cache=True, nogil=True)
@@ -226,9 +227,7 @@ def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: A
                     actors += _switch(mine, i, seen)
             if part.end < n:
                 continue
-            for i in range(later.size):
-                if later[i] != (mine[i] & 1):
-                    actors += _switch(mine, i, seen)
+            actors += _switch_all(mine, later, seen)
             if (part.first + sweep + 1) % every == 0:
                 record[replica, (part.first + sweep + 1) // every] = actors
         count[replica] = actors
@@ -286,9 +285,7 @@ def _copy(
                         actors += _switch(mine, i, seen)
             if part.end < n:
                 continue
-            for i in range(later.size):
-                if later[i] != (mine[i] & 1):
-                    actors += _switch(mine, i, seen)
+            actors += _switch_all(mine, later, seen)
             if (part.first + sweep + 1) % every == 0:
                 record[replica, (part.first + sweep + 1) // every] = actors
         count[replica] = actors

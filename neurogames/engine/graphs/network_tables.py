@@ -104,6 +104,15 @@ def watchers(game: NetworkPublicGoodsGame, step: Integers) -> Watchers:
     return Watchers(first, player[order].astype(np.int32), step[order].astype(np.int32))
 
 
+def first_cells(game: NetworkPublicGoodsGame, table: Cells, profile: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(replicas, n) cells at time 0."""
+    player = np.repeat(np.arange(game.n_players), np.diff(game.first))
+    level = np.stack(
+        [np.bincount(player, table.step * acts[game.neighbour], minlength=game.n_players) for acts in profile]
+    )
+    return (2 * (table.block + level.astype(np.int64)) + profile).astype(np.int32)
+
+
 def model_thresholds(game: NetworkPublicGoodsGame) -> NDArray[np.uint64]:
     """(edges,) thresholds by which a draw picks a neighbour: the first one above it."""
     degree = np.diff(game.first)

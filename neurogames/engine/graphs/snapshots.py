@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import integer, invalid_argument
-from neurogames.engine.display.graphs import plot_strategies
+from neurogames.engine.display.graphs import OnGraph
 from neurogames.engine.display.tables import dataset, shares_in_words, tidy
 from neurogames.engine.graphs.graph_matrix import simulate_on_graph
 from neurogames.engine.process import Process
@@ -18,7 +18,7 @@ from neurogames.games.graph_game import GraphGame
 
 
 @dataclass(frozen=True, eq=False)
-class GraphSnapshot:
+class GraphSnapshot(OnGraph):
     """What each player uses at one time.
 
     Attributes:
@@ -37,23 +37,6 @@ class GraphSnapshot:
         n = len(self.labels)
         counts = [np.bincount(row, minlength=n) for row in self.strategies]
         return np.asarray(np.array(counts) / self.strategies.shape[1])
-
-    def plot_graph(self, graph: Any, replica: int = 0, axis: Any = None) -> Any:
-        """Draw what each player of a replica uses.
-
-        Args:
-            graph: the networkx graph or sparse array of the game; a grid, with nodes (row, column), becomes an image.
-            replica: which one.
-            axis: where to draw; a new figure for None.
-
-        Returns:
-            The matplotlib ``Axes``.
-
-        Raises:
-            ValueError: if the graph is not that of the game, or has more than 2000 nodes that form no grid.
-        """
-        place = integer("replica", replica, minimum=0, maximum=len(self.strategies) - 1)
-        return plot_strategies(axis, graph, self.strategies[place], self.labels)
 
     def to_xarray(self) -> Any:
         """An ``xarray.Dataset`` of strategies by replica and player, and of shares by replica and strategy."""

@@ -11,14 +11,12 @@ own switch against that is set while such a file is read.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import pickle
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -27,8 +25,9 @@ from torch import nn
 from neurogames._arguments import invalid_argument
 from neurogames.lab.data.models import load_model
 from neurogames.lab.data.whole_zip import refuse_changed
+from neurogames.lab.environment import environment_variable
 
-_TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+_TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # keeps torch from falling back to pickle
 
 
 def read_model(source: str, *, weights: str | Path | None = None, activation: str | None = None) -> nn.Module:
@@ -129,7 +128,7 @@ def _scripted(path: Path) -> nn.Module:
 def _exported(path: Path) -> nn.Module:
     try:
         refuse_changed(path)
-        with _tensors_only(), warnings.catch_warnings():
+        with environment_variable(_TENSORS_ONLY, "1"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model: nn.Module = torch.export.unflatten(torch.export.load(path))
     except Exception as error:
@@ -140,17 +139,3 @@ def _exported(path: Path) -> nn.Module:
         for node in graph.nodes if graph is not None else ():
             node.meta.clear()  # the stand-ins of its recording, which nobody can copy
     return model.eval()
-
-
-@contextlib.contextmanager
-def _tensors_only() -> Iterator[None]:
-    """Keep torch from falling back to pickle."""
-    before = os.environ.get(_TENSORS_ONLY)
-    os.environ[_TENSORS_ONLY] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_TENSORS_ONLY]
-        else:
-            os.environ[_TENSORS_ONLY] = before

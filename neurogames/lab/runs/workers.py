@@ -10,12 +10,13 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import joblib
 
+from neurogames.lab.environment import environment_variable
 from neurogames.lab.runs.errors import CellError
 
 Gain = TypeVar("Gain")
@@ -61,22 +62,13 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
             gained.close()
 
 
-@contextlib.contextmanager
-def _quiet_tracker() -> Iterator[None]:
+def _quiet_tracker() -> contextlib.AbstractContextManager[None]:
     """Start processes that do not tell of what they clear away after one that was killed.
 
     It is of no use to whoever has killed it, and comes after the prompt is there again.
     """
     name = "PYTHONWARNINGS"
-    before = os.environ.get(name)
-    os.environ[name] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+    return environment_variable(name, ",".join(filter(None, [os.environ.get(name), "ignore:resource_tracker"])))
 
 
 def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:

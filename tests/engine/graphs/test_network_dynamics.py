@@ -164,8 +164,8 @@ def test_logit_choice_in_a_potential_game_has_gibbs_law(masked):
 def test_counts_are_those_of_the_profiles_and_levels_do_not_drift(revision, choice, monkeypatch):
     module = sys.modules["neurogames.engine.graphs.network_dynamics"]
     kept = []
-    first_cells = module._first_cells
-    monkeypatch.setattr(module, "_first_cells", lambda *args: kept.append(first_cells(*args)) or kept[-1])
+    first_cells = module.first_cells
+    monkeypatch.setattr(module, "first_cells", lambda *args: kept.append(first_cells(*args)) or kept[-1])
     game = NetworkPublicGoodsGame(weighted(40, 2, directed=True).subgraph(range(12)), 0.4, 1.0)
     path = simulate_network(game, Process(choice, revision), start=rng().random(12) < 0.5, sweeps=500, rng=rng())
     np.testing.assert_array_equal(path.profile.sum(axis=1), path.count[:, -1])
