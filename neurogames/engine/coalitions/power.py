@@ -31,6 +31,7 @@ from neurogames.games.coalition_families import MultipleMajorityGame, WeightedVo
 
 _MOST_CELLS = 1 << 26
 _MOST_PAIRS = 1 << 34
+_PAIRS_AT_ONCE = 1 << 27
 _WORD = 62
 
 Vote = WeightedVotingGame | MultipleMajorityGame
@@ -130,7 +131,11 @@ def _by_halves(weights: list[list[int]], quotas: list[int]) -> list[list[int]]:
     second_rows, second_sizes = sides[1][0][order], sides[1][1][order]
     first = np.zeros((1 << cut, n - cut + 1), dtype=np.int64)
     second = np.zeros((1 << (n - cut), cut + 1), dtype=np.int64)
-    _count_pairs(sums[0], sums[1][order], sides[0][1], second_sizes, np.array(quotas, dtype=np.int64), first, second)
+    needed, partners = np.array(quotas, dtype=np.int64), sums[1][order]
+    together = max(1, _PAIRS_AT_ONCE // len(partners))
+    for begin in range(0, len(first), together):  # Ctrl-C is heard between two calls
+        part = slice(begin, begin + together)
+        _count_pairs(sums[0][part], partners, sides[0][1][part], second_sizes, needed, first[part], second)
     winning = np.zeros(n + 1, dtype=np.int64)
     with_player = np.zeros((n, n + 1), dtype=np.int64)
     for members, sizes, pairs, offset in (

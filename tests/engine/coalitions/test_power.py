@@ -39,11 +39,13 @@ def votes(seed):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_both_ways_count_what_one_by_one_counts(seed):
+def test_both_ways_count_what_one_by_one_counts(seed, monkeypatch):
     game = votes(seed)
     expected = one_by_one(game)
     weights, quotas = power._weights(game)
     assert power._by_generating_functions(weights, quotas) == expected
+    assert power._by_halves(weights, quotas) == expected
+    monkeypatch.setattr(power, "_PAIRS_AT_ONCE", 3)
     assert power._by_halves(weights, quotas) == expected
     assert critical_counts(game) == expected
 
