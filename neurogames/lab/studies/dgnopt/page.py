@@ -75,7 +75,7 @@ def dgnopt_page(results: xr.Dataset, settings: DGNOptSettings) -> Page:
 
 
 def _sentences(results: xr.Dataset, settings: DGNOptSettings, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
-    share, arms = float(results["reward_share"].median()), int(results["arms"].max())
+    share, arms = float(results["reward_seconds_share"].median()), int(results["arms"].max())
     return {
         "accuracy": verdicts.accuracy_sentence(tables["claims"], tables["accuracy"]),
         "structures": verdicts.structure_sentence(tables["structures"]),

@@ -75,7 +75,7 @@ def planted_results() -> xr.Dataset:
         "player_gap": (("seed", "player_curvature", "players"), np.zeros_like(steps)),
         "alignment_accuracy": (("seed", "alignment"), alignments),
         "alignment_steps": (("seed", "alignment"), np.full((seeds, 4), 8.0)),
-        "reward_share": ("seed", np.full(seeds, 0.1)),
+        "reward_seconds_share": ("seed", np.full(seeds, 0.1)),
         "arms": ("seed", np.full(seeds, 4)),
     }
     coordinates = {
