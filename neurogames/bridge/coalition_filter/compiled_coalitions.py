@@ -16,11 +16,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.bridge.coalition_filter.window_energy import count_windows
+from neurogames.engine.compiled import compiled
 
 Law = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -106,7 +106,7 @@ def _tables(units: int, height: int, width: int, window: int) -> tuple[NDArray[n
     return unit_of, place_of, np.concatenate([across, along])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _ordered(values: Any, keys: Any) -> None:
     """Fill ``keys`` with integers in the order of finite or infinite ``values``; -0 and 0 are one."""
     last = 8 * values.itemsize - 1
@@ -118,7 +118,7 @@ def _ordered(values: Any, keys: Any) -> None:
         keys[i] = bits[i] ^ ((bits[i] >> last) & rest)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _smallest(keys: Any, place: int) -> Any:
     """The key at ``place`` of the keys in order: bisection by passes that compilers turn into vector instructions.
 
@@ -149,7 +149,7 @@ def _smallest(keys: Any, place: int) -> Any:
     return low
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _choose(values: Any, keys: Any, place: int) -> Any:
     """The value at ``place`` of ``values`` in order, with room for as many keys."""
     _ordered(values, keys)
@@ -160,7 +160,7 @@ def _choose(values: Any, keys: Any, place: int) -> Any:
     return values[0]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _fill_masks(
     maps: Any,
     row_keys: Any,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from neurogames.engine.compiled import compiled
 
 
 def right_answers(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ def right_answers(outputs: Tensor, labels: Tensor) -> Tensor:
     return torch.from_numpy(right)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _compare(scores: NDArray[Any], labels: NDArray[np.int64], right: NDArray[np.bool_]) -> None:
     """Write down which answers are right; scores (networks, classes, rows)."""
     best = np.empty(scores.shape[2], scores.dtype)

@@ -1,27 +1,22 @@
-"""The kernels of ``compiled_steps``: one network's training steps in plain loops.
-
-They stand in one file, since Numba's cache of a kernel does not notice when a kernel of another file changes.
-"""
+"""The kernels of ``compiled_steps``: one network's training steps in plain loops."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.bridge.ensembles.coins import GAUSSIAN, MEAN, SIGNS
 from neurogames.bridge.ensembles.stacked_steps import EPSILON, FIRST_DECAY, SECOND_DECAY
 from neurogames.bridge.ensembles.streams import FIRST, GOLDEN, SECOND
-
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+from neurogames.engine.compiled import compiled
 
 _Array = NDArray[Any]
 _Arrays = tuple[_Array, ...]
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _mix(word: np.uint64) -> np.uint64:
     """SplitMix64's output function, equal to that of ``streams``."""
     word = word + np.uint64(GOLDEN)
@@ -30,7 +25,7 @@ def _mix(word: np.uint64) -> np.uint64:
     return word ^ (word >> np.uint64(31))
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _fill_coins(kind: int, key: np.uint64, keep: float, rescale: bool, positions: _Array, coins: _Array) -> None:
     """Fill ``coins`` (1 or rows, units) with the factors of one step; ``positions`` say where in the draw they are."""
     scale = 1.0 / keep if rescale else 1.0
@@ -53,7 +48,7 @@ def _fill_coins(kind: int, key: np.uint64, keep: float, rescale: bool, positions
                 coins[r, j] = heads if uniform < share else tails
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _load(
     inputs: _Array, targets: _Array, order: _Array, noise: _Array, start: int, values: _Array, wanted: _Array
 ) -> None:
@@ -68,7 +63,7 @@ def _load(
                 wanted[r, j] += noise[start + r, j]
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _add_bias(values: _Array, bias: _Array, rectify: bool) -> None:
     """Add the bias and, in hidden layers, apply the ReLU, which keeps NaN so that divergence is seen."""
     for r in range(values.shape[0]):
@@ -77,7 +72,7 @@ def _add_bias(values: _Array, bias: _Array, rectify: bool) -> None:
             values[r, j] = values.dtype.type(0.0) if rectify and value < 0.0 else value
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _mean_squares(outputs: _Array, wanted: _Array, delta: _Array) -> float:
     """Mean squared error; ``delta`` becomes its derivative by the outputs."""
     total = 0.0
@@ -90,7 +85,7 @@ def _mean_squares(outputs: _Array, wanted: _Array, delta: _Array) -> float:
     return float(total / outputs.size)
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _cross_entropy(outputs: _Array, wanted: _Array, delta: _Array) -> float:
     """Mean cross-entropy of the softmax; ``wanted[:, 0]`` holds class ids; ``delta`` becomes its derivative."""
     total: float = 0.0
@@ -111,7 +106,7 @@ def _cross_entropy(outputs: _Array, wanted: _Array, delta: _Array) -> float:
     return float(total / rows)
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _sum_rows(delta: _Array, total: _Array) -> None:
     """Sum over the rows, into ``total`` of shape (1, units)."""
     total[:] = 0.0
@@ -120,7 +115,7 @@ def _sum_rows(delta: _Array, total: _Array) -> None:
             total[0, j] += delta[r, j]
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _gate(delta: _Array, activation: _Array, masked: bool, masks: _Array, column: int) -> None:
     """Multiply ``delta`` by the ReLU's derivative and by the mask of its unit, from ``column`` of ``masks`` on."""
     sample = masks.shape[0] > 1
@@ -133,7 +128,7 @@ def _gate(delta: _Array, activation: _Array, masked: bool, masks: _Array, column
             delta[r, j] = delta[r, j] if activation[r, j] > 0.0 else delta.dtype.type(0.0)
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _backward(
     parameters: _Arrays,
     network: int,
@@ -160,7 +155,7 @@ def _backward(
             delta = lower
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, rate: float, step: int) -> None:
     """One step of Adam, as torch.optim.Adam takes it."""
     kind = parameters.dtype.type
@@ -175,7 +170,7 @@ def _adam(parameters: _Array, gradient: _Array, first: _Array, second: _Array, r
             parameters[i, j] -= size * first[i, j] / (np.sqrt(second[i, j]) * root + eps)
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _add_squares(gradient: _Array, share: float, squares: _Array) -> None:
     """Add a share of the squares of a gradient."""
     part = squares.dtype.type(share)
@@ -184,7 +179,7 @@ def _add_squares(gradient: _Array, share: float, squares: _Array) -> None:
             squares[i, j] += part * gradient[i, j] * gradient[i, j]
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _twin_adam(
     parameters: _Array, gradient: _Array, squares: _Array, first: _Array, second: _Array, rate: float, step: int
 ) -> None:
@@ -200,7 +195,7 @@ def _twin_adam(
             parameters[i, j] -= size * first[i, j] / (np.sqrt(second[i, j]) * root + eps)
 
 
-@_compiled
+@compiled(error_model="numpy")
 def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
     """One step of plain gradient descent."""
     size = parameters.dtype.type(rate)
@@ -209,7 +204,7 @@ def _sgd(parameters: _Array, gradient: _Array, rate: float) -> None:
             parameters[i, j] -= size * gradient[i, j]
 
 
-@_compiled
+@compiled(error_model="numpy")
 def take_network_steps(
     state: tuple[_Arrays, _Arrays, _Arrays],
     settings: _Arrays,

@@ -22,11 +22,11 @@ from fractions import Fraction
 from math import factorial, gcd, prod
 from typing import Any
 
-import numba
 import numpy as np
 
 from neurogames._arguments import invalid_argument
 from neurogames.engine.coalitions.transforms import Vector, coalition_rows, coalition_sizes
+from neurogames.engine.compiled import compiled
 from neurogames.games.coalition_families import MultipleMajorityGame, WeightedVotingGame
 
 _MOST_CELLS = 1 << 26
@@ -154,7 +154,7 @@ def _by_halves(weights: list[list[int]], quotas: list[int]) -> list[list[int]]:
     return [[int(with_player[i, s + 1] - without[i, s]) for s in range(n)] for i in range(n)]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_pairs(
     first: Any, second: Any, first_sizes: Any, second_sizes: Any, quotas: Any, mine: Any, theirs: Any
 ) -> None:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from neurogames.engine.compiled import compiled
 
 Vector = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ def stage_optimum(
     return StageOptimum(excess, names[coalition], weights[coalition], names[floored] - size, weights[floored])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _column(name: Any, size: Any, n: Any) -> Any:
     """Column (n + 1,) of a coalition, or of the floor of player name - 2^n."""
     column = np.zeros(n + 1)
@@ -87,7 +88,7 @@ def _column(name: Any, size: Any, n: Any) -> Any:
     return column
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _first_basis(open_before: Any, equal: Any, n: Any) -> Any:
     """Names and columns: the rows of F (-1), one open player and its complement, then open players as far as needed."""
     size = open_before.size
@@ -119,7 +120,7 @@ def _first_basis(open_before: Any, equal: Any, n: Any) -> Any:
     return names, basis, count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _pivots(table: Any, open_before: Any, equal: Any, right: Any, floor: Any, names: Any, weights: Any) -> Any:
     """Pivot to the optimum: status (0 if it is one) and epsilon; fills in the names of the basis and their weights."""
     # Both are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.

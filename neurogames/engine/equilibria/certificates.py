@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.games.normal_form import NormalFormGame
 from neurogames.games.replies import Profile, certified_gains
 
@@ -45,7 +45,7 @@ def certify(game: NormalFormGame, profiles: Sequence[Profile]) -> tuple[Vector, 
     return regret, share
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def both_gains(first: Any, second: Any, x: Any, y: Any) -> Any:
     """Sum of the gains of both players, the greater one, and the greatest share of a stake."""
     m, n = first.shape

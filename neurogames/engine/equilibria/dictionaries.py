@@ -20,9 +20,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from neurogames.engine.compiled import compiled
 
 TOLERANCE = 1e-10
 
@@ -55,7 +56,7 @@ def start(matrix: NDArray[np.float64]) -> Dictionary:
     return table, np.arange(d, d + q), np.arange(d), column
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def leaving_row(table: Any, basic: Any, column: Any, entering: Any) -> Any:
     """Row of the basic variable that first becomes 0 when the cobasic one in column ``entering`` grows; -1 if none."""
     q = basic.size
@@ -84,7 +85,7 @@ def leaving_row(table: Any, basic: Any, column: Any, entering: Any) -> Any:
     return row
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def exchange(table: Any, row: Any, entering: Any) -> None:
     """Rewrite a table, in place, for the exchange of the basic variable of a row and the cobasic one of a column."""
     inverse = 1.0 / table[row, entering]
@@ -101,7 +102,7 @@ def exchange(table: Any, row: Any, entering: Any) -> None:
                 table[i, c] -= pace * scaled[c]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def rename(basic: Any, cobasic: Any, column: Any, row: Any, entering: Any) -> Any:
     """Exchange the names that go with :func:`exchange`, in place; return the variable that left the basis."""
     entered, left = cobasic[entering], basic[row]

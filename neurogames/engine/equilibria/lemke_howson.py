@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.equilibria.certificates import both_gains
 from neurogames.engine.equilibria.dictionaries import exchange, leaving_row, rename
 from neurogames.engine.equilibria.integer_dictionaries import IntegerDictionary, pivoted, positive_integers, start
@@ -108,7 +108,7 @@ def _point(dictionary: IntegerDictionary) -> NDArray[np.float64]:
     return np.array([float(Fraction(weight, total)) for weight in weights])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _follow(first: Any, second: Any, label: Any, most: Any, x: Any, y: Any) -> Any:
     """Follow a path to both strategies x and y: regret, share, pivots."""
     # Strategies are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.
@@ -121,7 +121,7 @@ def _follow(first: Any, second: Any, label: Any, most: Any, x: Any, y: Any) -> A
     return regret, share, pivots
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _start(payoffs: Any) -> Any:
     """Dictionary at z = 0 of {z >= 0, M z <= 1}, M being the payoffs, each column shifted and all scaled to [1, 2]."""
     q, d = payoffs.shape
@@ -142,7 +142,7 @@ def _start(payoffs: Any) -> Any:
     return table, np.arange(d, d + q), np.arange(d), column
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _probabilities(dictionary: Any, ended: Any) -> Any:
     """Point of a dictionary, scaled to the sum 1."""
     table, basic, cobasic, _ = dictionary
@@ -161,7 +161,7 @@ def _probabilities(dictionary: Any, ended: Any) -> Any:
     return z
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _path(p: Any, q: Any, label: Any, most: Any) -> Any:
     """Pivot in P = {B^T x <= 1} and Q = {A y <= 1} in turn; variable v of Q has the label (v + m) mod (m + n)."""
     m, n = p[2].size, q[2].size

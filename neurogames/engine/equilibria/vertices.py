@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, exchange, leaving_row, start
 
 _MOST_BYTES = 2**29
@@ -106,13 +106,13 @@ def _longer(array: NDArray[Any], more: int) -> NDArray[Any]:
     return np.concatenate([array, np.zeros((more, *array.shape[1:]), dtype=array.dtype)])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _flip(mask: Any, variable: Any) -> None:
     """Flip one bit of a mask."""
     mask[variable >> 6] ^= np.uint64(1) << np.uint64(variable & 63)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find(keys: Any, slots: Any, key: Any) -> Any:
     """Place in the open-addressing table ``slots`` at which ``key`` is or would be."""
     scrambled = np.uint64(0)
@@ -130,7 +130,7 @@ def _find(keys: Any, slots: Any, key: Any) -> Any:
     return place
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def orientation(basic: Any, d: Any) -> Any:
     """Sign of det M[J, C]: that of the permutation that brings the basis into the order of its rows and columns."""
     q = basic.size
@@ -159,7 +159,7 @@ def orientation(basic: Any, d: Any) -> Any:
     return sign
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _walk(
     points: Any,
     keys: Any,

@@ -17,12 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.compiled import compiled
 from neurogames.engine.equilibria.certificates import both_gains
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, leaving_row, rename
 from neurogames.engine.equilibria.exact_program import maximise_exactly
@@ -133,7 +133,7 @@ def _highs(
     return x / x.sum(), y / y.sum(), int(answer.nit)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _ranges(first: Any, second: Any) -> Any:
     """Least and greatest payoff of the first player; least and greatest sum of both, equal where only rounding differs.
 
@@ -155,7 +155,7 @@ def _ranges(first: Any, second: Any) -> Any:
     return low, high, least, most
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _worth(matrix: Any, level: Any, x: Any, y: Any) -> Any:
     """Payoff x A y, less a level."""
     value = 0.0
@@ -174,7 +174,7 @@ def _simplex(
     return x, y, _pivot(matrix, low, spread, x, y)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _pivot(matrix: Any, low: Any, spread: Any, x: Any, y: Any) -> Any:
     """Pivot until no price, in the last row of the table, is negative; fill both strategies, of zeros before."""
     # Strategies are written in place: Ctrl-C during a compiled call that returns arrays ends the interpreter.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.graphs.compiled_rule import DEATH_BIRTH, IMITATION, LOGIT, MORAN, REPLICATOR
 from neurogames.engine.graphs.draws import chosen, mutant
 from neurogames.engine.graphs.look_ahead import begin, following
@@ -20,7 +20,7 @@ from neurogames.engine.population.generator import draw, share_of, split, unit
 RENEWED = 64  # sweeps between two exact sums of all earnings
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def play(
     rule: Any,
     mutation: Any,
@@ -106,7 +106,7 @@ def play(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _revised(
     rule: Any,
     mutation: Any,
@@ -166,7 +166,7 @@ def _revised(
     return _own_choice(rule, matrix, edges, s, offer, i, seen, bits), words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, seen: Any, bits: Any) -> Any:
     """Logit choice or a best response among what all strategies would earn."""
     n = len(matrix)
@@ -184,7 +184,7 @@ def _own_choice(rule: Any, matrix: Any, edges: Any, s: Any, offer: Any, i: Any, 
     return chosen(offer, rule.kind == LOGIT, strength, share_of(bits))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _switch(
     rule: Any,
     matrix: Any,
@@ -220,7 +220,7 @@ def _switch(
     return highest
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def earn(rule: Any, matrix: Any, edges: Any, s: Any, low: Any, high: Any, earned: Any, fitness: Any) -> None:
     """What players low..high-1 earn, and their fitness."""
     for i in range(low, high):
@@ -229,7 +229,7 @@ def earn(rule: Any, matrix: Any, edges: Any, s: Any, low: Any, high: Any, earned
             fitness[i] = _fitness(rule, earned[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _earning(rule: Any, matrix: Any, edges: Any, s: Any, i: Any) -> Any:
     total, reach = 0.0, 0.0
     for edge in range(edges.first[i], edges.first[i + 1]):
@@ -239,12 +239,12 @@ def _earning(rule: Any, matrix: Any, edges: Any, s: Any, i: Any) -> Any:
     return total / reach if rule.mean and reach > 0.0 else total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fitness(rule: Any, payoff: Any) -> Any:
     return 1.0 - rule.strength + rule.strength * payoff if rule.linear else np.exp(rule.strength * payoff)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _neighbour(edges: Any, i: Any, bits: Any) -> Any:
     """Number of an edge of player i, in proportion to its weight."""
     low, high = edges.first[i], edges.first[i + 1] - 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from neurogames.engine.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def drawn(law: Any, u: Any) -> Any:
     """A strategy by its probability (or by a part of ``u``'s range), for u in [0, 1)."""
     j = 0
@@ -20,7 +21,7 @@ def drawn(law: Any, u: Any) -> Any:
     return np.int64(j)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def mutant(mutation: Any, mine: Any, u: Any) -> Any:
     """What strategy ``mine`` becomes by mutation, for u in [0, 1); staying, the usual case, takes the least of u."""
     stay = mutation[mine, mine]
@@ -37,7 +38,7 @@ def mutant(mutation: Any, mine: Any, u: Any) -> Any:
     return new
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def chosen(offer: Any, logit: Any, strength: Any, u: Any) -> Any:
     """A strategy by logit choice, or one of the best with equal chances, for u in [0, 1).
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.games.graph_game import GraphGame
 
 _EDGES = 2**21
@@ -77,7 +77,7 @@ def _turned(
     return begin, player, heavy
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _turn(first: Any, neighbour: Any, weight: Any, row: Any, last: Any, place: Any, player: Any, heavy: Any) -> None:
     """Put the edges of players row..last-1 where they belong; ``place`` says where the next one of each player goes."""
     # Nothing is returned: Ctrl-C during a compiled call that returns arrays ends the interpreter.
@@ -90,7 +90,7 @@ def _turn(first: Any, neighbour: Any, weight: Any, row: Any, last: Any, place: A
             place[j] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sum_up(first: Any, weight: Any, row: Any, last: Any, rising: Any) -> None:
     """Sum the weights along the neighbours of players row..last-1."""
     for i in range(row, last):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population.generator import draw, split
 
 AHEAD = 32
@@ -23,7 +23,7 @@ _FAR, _NEAR = 20, 10  # places in the ring at which edges, and then the players 
 _MOST = 16  # edges of a player that are followed
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def begin(ahead: Any, words: Any) -> Any:
     """Fill the ring; returns the generator after it."""
     for k in range(AHEAD):
@@ -31,7 +31,7 @@ def begin(ahead: Any, words: Any) -> Any:
     return words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def following(ahead: Any, at: Any, words: Any) -> Any:
     """The next word of the ring, the place after it, and the generator after the word that takes its place."""
     bits = ahead[at]
@@ -57,7 +57,7 @@ def _asking(context: Any, array: Any, place: Any) -> Any:
 _fetch: Any = intrinsic(_asking)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fetch_turns(ahead: Any, at: Any, players: Any, cell: Any, first: Any, neighbour: Any) -> None:
     """Ask for what the turns to come will read; ``at`` is the place after that of the newest word."""
     player, _ = split(ahead[(at - 1) & _MASK], players)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.graphs.compiled_rule import BEST, DEATH_BIRTH, IMITATION, LOGIT, MORAN, REPLICATOR, Rule
 from neurogames.engine.graphs.draws import mutant
 from neurogames.engine.graphs.look_ahead import begin, fetch_turns, following
@@ -95,7 +95,7 @@ def cell_type(table: Cells) -> type[np.uint16] | type[np.uint32]:
     return np.uint16 if table.payoff.size <= 2**16 else np.uint32
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def play_cells(
     rule: Any,
     mutation: Any,
@@ -252,7 +252,7 @@ def play_cells(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill(table: Any, edges: Any, s: Any, low: Any, high: Any, cell: Any) -> None:
     """Cells of players low..high-1 at the beginning."""
     for i in range(low, high):

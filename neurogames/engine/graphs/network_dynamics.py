@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import Replicator
+from neurogames.engine.compiled import compiled
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import actor_paths_dataset, tidy
 from neurogames.engine.graphs.network_tables import (
@@ -183,7 +183,7 @@ def _starts(start: ArrayLike, replicas: int, n: int) -> NDArray[np.bool_]:
     return np.array(np.broadcast_to(given, (replicas, n)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _switch(cell: Any, i: Any, seen: Any) -> Any:
     """Let a player switch, and move those who look at it; +1 if it acts now, else -1."""
     first, player, step = seen
@@ -194,7 +194,7 @@ def _switch(cell: Any, i: Any, seen: Any) -> Any:
     return direction
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _switch_all(cell: Any, later: Any, seen: Any) -> Any:
     """Let all players do what they have chosen, if there is such a round; by how many more act then."""
     more = 0
@@ -204,7 +204,7 @@ def _switch_all(cell: Any, later: Any, seen: Any) -> Any:
     return more
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: Any, where: Any) -> None:
     """Advance all replicas by some sweeps of a rule that compares a player's own actions."""
     part, every, record = where
@@ -234,7 +234,7 @@ def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: A
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _copy(
     parameters: Any,
     payoff: Any,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.graphs.draws import chosen, drawn
 from neurogames.engine.population.generator import uniform, unit
 
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
     mean: bool
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def play_own(
     rule: Any,
     mutation: Any,
@@ -89,7 +89,7 @@ def play_own(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _revised(
     rule: Any,
     mutation: Any,
@@ -139,7 +139,7 @@ def _revised(
     return chosen(offer, rule.kind == LOGIT, strength, u), words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _look(rule: Any, edges: Any, s: Any, count: Any, seen: Any, i: Any) -> Any:
     """Count, with weights, what those whom player i looks at use; returns what payoffs are multiplied by."""
     first, neighbour, weight = edges
@@ -157,7 +157,7 @@ def _look(rule: Any, edges: Any, s: Any, count: Any, seen: Any, i: Any) -> Any:
     return 1.0 / total if rule.mean and total > 0.0 else 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _earned(rule: Any, matrices: Any, edges: Any, s: Any, count: Any, seen: Any, i: Any) -> Any:
     """What player i earns."""
     scale, total = _look(rule, edges, s, count, seen, i), 0.0
@@ -167,7 +167,7 @@ def _earned(rule: Any, matrices: Any, edges: Any, s: Any, count: Any, seen: Any,
     return scale * total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _model(edges: Any, players: Any, i: Any, words: Any) -> Any:
     """One of those whom player i looks at, in proportion to the weights; -1 where it looks at nobody."""
     first, neighbour, weight = edges

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.engine.choice import SAME
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population.generator import unit
 
 FICTITIOUS, CONDITIONAL, EXTERNAL, EXP3, BOLTZMANN = range(5)
@@ -39,7 +39,7 @@ class Players(NamedTuple):
     real: NDArray[np.float64]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def play_rounds(
     players: Any, begun: Any, rounds: Any, memory: Any, last: Any, choice: Any, count: Any, state: Any
 ) -> None:
@@ -72,7 +72,7 @@ def play_rounds(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def _learn(payoffs: Any, whole: Any, real: Any, i: Any, t: Any, cell: Any, learnt: Any, mine: Any, chance: Any) -> None:
     """What player i learns from the profile ``cell`` in round t, in which ``mine`` was played."""
     kind, size, stride, place = whole[i, KIND], whole[i, ACTIONS], whole[i, STRIDE], whole[i, PLACE]
@@ -93,7 +93,7 @@ def _learn(payoffs: Any, whole: Any, real: Any, i: Any, t: Any, cell: Any, learn
         learnt[place + mine] += step * (payoffs[i, cell] - learnt[place + mine])
 
 
-@numba.njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def _choose(whole: Any, real: Any, i: Any, t: Any, learnt: Any, mine: Any, chance: Any) -> None:
     """Probabilities of the actions of player i in round t + 1."""
     kind, size, place, low = whole[i, KIND], whole[i, ACTIONS], whole[i, PLACE], whole[i, FIRST]

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import instance, integer, number, numbers
+from neurogames.engine.compiled import compiled
 from neurogames.engine.participation.factors import add, dot, sums
 from neurogames.engine.participation.uniqueness import participation_uniqueness
 from neurogames.engine.solution import ParticipationSolution, certified
@@ -185,7 +185,7 @@ def _surely_unique(game: ParticipationGame) -> bool | None:
     return participation_uniqueness(game).unique if game.n_players <= _SMALL else None
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _reply(force: float, curvature: float, share: float) -> Any:
     """Best response to a force."""
     if curvature > 0.0:
@@ -195,7 +195,7 @@ def _reply(force: float, curvature: float, share: float) -> Any:
     return 1.0 if force > 0.0 else 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _sweep(
     factors: Any,
     blocks: Any,
@@ -236,7 +236,7 @@ def _sweep(
     return greatest
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _conjugate(
     factors: Any,
     blocks: Any,

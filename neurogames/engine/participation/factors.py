@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+from neurogames.engine.compiled import compiled
 
 
 # Only the order of the summation is left to the compiler, so that it can use vector registers; no other liberty.
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def dot(row: Any, v: Any) -> Any:
     """<row, v>."""
     total = 0.0
@@ -20,14 +20,14 @@ def dot(row: Any, v: Any) -> Any:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add(weight: float, row: Any, v: Any) -> None:
     """Add weight * row to v."""
     for k in range(v.size):
         v[k] += weight * row[k]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def sums(factors: Any, blocks: Any, weights: Any, v: Any) -> None:
     """Set v[b] to the sum over the players j of block b of weights_j theta_j."""
     v[:] = 0.0
@@ -36,7 +36,7 @@ def sums(factors: Any, blocks: Any, weights: Any, v: Any) -> None:
             add(weights[j], factors[j], v[blocks[j]])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def products(factors: Any, blocks: Any, v: Any, result: Any) -> None:
     """Set result_i to <theta_i, v[block of i]>."""
     for i in range(result.size):

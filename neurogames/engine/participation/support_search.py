@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from neurogames.engine.compiled import compiled
 
 UNDECIDED, OUT, FULL, BETWEEN, STUCK = 0, 1, 2, 3, 4
 
@@ -33,7 +34,7 @@ def search(matrix: NDArray[np.float64], drive: NDArray[np.float64], max_nodes: i
         capacity = 4 * count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fix(q: Any, T: Any, kind: Any, i: int, choice: int) -> None:
     """Decide player i: fold a fixed share into q, or eliminate a share in between by a pivot where T allows it."""
     n = q.size
@@ -63,7 +64,7 @@ def _fix(q: Any, T: Any, kind: Any, i: int, choice: int) -> None:
             T[k, i] = 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _options(q: Any, T: Any, kind: Any, low: Any, high: Any, i: int, options: Any) -> Any:
     """Conditions of player i under the bounds: False if broken; for an undecided player its options and bounds."""
     room = 1e-9
@@ -94,7 +95,7 @@ def _options(q: Any, T: Any, kind: Any, low: Any, high: Any, i: int, options: An
     return options[0] or options[1] or options[2]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _propagate(q: Any, T: Any, kind: Any, low: Any, high: Any, options: Any) -> Any:
     """Decide what the bounds decide; return False if they contradict each other."""
     n = q.size
@@ -115,7 +116,7 @@ def _propagate(q: Any, T: Any, kind: Any, low: Any, high: Any, options: Any) -> 
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _walk(matrix: Any, drive: Any, max_nodes: int, leaves: Any) -> Any:
     """Depth-first search with a stack of nodes; return the number of leaves (stored while there is room) and nodes."""
     n = drive.size

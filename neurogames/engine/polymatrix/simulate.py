@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
 from neurogames.engine.choice import SAME, BestResponse, Logit
+from neurogames.engine.compiled import compiled
 from neurogames.engine.graphs.draws import chosen
 from neurogames.engine.graphs.graph_matrix import GraphTrajectory
 from neurogames.engine.pieces import Stretch, play_in_pieces
@@ -122,7 +122,7 @@ def check_profiles(game: PolymatrixGame, start: ArrayLike, batch: tuple[int, ...
     return np.array(np.broadcast_to(given, (*batch, m)), dtype=np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play(rule: Any, edges: Any, profiles: Any, later: Any, state: Any, part: Any, every: Any, record: Any) -> None:
     """Advance replicas, one after another; ``later`` (m,) keeps what all do next from piece to piece."""
     together, (sizes, _, _, _, _) = rule[5], edges
@@ -153,7 +153,7 @@ def _play(rule: Any, edges: Any, profiles: Any, later: Any, state: Any, part: An
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _revised(rule: Any, edges: Any, s: Any, i: Any, offer: Any, words: Any) -> Any:
     """Next strategy of player i, and the generator after it."""
     logit, strength, keep, blind, mutation, _ = rule

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population import wide
 from neurogames.engine.process import Switching
 
@@ -54,7 +54,7 @@ def closed_classes(moves: Line) -> list[tuple[int, int]]:
     return list(zip(firsts[closed].tolist(), lasts[closed].tolist(), strict=True))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def stationary(log_up: Any, log_down: Any) -> Any:
     """Log stationary law of a line on which every move has positive probability, and its residual.
 
@@ -86,7 +86,7 @@ def stationary(log_up: Any, log_down: Any) -> Any:
     return law, 0.5 * (change + abs(flow))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def climb(log_up: Any, log_down: Any, start: int, target: int) -> Any:
     """Log expected number of revisions from start up to target, by the recursion and by the stationary weights.
 
@@ -124,14 +124,14 @@ def climb(log_up: Any, log_down: Any, start: int, target: int) -> Any:
     return wide.log_of(time_m, time_e), log_twin
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _log_sum(a: Any, b: Any) -> Any:
     """Log of exp(a) + exp(b), either of them possibly 0."""
     high, low = max(a, b), min(a, b)
     return high if low == -np.inf else high + np.log1p(np.exp(low - high))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def advance(up: Any, down: Any, stay: Any, law: Any, revisions: int) -> None:
     """Move a wide law on by some revisions, in place; ``up``, ``down``, ``stay`` are wide as well."""
     m, e = law

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from neurogames._arguments import fits_in_memory, integer
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
 from neurogames.engine.population.simulate import threshold_tables
@@ -75,7 +75,7 @@ def escape_times(
     return SimulatedEscape(sweeps=np.where(censored, float(max_sweeps), passed), censored=censored)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _wait_one(
     tables: Any,
     count: Any,
@@ -105,7 +105,7 @@ def _wait_one(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _wait_all(
     tables: Any,
     count: Any,

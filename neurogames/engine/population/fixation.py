@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population import birth_death
 from neurogames.engine.process import Process, check_played, switching
 from neurogames.games.base import TwoActionGame
@@ -106,7 +106,7 @@ def log_fixation_on_line(log_up: NDArray[np.float64], log_down: NDArray[np.float
         return log_phi, float(abs(np.expm1(_product(log_up, log_down) - log_phi)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _product(log_up: Any, log_down: Any) -> Any:
     """Log product of the probabilities to reach one more mutant before being lost."""
     log_q, total, lost = 0.0, 0.0, 0.0

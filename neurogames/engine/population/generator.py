@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.compiled import compiled
 
 _U = np.uint64
 _EVERY_DRAW = _U(2**64 - 1)
@@ -46,7 +46,7 @@ def thresholds(log_probability: NDArray[np.float64]) -> NDArray[np.uint64]:
     return np.where(certain, _EVERY_DRAW, np.where(certain, 0.0, scaled).astype(np.uint64))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def draw(state: Any) -> Any:
     """Next 64 bits and the state after them."""
     a, b, c, d = state
@@ -62,20 +62,20 @@ def draw(state: Any) -> Any:
     return bits, (a, b, c, d)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def unit(state: Any) -> Any:
     """A number in [0, 1), and the state after it."""
     bits, state = draw(state)
     return share_of(bits), state
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def share_of(bits: Any) -> Any:
     """A number in [0, 1) by 64 bits."""
     return np.float64(bits >> _U(11)) * _UNIT
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def uniform(size: Any, state: Any) -> Any:
     """A whole number below ``size`` < 2^31, and the state after it."""
     bits, state = draw(state)
@@ -83,14 +83,14 @@ def uniform(size: Any, state: Any) -> Any:
     return number, state
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def split(bits: Any, size: Any) -> Any:
     """The words of ``bits`` times ``size``: a whole number below ``size`` < 2^31, and 64 bits that are left over."""
     high = (bits >> _U(32)) * _U(size) + (((bits & _LOW) * _U(size)) >> _U(32))
     return np.int64(high >> _U(32)), bits * _U(size)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def successes(trials: Any, threshold: Any, state: Any) -> Any:
     """Binomial number of ``trials`` 64-bit draws below ``threshold``, and the state after them.
 
@@ -115,7 +115,7 @@ def successes(trials: Any, threshold: Any, state: Any) -> Any:
     return count, state
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _ones(x: Any) -> Any:
     """Number of ones among 64 bits."""
     x -= (x >> _U(1)) & _U(0x5555555555555555)

@@ -14,10 +14,10 @@ from __future__ import annotations
 from math import lgamma
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population import wide
 from neurogames.engine.process import Switching
 
@@ -119,7 +119,7 @@ def _log_binomial(log_factorial: Matrix, trials: int, log_yes: float, log_no: fl
     return np.asarray(ways + hits + misses)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _convolve(log_a: Any, log_b: Any, log_sum: Any) -> None:
     """Log law of the sum of two independent binomials, all in logarithms.
 
@@ -147,7 +147,7 @@ def _convolve(log_a: Any, log_b: Any, log_sum: Any) -> None:
         log_sum[total] = top + np.log(mass)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _support(log_law: Any) -> Any:
     """First and last index with positive probability."""
     first, last = 0, log_law.size - 1
@@ -158,7 +158,7 @@ def _support(log_law: Any) -> Any:
     return first, last
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _reduce(m: Any, e: Any, law_m: Any, law_e: Any) -> None:
     """State reduction of a wide matrix, overwriting it; fills the unnormalised stationary law."""
     size = m.shape[0]
@@ -181,7 +181,7 @@ def _reduce(m: Any, e: Any, law_m: Any, law_e: Any) -> None:
         law_m[j], law_e[j] = sum_m, sum_e
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _multiply(m: Any, e: Any, p_m: Any, p_e: Any, rounds: int) -> None:
     """Wide law times wide matrix, again and again, in place."""
     size = m.size

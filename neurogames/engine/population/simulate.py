@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
+from neurogames.engine.compiled import compiled
 from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import draw, successes
@@ -117,7 +117,7 @@ def threshold_tables(
         yield first, size, generator.thresholds(chance)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play_one(tables: Any, count: Any, state: Any, part: Any, every: int, players: int, record: Any) -> None:
     """Advance all replicas by some sweeps of single revisions, recording every so often."""
     for replica in range(count.size):
@@ -135,7 +135,7 @@ def _play_one(tables: Any, count: Any, state: Any, part: Any, every: int, player
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play_all(tables: Any, count: Any, state: Any, part: Any, every: int, players: int, record: Any) -> None:
     """Advance all replicas by some rounds in which everybody revises, recording every so often."""
     for replica in range(count.size):

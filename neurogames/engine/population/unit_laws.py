@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.process import Process, switching
 from neurogames.games.base import TwoActionGame
 
@@ -47,7 +47,7 @@ def pair_laws(game: TwoActionGame, process: Process, counts: Iterable[int], swee
     return laws
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _one_at_a_time(on: Any, off: Any, count: int, law: Any) -> None:
     """N single revisions in every sweep."""
     n = on.size
@@ -77,7 +77,7 @@ def _one_at_a_time(on: Any, off: Any, count: int, law: Any) -> None:
         law[sweep] = now
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _acting(acts: int, rests: int, stays: float, begins: float) -> Any:
     """Law of how many of a group act after a round."""
     law = np.zeros(acts + rests + 1)
@@ -90,7 +90,7 @@ def _acting(acts: int, rests: int, stays: float, begins: float) -> Any:
     return law
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _all_at_once(on: Any, off: Any, count: int, law: Any) -> None:
     """One round of all in every sweep."""
     n = on.size

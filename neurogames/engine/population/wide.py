@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from neurogames.engine.compiled import compiled
 
 ZERO = -(2**60)
 LEAST_LOG = -1e20  # logarithms down to here are wide numbers; zero stands below them all
@@ -40,7 +41,7 @@ def to_log(value: Wide) -> NDArray[np.float64]:
         return np.asarray(np.log(mantissa) + np.where(mantissa > 0, exponent, 0) * _UNIT)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def of_log(log_value: Any) -> Any:
     """Wide number of a given logarithm."""
     if log_value == -np.inf:
@@ -49,13 +50,13 @@ def of_log(log_value: Any) -> Any:
     return np.exp(log_value - exponent * _UNIT), np.int64(exponent)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def log_of(m: Any, e: Any) -> Any:
     """Logarithm of a wide number."""
     return np.log(m) + e * _UNIT if m > 0.0 else -np.inf
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add(m: Any, e: Any, other_m: Any, other_e: Any) -> Any:
     """Sum of two wide numbers."""
     if e == other_e:
@@ -71,7 +72,7 @@ def add(m: Any, e: Any, other_m: Any, other_e: Any) -> Any:
     return m, e
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def multiply(m: Any, e: Any, other_m: Any, other_e: Any) -> Any:
     """Product of two wide numbers."""
     m *= other_m
@@ -85,7 +86,7 @@ def multiply(m: Any, e: Any, other_m: Any, other_e: Any) -> Any:
     return m, e
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_product(m: Any, e: Any, a_m: Any, a_e: Any, b_m: Any, b_e: Any) -> Any:
     """Sum of one wide number and the product of two others; short where nothing leaves its range."""
     part, part_e = a_m * b_m, a_e + b_e
@@ -100,7 +101,7 @@ def add_product(m: Any, e: Any, a_m: Any, a_e: Any, b_m: Any, b_e: Any) -> Any:
     return add(m, e, part, part_e)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def divide(m: Any, e: Any, other_m: Any, other_e: Any) -> Any:
     """Quotient of two wide numbers, the second of them not 0."""
     m /= other_m
@@ -114,7 +115,7 @@ def divide(m: Any, e: Any, other_m: Any, other_e: Any) -> Any:
     return m, e
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill(log_value: Any, m: Any, e: Any) -> None:
     """Write the wide numbers of given logarithms into m and e."""
     for i in range(log_value.size):

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
+
+from neurogames.engine.compiled import compiled
 
 Array = NDArray[np.float64]
 
@@ -98,7 +99,7 @@ def stationary_law(chain: Array) -> Array:
     return np.asarray(law / law.sum())
 
 
-@numba.njit(cache=True)
+@compiled
 def _remove(chain: Any, kept: Any) -> None:
     """Remove states from the last on until ``kept`` are left; columns become expected visits per visit before."""
     for last in range(len(chain) - 1, kept - 1, -1):
@@ -111,7 +112,7 @@ def _remove(chain: Any, kept: Any) -> None:
                 chain[i, j] += chain[i, last] * chain[last, j]
 
 
-@numba.njit(cache=True)
+@compiled
 def _restore(chain: Any, law: Any) -> None:
     law[0] = 1.0
     for j in range(1, law.size):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
-import numba
 import numpy as np
 
 from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
+from neurogames.engine.compiled import compiled
 from neurogames.engine.pieces import Stretch
 from neurogames.engine.population.generator import successes, uniform, unit
 from neurogames.engine.process import Process
@@ -84,7 +84,7 @@ def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play(
     rule: Any,
     mutation: Any,
@@ -151,7 +151,7 @@ def _play(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill_row(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row: Any) -> None:
     """Work out the accumulated row of strategy i: rule, mask, mutation."""
     n = now.size
@@ -178,7 +178,7 @@ def fill_row(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, i: A
         row[j] += row[j - 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _law(rule: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row: Any, seen: Any) -> None:
     """Probabilities of the rule alone; with ``seen`` 0.0 in place of 1.0 every payoff is 0."""
     n = now.size
@@ -231,7 +231,7 @@ def _law(rule: Any, matrix: Any, players: Any, now: Any, i: Any, total: Any, row
             row[j] /= mass
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def whole_threshold(probability: Any) -> Any:
     """Integer t for which a 64-bit draw u < t has this probability."""
     scaled = probability * _TOP

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population import wide
 from neurogames.engine.process import Process
 from neurogames.engine.strategies.switching import log_switching
@@ -93,7 +93,7 @@ def round_moves(game: PopulationGame, process: Process) -> Moves:
     return Moves(states, target, log_probability, np.diag(log_probability).copy(), size - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill_rounds(states: Any, log_rule: Any, places: Any, radix: Any, log_probability: Any) -> None:
     """Laws of the next composition: players are added one after another, each with the row of its strategy.
 

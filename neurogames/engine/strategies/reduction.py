@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurogames.engine.compiled import compiled
 from neurogames.engine.population import wide
 from neurogames.engine.strategies.moves import Moves
 
@@ -109,7 +109,7 @@ def _band(target: NDArray[np.int64], log_p: Array, band: int) -> wide.Wide:
     return wide.from_log(table)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _reduce(m: Any, e: Any, law_m: Any, law_e: Any) -> None:
     """Remove states in place; fills the stationary law, not normalised."""
     size, b = m.shape[0], m.shape[1] // 2
@@ -138,7 +138,7 @@ def _reduce(m: Any, e: Any, law_m: Any, law_e: Any) -> None:
         law_m[j], law_e[j] = sum_m, sum_e
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _absorb(m: Any, e: Any, x_m: Any, x_e: Any) -> None:
     """Remove all states in place; the columns x of one-step sources become the solutions of x = source + P x.
 

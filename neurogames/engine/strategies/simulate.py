@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, integer, invalid_argument
+from neurogames.engine.compiled import compiled
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
 from neurogames.engine.pieces import Stretch, play_in_pieces
@@ -194,7 +194,7 @@ def _play_singly(
     count[:] = states[place]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play_tables(
     states: Any,
     thresholds: Any,
@@ -226,7 +226,7 @@ def _play_tables(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play_rounds(rows: Any, rank: Any, count: Any, _: Any, state: Any, part: Any, every: Any, record: Any) -> None:
     """Advance replicas by rounds: a multinomial draw for the users of each strategy."""
     n = count.shape[1]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import fits_in_memory, given_array, integer, invalid_argument
+from neurogames.engine.compiled import compiled
 from neurogames.engine.pieces import Stretch, play_in_pieces
 from neurogames.engine.population import generator
 from neurogames.engine.population.generator import successes, uniform, unit
@@ -108,7 +108,7 @@ def check_pair(game: TwoPopulationGame, start: Sequence[ArrayLike]) -> tuple[NDA
     return found[0], found[1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _play(
     rules: Any,
     mutations: Any,
@@ -185,7 +185,7 @@ def _play(
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _earn(matrices: Any, sizes: Any, now: Any, total: Any) -> None:
     """Payoffs of all strategies, times the number of others in their own population, which a row divides by."""
     for p in range(2):
@@ -194,7 +194,7 @@ def _earn(matrices: Any, sizes: Any, now: Any, total: Any) -> None:
             total[p, k] = pays[k] * (sizes[p] - 1.0) / sizes[1 - p]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill(
     rules: Any, mutations: Any, nothing: Any, sizes: Any, now: Any, total: Any, p: Any, i: Any, below: Any
 ) -> None:

@@ -125,8 +125,8 @@ def measure_alignments(seed: int, *, settings: DGNOptSettings) -> xr.Dataset:
     rewards" hands it an earlier reward drawn at random, so that it draws as a bandit does and learns nothing.
 
     Returns:
-        Over alignment ``alignment_accuracy`` and ``alignment_steps`` to the target; ``reward_seconds_share``, the time that
-        the bandit's rewards take over that of its steps; ``arms``, the number of alignments.
+        Over alignment ``alignment_accuracy`` and ``alignment_steps`` to the target; ``reward_seconds_share``, the time
+        that the bandit's rewards take over that of its steps; ``arms``, the number of alignments.
     """
     rows, found = study_rows(settings), np.zeros((2, len(ALIGNMENTS)))
     held = tuning_rows(rows)
