@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.coalition_filter.coalition_layers import CoalitionFilter
-from neurogames.bridge.coalition_filter.grad_cam import check_classes, resized
+from neurogames.bridge.coalition_filter.grad_cam import check_classes, check_scores, resized
+from neurogames.bridge.modules.data import finite_rows, trial_outputs
 from neurogames.bridge.modules.evaluation import evaluating
 
 
@@ -198,10 +199,13 @@ def _curve(
     inserting: bool,
 ) -> AttributionCurve:
     check_classes(inputs, classes)
+    inputs = finite_rows(inputs)
     if maps.shape != (len(inputs), *inputs.shape[-2:]):
         raise invalid_argument(
             "maps", f"shape {tuple(maps.shape)}", f"shape {(len(inputs), *inputs.shape[-2:])}, as inputs have"
         )
+    if not maps.isfinite().all():
+        raise invalid_argument("maps", "entries that are not finite", "finite numbers")
     pixels = maps[0].numel()
     steps = integer("steps", steps, minimum=1, maximum=pixels)
     baseline, batch_size = number("baseline", baseline), integer("batch_size", batch_size, minimum=1)
@@ -211,6 +215,8 @@ def _curve(
     scores = []
     # All pairs of image and step stand in one line, cut into batches.
     with evaluating(model):
+        first = trial_outputs(model, inputs[:1])
+        check_scores(first.expand(len(inputs), *first.shape[1:]), classes)
         for part in torch.arange(len(inputs) * (steps + 1), device=inputs.device).split(batch_size):
             image, step = part // (steps + 1), part % (steps + 1)
             touched = place[image] < changed[step, None, None, None]

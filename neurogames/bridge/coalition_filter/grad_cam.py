@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.modules.adapted_model import Forward, adapted
 from neurogames.bridge.modules.data import REFUSALS
-from neurogames.bridge.modules.evaluation import evaluating
+from neurogames.bridge.modules.evaluation import check_weights, evaluating
 from neurogames.bridge.modules.graph import LAYERS
 from neurogames.bridge.modules.units import find_unit_axis, unit_count
 
@@ -87,7 +87,7 @@ def grad_cam(
             scores = _scores(own, given.clone())
             maps = _one_map(seen)
             axis = _channel_axis(own, names[0], unit_axis, ran, maps.shape)
-            _check_scores(scores, classes)
+            check_scores(scores, classes)
             chosen = scores.gather(1, classes.clone()[:, None]).sum()
             (slope,) = torch.autograd.grad(chosen, [maps], allow_unused=True)
     finally:
@@ -126,8 +126,7 @@ def _adapted_images(model: nn.Module, inputs: Any, forward: Forward | None) -> t
     """A model that takes one tensor, the images among its inputs, and that tensor."""
     with torch.inference_mode(False):
         own, given = adapted(model, inputs, forward)
-    if any(weight.is_inference() for weight in (*own.parameters(), *own.buffers())):
-        raise invalid_argument("model", "weights made in inference mode", "weights that can have gradients")
+    check_weights(own)
     images = [part for part in tree_leaves(inputs) if isinstance(part, (Tensor, np.ndarray)) and part.ndim == 4]
     if not images:
         shapes = [tuple(part.shape) for part in tree_leaves(inputs) if hasattr(part, "shape")]
@@ -168,7 +167,7 @@ def _channel_axis(model: nn.Module, name: str, given: int | None, ran: list[nn.M
         return axes[0] - 4
 
 
-def _check_scores(scores: Any, classes: Tensor) -> None:
+def check_scores(scores: Any, classes: Tensor) -> None:
     """Refuse outputs that are not one score for each class, and classes without a score."""
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(classes):
         got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"

@@ -21,6 +21,7 @@ from neurogames._arguments import given_array, instance, invalid_argument
 from neurogames.bridge.coalitions.coalition_values import NetworkCoalitionGame
 from neurogames.bridge.coalitions.unit_scores import activation_magnitude, gradient_activation
 from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
+from neurogames.bridge.modules.evaluation import gradients_on
 from neurogames.engine.coalitions.transforms import evaluate
 from neurogames.engine.coalitions.values import banzhaf, shapley
 from neurogames.games.coalition import CoalitionGame, coalition_game
@@ -76,6 +77,7 @@ def removal_curve(game: CoalitionGame, order: ArrayLike) -> RemovalCurve:
     return RemovalCurve(players.astype(np.intp), evaluate(game, left))
 
 
+@gradients_on()
 def removal_orders(
     game: NetworkCoalitionGame,
     model: nn.Module,

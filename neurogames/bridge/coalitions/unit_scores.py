@@ -21,6 +21,7 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.coalitions.row_worths import check_metric, counted_rows, row_score
 from neurogames.bridge.modules.adapted_model import Forward, adapted, adapted_pair
 from neurogames.bridge.modules.data import finite_rows
+from neurogames.bridge.modules.evaluation import gradients_on
 from neurogames.bridge.modules.hooks import device_of, frozen_copy, known_module, on_output, record
 from neurogames.bridge.modules.units import find_unit_axis
 
@@ -61,6 +62,7 @@ def activation_magnitude(
     return _mean(sums, len(inputs))
 
 
+@gradients_on()
 def gradient_activation(
     model: nn.Module,
     layer: str,

@@ -154,13 +154,15 @@ class KroneckerOptimizer(torch.optim.Optimizer):
         if getattr(self, "found_inf", None) is not None:
             raise invalid_argument("gradients", "scaled by a GradScaler", "unscaled ones: autocast to bfloat16")
         slopes = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
-        batches = layer_batches(self._attached, self._curvature, self._layers, slopes, self.state)
-        if batches is None:
-            self._skip()
-        else:
-            directions = self._directions(slopes, batches)
-            for group in self.param_groups:
-                move(group, directions, self.state)
+        device = self.param_groups[0]["params"][0].device.type
+        with torch.autocast(device, enabled=False):  # the caller may take the step within autocast
+            batches = layer_batches(self._attached, self._curvature, self._layers, slopes, self.state)
+            if batches is None:
+                self._skip()
+            else:
+                directions = self._directions(slopes, batches)
+                for group in self.param_groups:
+                    move(group, directions, self.state)
         self._attached.clear()
         return loss
 

@@ -238,8 +238,9 @@ class DGNOpt(torch.optim.Optimizer):
             self._checked.add(self._modes)
         step = GameStep(recorded, graph, groups, self.state, self._game)
         step.check()
-        finite = all(map(math.isfinite, losses)) and step.finite_slopes()
-        skipped = step.take(self._curvature(step)) if finite else "not finite"
+        with torch.autocast(recorded.output.device.type, enabled=False):  # the caller may take the step within autocast
+            finite = all(map(math.isfinite, losses)) and step.finite_slopes()
+            skipped = step.take(self._curvature(step)) if finite else "not finite"
         earned, seconds = self._choice.learn(arm, self.model) if skipped is None else (None, 0.0)
         self._last = step.report(skipped, reward=earned, seconds=seconds, pairs=self._pairs)
         if skipped is not None:

@@ -24,6 +24,7 @@ from torch import Tensor, fx, nn
 from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.curvature.layer_arrays import recordable_layers
 from neurogames.bridge.dgnopt.operations import Operations, bind_arguments, record_operations, run_node
+from neurogames.bridge.modules.data import finite_rows, trial_outputs
 from neurogames.bridge.modules.evaluation import evaluating
 
 Alignment = Mapping[str, int]
@@ -110,13 +111,12 @@ def stage_graph(model: nn.Module, example: Tensor, *, leaves: Collection[str] = 
     """
     instance("model", model, nn.Module, "a torch module")
     instance("example", example, Tensor, "a tensor, a batch that the model takes")
-    if not isinstance(model, nn.Module):
-        raise invalid_argument("model", model, "a torch module")
+    example = finite_rows(example, name="example")
     with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
         operations = record_operations(model, leaves)
-        expected = model(example)
+        expected = trial_outputs(model, example, name="example")
         found = _run(model, operations, example)
-    if not isinstance(expected, Tensor) or not torch.allclose(found, expected, rtol=_CLOSE, atol=_CLOSE):
+    if not torch.allclose(found, expected, rtol=_CLOSE, atol=_CLOSE):
         raise invalid_argument("model", f"{type(model).__name__}, which is not what was recorded of it", _WITHOUT)
     return graph_of(operations, playing_layers(model, operations))
 

@@ -38,6 +38,7 @@ from neurogames.bridge.ensembles.training import (
 )
 from neurogames.bridge.feedback.target_noise import TargetNoise
 from neurogames.bridge.modules.data import finite_rows, matched_rows
+from neurogames.bridge.modules.evaluation import gradients_on
 
 Feedback = Literal["dropout", "mean", "gaussian"]
 Schedule = Callable[[float], float]
@@ -66,6 +67,7 @@ class Trained:
         return np.array([status == "ok" for status in self.status])
 
 
+@gradients_on()
 def train_ensemble(
     inputs: Tensor,
     targets: Tensor,

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import instance, integer, invalid_argument
 from neurogames.bridge.ensembles.streams import INITIAL_WEIGHTS, uniforms
+from neurogames.bridge.modules.evaluation import gradients_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,9 @@ class Ensemble:
         if not shared and (values.ndim != 3 or values.shape[0] != len(self) or values.shape[2] != width):
             expected = f"shape (rows, {width}) or ({len(self)}, rows, {width})"
             raise invalid_argument(name, f"shape {tuple(values.shape)}", expected)
+        weight = self.weights[layer]
+        if (values.dtype, values.device) != (weight.dtype, weight.device):
+            raise invalid_argument(name, f"{values.dtype} on {values.device}", f"{weight.dtype} on {weight.device}")
         return values.expand(len(self), *values.shape[-2:])
 
     def _run(self, layer: int, values: Tensor) -> list[Tensor]:
@@ -194,6 +198,7 @@ def _linear_layers(model: nn.Sequential) -> list[nn.Linear]:
     return linears
 
 
+@gradients_on()
 def initial_ensemble(
     widths: Sequence[int],
     seeds: Sequence[int] | Tensor,

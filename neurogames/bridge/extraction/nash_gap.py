@@ -35,6 +35,7 @@ from neurogames.bridge.extraction.symmetries import shifted_layer, symmetries
 from neurogames.bridge.extraction.unilateral import Replies, Reply
 from neurogames.bridge.modules.adapted_model import Forward
 from neurogames.bridge.modules.data import Loss
+from neurogames.bridge.modules.evaluation import gradients_on
 
 _LANCZOS = 60  # products for both ends of a spectrum, about
 _SEARCH_PASSES = 20  # that a search gets at least, as long as there is time
@@ -67,6 +68,7 @@ class NashCost:
     parameters: int
 
 
+@gradients_on()
 def nash_gap(
     model: nn.Module,
     loss: Loss,

@@ -30,7 +30,8 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from neurogames._arguments import invalid_argument, number
-from neurogames.bridge.modules.data import Loss
+from neurogames.bridge.modules.data import Loss, matched_rows, trial_loss, trial_outputs
+from neurogames.bridge.modules.evaluation import gradients_on
 from neurogames.bridge.modules.graph import ModelGraph, model_graph
 from neurogames.bridge.modules.hooks import frozen_copy, known_module
 from neurogames.games.open import Agent, Context, OpenGame, Profile
@@ -64,6 +65,7 @@ class OpenNetwork:
     reads: tuple[tuple[int, ...], ...]
     moves: int
 
+    @gradients_on()
     def gradients(self, loss: Loss, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Gradients of a loss by composition, one for each parameter.
 
@@ -74,12 +76,16 @@ class OpenNetwork:
 
         Returns:
             Parameter name -> gradient; those of a module that is called several times are added up.
+
+        Raises:
+            ValueError: rows do not match or are not finite, or the network or the loss refuses them.
         """
+        inputs, targets = matched_rows(inputs, targets)
+        trial_outputs(lambda some: self.game.play(self.profile, (some,))[0], inputs[:1])
 
         def context(moves: Bundle) -> Bundle:
-            with torch.enable_grad():
-                outputs: Tensor = moves[0].detach().requires_grad_()
-                return tuple(torch.autograd.grad(loss(outputs, targets), outputs))
+            outputs: Tensor = moves[0].detach().requires_grad_()
+            return tuple(torch.autograd.grad(trial_loss(loss, outputs, targets), outputs))
 
         found: dict[str, Tensor] = {}
         payoffs = self.game.close(context, (inputs,)).payoffs(self.profile)
@@ -90,6 +96,7 @@ class OpenNetwork:
         return found
 
 
+@gradients_on()
 def open_game(
     model: nn.Module, *, learning_rate: float = 0.1, feedback: Mapping[str, Feedback] | None = None
 ) -> OpenNetwork:

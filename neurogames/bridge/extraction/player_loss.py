@@ -22,7 +22,7 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.curvature.operator import CurvatureOperator
 from neurogames.bridge.extraction.network_players import Player
 from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
-from neurogames.bridge.modules.data import Data, Loss, trial_loss, trial_outputs
+from neurogames.bridge.modules.data import Data, Loss, trial_loss, trial_outputs, try_classes
 from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
 from neurogames.bridge.modules.hooks import frozen_copy
 from neurogames.bridge.modules.mean_loss import mean_over_rows
@@ -249,6 +249,7 @@ def _checked(found: PlayerLoss) -> PlayerLoss:
             for hook in hooks:
                 hook.remove()
         total = trial_loss(found.loss, outputs, targets, name="data")
+        try_classes(found.loss, outputs, found.targets, name="data")
         single = [found.outputs({}, row) for row in torch.split(inputs, 1)]
         alone = torch.cat(single)
         if not outputs.isfinite().all() or not total.isfinite():

@@ -26,6 +26,7 @@ from neurogames.bridge.extraction.network_players import Player, network_players
 from neurogames.bridge.extraction.player_loss import PlayerLoss, player_loss
 from neurogames.bridge.modules.adapted_model import Forward
 from neurogames.bridge.modules.data import REFUSALS, Loss
+from neurogames.bridge.modules.evaluation import gradients_on
 from neurogames.games.normal_form import Labels, NormalFormGame
 
 Update = float | Mapping[str, Tensor]
@@ -35,6 +36,7 @@ _MOST = 100_000
 _EXPECTED = "a learning rate, or a change (a tensor) for parameters of the layer by their names in it"
 
 
+@gradients_on()
 def normal_form(
     model: nn.Module,
     updates: Mapping[str, Mapping[str, Update]],

@@ -23,8 +23,8 @@ from torch.func import functional_call, vmap
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.gates.gates import Gates, insert_gates, present_gates
 from neurogames.bridge.modules.adapted_model import Forward, adapted_pair
-from neurogames.bridge.modules.data import Data, Loss, trial_loss, trial_outputs
-from neurogames.bridge.modules.evaluation import evaluating, unfused_attention
+from neurogames.bridge.modules.data import Data, Loss, trial_loss, trial_outputs, try_classes
+from neurogames.bridge.modules.evaluation import check_weights, evaluating, unfused_attention
 from neurogames.bridge.modules.mean_loss import mean_over_rows
 from neurogames.bridge.modules.units import Unit
 
@@ -156,18 +156,20 @@ def gated_loss(
     ...     gated.losses(0, np.ones((2, 3))).shape
     (2,)
     """
-    model, inputs, targets = adapted_pair(model, data, forward)
-    loss = mean_over_rows(loss, targets, name="data")
-    gates = present_gates(model)
-    own = gates is None
-    if gates is None:
-        gates = insert_gates(model, units, modules=modules)
-    try:
-        with evaluating(model), unfused_attention():
-            yield _prepared(gates, loss, inputs, targets)
-    finally:
-        if own:
-            gates.remove()
+    with torch.inference_mode(False):
+        model, inputs, targets = adapted_pair(model, data, forward)
+        check_weights(model)
+        loss = mean_over_rows(loss, targets, name="data")
+        gates = present_gates(model)
+        own = gates is None
+        if gates is None:
+            gates = insert_gates(model, units, modules=modules)
+        try:
+            with evaluating(model), unfused_attention():
+                yield _prepared(gates, loss, inputs, targets)
+        finally:
+            if own:
+                gates.remove()
 
 
 def _prepared(gates: Gates, loss: Loss, inputs: Tensor, targets: Tensor) -> GatedLoss:
@@ -195,6 +197,7 @@ def _prepared(gates: Gates, loss: Loss, inputs: Tensor, targets: Tensor) -> Gate
                 "model", "outputs of a row that depend on the other rows", "rows that do not look at each other"
             )
         _check_mean(gated, outputs, goals)
+        try_classes(loss, outputs, targets, name="data")
     _check_reach(gated, some[:1])
     return replace(gated, row_bytes=row_bytes)
 

@@ -43,10 +43,12 @@ def finite_rows(value: Any, part: Part = "inputs", *, name: str | None = None, m
     if not isinstance(value, Tensor) or value.ndim == 0 or len(value) < minimum:
         got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise _wrong(name, part, got, f"a tensor with at least {minimum} row{'s' * (minimum > 1)}")
+    if value.is_meta or value.layout != torch.strided:
+        raise _wrong(name, part, f"{value.layout} on {value.device}", "a dense tensor that holds numbers")
     finite = value.isfinite()
     if not finite.all():
         raise _wrong(name, part, f"{int((~finite).sum())} entries that are not finite", "finite numbers")
-    return value.detach()
+    return value.clone() if value.is_inference() else value.detach()  # of the former no gradient can be taken
 
 
 def matched_rows(inputs: Any, targets: Any, *, name: str | None = None, minimum: int = 1) -> Data:
@@ -119,6 +121,8 @@ def trial_outputs(
         got = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
         expected = "one tensor, its first axis the rows"
         raise invalid_argument(model_name, f"outputs of {got} for {len(inputs)} rows", expected)
+    if outputs.is_meta:
+        raise invalid_argument(model_name, "weights on the device meta", "weights that hold numbers")
     return outputs
 
 
@@ -149,6 +153,33 @@ def trial_loss(loss: Loss, outputs: Tensor, targets: Tensor, *, name: str | None
     return value
 
 
+def try_classes(loss: Loss, outputs: Tensor, targets: Tensor, *, name: str | None = None) -> None:
+    """Run the loss on the least and on the greatest of all classes, which is what it refuses where it refuses any.
+
+    Args:
+        loss: maps outputs and targets to the mean over rows.
+        outputs: (some rows, ...) of any rows.
+        targets: (rows, ...) of all rows; nothing is done with real numbers.
+        name: the argument that held the targets; "targets" when left out.
+
+    Raises:
+        ValueError: the loss refuses one of both.
+
+    >>> try_classes(nn.functional.cross_entropy, torch.zeros(2, 3), torch.tensor([0, 1, 2, 3, 1]))
+    Traceback (most recent call last):
+    ValueError: targets: got 'class 3', expected classes that the loss takes; it says: Target 3 is out of bounds.
+    """
+    if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool or not targets.numel():
+        return
+    by_row = targets.flatten(1) if targets.ndim > 1 else targets[:, None]
+    for classes, row in ((by_row.amin(1), by_row.amin(1).argmin()), (by_row.amax(1), by_row.amax(1).argmax())):
+        try:
+            loss(outputs[:1], targets[row : row + 1].to(outputs.device))
+        except REFUSALS as error:
+            expected = f"classes that the loss takes; it says: {_first_line(error)}"
+            raise _wrong(name, "targets", f"class {int(classes[row])}", expected) from error
+
+
 @torch.no_grad()
 def try_rows(
     model: nn.Module, loss: Loss, data: Data, *, name: str | None = None, model_name: str = "model"
@@ -174,7 +205,9 @@ def try_rows(
     """
     inputs, targets = data
     outputs = trial_outputs(frozen_copy(model), inputs[:_FEW].clone(), name=name, model_name=model_name)
-    return outputs, trial_loss(loss, outputs, targets[:_FEW], name=name)
+    value = trial_loss(loss, outputs, targets[:_FEW], name=name)
+    try_classes(loss, outputs, targets, name=name)
+    return outputs, value
 
 
 def _wrong(name: str | None, part: Part, got: str, expected: str) -> ValueError:

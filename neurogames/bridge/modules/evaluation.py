@@ -32,13 +32,15 @@ def copy_module(model: Module, *, share: Iterable[Tensor] = ()) -> Module:
         The copy, in the modes of the model, which shares nothing else with it.
 
     Raises:
-        ValueError: the model holds something that cannot be copied, such as an open file.
+        ValueError: the model holds something that cannot be copied, such as an open file, or weights that hold no
+            numbers or can have no gradients.
 
     >>> from torch.nn.utils import prune
     >>> model = prune.l1_unstructured(nn.Linear(4, 2), "weight", amount=0.5)
     >>> bool((copy_module(model).weight == model.weight).all())
     True
     """
+    check_weights(model)
     derived = [value for _, _, value in _plain_tensors(model) if not value.is_leaf]
     memo: dict[int, Any] = {id(value): value.detach().clone() for value in derived}
     memo |= {id(value): value for value in share}
@@ -78,6 +80,32 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             del vars(module)[name]
         for module, name, value in plain:
             vars(module)[name] = value
+
+
+@contextlib.contextmanager
+def gradients_on() -> Iterator[None]:
+    """Compute with gradients, whatever mode the caller is in; it is a decorator, too.
+
+    >>> with torch.inference_mode(), gradients_on():
+    ...     torch.ones(1, requires_grad=True).square().requires_grad
+    True
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse a model whose weights hold no numbers, or can have no gradients.
+
+    >>> check_weights(nn.Linear(2, 1, device="meta"))
+    Traceback (most recent call last):
+    ValueError: model: got 'weights on the device meta', expected weights that hold numbers
+    """
+    weights = [*model.parameters(), *model.buffers()]
+    if any(weight.is_meta for weight in weights):
+        raise invalid_argument("model", "weights on the device meta", "weights that hold numbers")
+    if any(weight.is_inference() for weight in weights):
+        raise invalid_argument("model", "weights made in inference mode", "weights that can have gradients")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import instance, invalid_argument
-from neurogames.bridge.modules.evaluation import copy_module, unfused_attention
+from neurogames.bridge.modules.evaluation import copy_module, gradients_on, unfused_attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +97,7 @@ class StackedModules:
             buffer.copy_(self.buffers[name][run])
 
 
+@gradients_on()
 def stack_modules(modules: Sequence[nn.Module]) -> StackedModules:
     """Stack copies of modules.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import instance, integer, invalid_argument, number
 from neurogames.bridge.modules.data import Loss, matched_rows, try_rows
+from neurogames.bridge.modules.evaluation import gradients_on
 from neurogames.bridge.modules.stacked_modules import same_architecture
 from neurogames.bridge.modules.units import Unit
 from neurogames.bridge.participation.fee_rule import FeeRule
@@ -37,6 +38,7 @@ from neurogames.engine.schedules import Parameter
 _RULES: dict[str, Callable[..., ParticipationRule]] = {"equilibrium": FeeRule.of, "paper": PaperRule.of}
 
 
+@gradients_on()
 def train_participation(
     models: nn.Module | Sequence[nn.Module],
     inputs: Tensor,

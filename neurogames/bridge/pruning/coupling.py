@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import finite_array, invalid_argument
 from neurogames.bridge.gates.gates import insert_gates, present_gates
+from neurogames.bridge.modules.evaluation import gradients_on
 from neurogames.bridge.modules.units import Unit
 from neurogames.bridge.pruning.cutting import Search
 from neurogames.bridge.pruning.plain_model import plain_copy
@@ -57,6 +58,7 @@ class CoupledGroups:
         return (totals / np.bincount(self.groups))[self.groups]
 
 
+@gradients_on()
 def coupled_groups(
     model: nn.Module,
     example_inputs: Tensor | tuple[Any, ...],

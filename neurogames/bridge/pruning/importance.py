@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from neurogames._arguments import instance, invalid_argument
 from neurogames.bridge.gates.gates import Gates, insert_gates
 from neurogames.bridge.modules.data import Data, Loss, data_pair, try_rows
-from neurogames.bridge.modules.evaluation import copy_module
+from neurogames.bridge.modules.evaluation import copy_module, gradients_on
 from neurogames.bridge.modules.graph import is_turned_linear
 from neurogames.bridge.modules.units import Unit
 
@@ -52,6 +52,7 @@ def magnitude_importance(
     return _by_layer([weight.detach().norm(dim=1) for weight in weights])
 
 
+@gradients_on()
 def taylor_importance(
     model: nn.Module,
     loss: Loss,

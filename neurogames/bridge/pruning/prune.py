@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument, number, numbers
 from neurogames.bridge.gates.gates import Gates, insert_gates, present_gates
-from neurogames.bridge.modules.evaluation import copy_module, evaluating
+from neurogames.bridge.modules.evaluation import copy_module, evaluating, gradients_on
 from neurogames.bridge.pruning.channels import swapped, tensors_in
 from neurogames.bridge.pruning.coupling import coupled_groups
 from neurogames.bridge.pruning.cutting import Search, cut_out
@@ -70,6 +70,7 @@ class Pruned:
     sizes: Sizes
 
 
+@gradients_on()
 def prune(
     model: nn.Module,
     profile: ArrayLike | Mapping[str, ArrayLike],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import instance, invalid_argument
-from neurogames.bridge.modules.evaluation import copy_module
+from neurogames.bridge.modules.evaluation import copy_module, gradients_on
 from neurogames.bridge.modules.hooks import known_module
 
 Sizes = dict[str, dict[str, int]]
@@ -31,6 +31,7 @@ def changed_sizes(before: nn.Module, after: nn.Module) -> Sizes:
     return changed
 
 
+@gradients_on()
 def rebuild(model: nn.Module, state: Mapping[str, Tensor], sizes: Mapping[str, Mapping[str, int]]) -> nn.Module:
     """Build a pruned network from the architecture it came from.
 

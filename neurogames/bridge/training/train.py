@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.bridge.modules.data import Data, Loss, data_pair, try_rows
-from neurogames.bridge.modules.evaluation import copy_module
+from neurogames.bridge.modules.evaluation import copy_module, gradients_on
 from neurogames.bridge.training.loop import OptimizerFactory, Plan, run_epochs, start_training
 from neurogames.bridge.training.network import ModuleNetwork
 from neurogames.bridge.training.rule import Rule
@@ -40,6 +40,7 @@ class TrainedModel:
     status: str
 
 
+@gradients_on()
 def train(
     model: nn.Module,
     loss: Loss,

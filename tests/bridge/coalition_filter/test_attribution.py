@@ -159,6 +159,12 @@ def test_wrong_arguments_are_refused():
         deletion_curve(net, images, maps[:, :4], classes)
     with pytest.raises(ValueError, match="steps: got 65"):
         insertion_curve(net, images, maps, classes, steps=65)
+    with pytest.raises(ValueError, match="maps: got 'entries that are not finite'"):
+        deletion_curve(net, images, maps / 0, classes)
+    with pytest.raises(ValueError, match="expected rows that the model takes"):
+        deletion_curve(net, images.double(), maps, classes)
+    with pytest.raises(ValueError, match="classes: got"):
+        deletion_curve(net, images, maps, classes + 4)
     with pytest.raises(ValueError, match="baseline: got nan"):
         insertion_curve(net, images, maps, classes, baseline=math.nan)
     with pytest.raises(ValueError, match="two maps"):

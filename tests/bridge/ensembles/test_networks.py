@@ -119,6 +119,7 @@ def test_an_initial_network_depends_on_its_own_seed_only():
         (lambda _e, _x: initial_ensemble((3, 1), seeds=[0.5]), "seeds: got 0.5"),
         (lambda _e, _x: initial_ensemble((3, 1), seeds=torch.tensor([[1]])), r"seeds: got \[1\]"),
         (lambda _e, _x: initial_ensemble((3, 1), seeds=[0], dtype=torch.float16), "dtype: got torch.float16"),
+        (lambda e, x: e(x.double()), "inputs: got 'torch.float64 on cpu', expected torch.float32 on cpu"),
     ],
 )
 def test_wrong_input_is_refused_with_what_came_and_what_was_expected(ensemble, inputs, call, message):
