@@ -216,3 +216,5 @@ from .games import reduced_normal_form as reduced_normal_form
 from .games import regret as regret
 from .games import spin_energy_game as spin_energy_game
 from .games import write_nfg as write_nfg
+
+__version__: str

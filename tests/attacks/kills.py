@@ -22,9 +22,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from neurogames.__main__ import main as neurogames_main
 from neurogames.lab.studies.registry import list_studies, load_study
@@ -74,9 +76,22 @@ def started(words: list[str], place: Path, *, fresh: bool) -> tuple[int, int, Pa
         code = int(error.code or 0)
     except BaseException:
         traceback.print_exc()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    os._exit(code)
+    return leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End a fork as Python itself ends: first all pools of workers are told, only then is each process waited for.
+
+    In the other order the wait is as long as idle workers stay, five minutes.
+    """
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def ended(words: list[str], place: Path, way: str, after: float, *, fresh: bool) -> tuple[list[str], bool]:

@@ -27,6 +27,15 @@ def test_a_refusal_is_no_answer_to_a_kill(tmp_path):
     assert not running
 
 
+def test_a_fork_does_not_wait_for_idle_workers():
+    # Jobs of a second, so that both workers are there before the end.
+    act = (
+        "import joblib, time; from tests.attacks.kills import leave; "
+        "joblib.Parallel(n_jobs=2)(joblib.delayed(time.sleep)(1) for _ in range(2)); leave(3)"
+    )
+    assert subprocess.run([sys.executable, "-c", act], timeout=120).returncode == 3
+
+
 def test_what_is_left_of_a_session_is_found():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
     try:

@@ -1,7 +1,8 @@
 """The folder of one run, which its settings guard.
 
 A run is a folder with a ``settings.toml`` that says what it holds; the same settings open it again, other settings are
-refused, and so is a folder with files that are not of any run. A count may be let grow, such as that of repetitions.
+refused, and so are another version of neurogames and a folder with files that are not of any run. A count may be let
+grow, such as that of repetitions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 import tomli_w
 
 from neurogames._arguments import invalid_argument
-from neurogames.lab.runs.store import plain_value, versions
+from neurogames.lab.runs.provenance import refuse_other_version, versions
+from neurogames.lab.runs.store import plain_value
 from neurogames.lab.whole_file import TEMPORARY, remove_leftovers, write_whole
 
 SETTINGS_FILE = "settings.toml"
@@ -48,8 +50,8 @@ def open_run(folder: str | Path, settings: Mapping[str, Any], *, growing: Collec
         The run.
 
     Raises:
-        ValueError: if the folder holds a run with other settings (the first differing one is named), or files that
-            are not of any run.
+        ValueError: if the folder holds a run of another version of neurogames, or with other settings (the first
+            differing one is named), or files that are not of any run.
 
     >>> import tempfile
     >>> place = tempfile.mkdtemp()
@@ -67,8 +69,10 @@ def open_run(folder: str | Path, settings: Mapping[str, Any], *, growing: Collec
         _refuse_foreign_files(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return _written(folder, plain)
+    table = _read_table(folder)
+    refuse_other_version(folder, table.get("versions"))
     remove_leftovers(folder)
-    known = read_settings(folder)
+    known = table["settings"]
     grown = {name: plain[name] for name in growing if _greater(plain.get(name), known.get(name))}
     for key, got, expected in _differences(plain, {**known, **grown}):
         raise ValueError(f"{key}: got {got}, expected {expected}, the setting of the run in {folder}")
@@ -81,19 +85,24 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if the folder holds no run, or its settings are not those that were written.
     """
+    settings: dict[str, Any] = _read_table(folder)["settings"]
+    return settings
+
+
+def _read_table(folder: str | Path) -> dict[str, Any]:
+    """The settings of a run and the versions that began it, as they were written."""
     path = Path(folder) / SETTINGS_FILE
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         why = f"{path} ({type(error).__name__}: {error})".splitlines()[0]
         raise invalid_argument("folder", why, f"the folder of a run, with a readable {SETTINGS_FILE}") from None
-    settings = table.get("settings")
-    if not isinstance(settings, dict):
+    if not isinstance(table.get("settings"), dict):
         raise invalid_argument("folder", f"{path} without a table [settings]", f"the {SETTINGS_FILE} of a run")
     if table.get("sha256", _digest(table)) != _digest(table):
         expected = "the settings as they were written; others belong to another folder"
         raise invalid_argument("folder", f"{path}, changed since", expected)
-    return settings
+    return table
 
 
 def _written(folder: Path, settings: dict[str, Any]) -> Run:

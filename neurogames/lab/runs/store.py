@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import platform
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,8 +22,6 @@ import xarray as xr
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.whole_file import sealed, unsealed, write_whole
-
-RECORDED = ("neurogames", "numpy", "scipy", "torch", "numba", "scikit-learn", "pandas", "xarray", "h5netcdf")
 
 _MARK = "json:"
 _REMEDY = "the command that wrote it makes it again"
@@ -88,19 +84,6 @@ def layout_of(dataset: xr.Dataset) -> dict[str, list[Any]]:
         str(name): [list(map(str, one.dims)), list(one.shape), "text" if one.dtype.kind in "OUS" else one.dtype.kind]
         for name, one in sorted(dataset.variables.items(), key=lambda pair: str(pair[0]))
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on.
-
-    >>> sorted(versions())[:3]
-    ['h5netcdf', 'neurogames', 'numba']
-    """
-    found = {"python": platform.python_version()}
-    for package in RECORDED:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 def plain_value(name: object, value: Any) -> Any:

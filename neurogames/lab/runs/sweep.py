@@ -25,12 +25,14 @@ import threadpoolctl
 import torch
 import xarray as xr
 
+from neurogames import __version__
 from neurogames._arguments import instance, integer, invalid_argument
 from neurogames.lab.runs.cluster import finish_on_cluster
 from neurogames.lab.runs.errors import CellError
 from neurogames.lab.runs.grid import Cell, checked_grid, combined
 from neurogames.lab.runs.interrupts import heard_interrupt
-from neurogames.lab.runs.store import plain_value, read_dataset, versions, write_dataset
+from neurogames.lab.runs.provenance import refuse_other_version, versions
+from neurogames.lab.runs.store import plain_value, read_dataset, write_dataset
 from neurogames.lab.runs.workers import finish
 from neurogames.lab.whole_file import remove_leftovers
 
@@ -72,7 +74,8 @@ def sweep(
         all cells agree on, ``measure``, and ``versions`` (a list where cells were computed by different ones).
 
     Raises:
-        ValueError: for cells that fill no grid, a folder with cells of another measure, or a cluster that cannot work.
+        ValueError: for cells that fill no grid, a folder with cells of another measure or of another version of
+            neurogames, or a cluster that cannot work.
         CellError: if a cell fails; the error names it. Cells finished before stay.
 
     >>> import tempfile
@@ -98,13 +101,14 @@ def sweep(
         if found is not None:
             if found.attrs["measure"] != identity:
                 raise invalid_argument("measure", identity, f"{found.attrs['measure']}, as in {path}")
+            refuse_other_version(path, found.attrs["versions"])
             results[index] = found
     place.mkdir(parents=True, exist_ok=True)
     remove_leftovers(place)
     for done, index in enumerate(results, start=1):
         _tell(on_progress, done, len(plain), plain[index])
     missing = [index for index in range(len(plain)) if index not in results]
-    jobs = ((measure, identity, plain[index], paths[index], threads, index) for index in missing)
+    jobs = ((measure, identity, plain[index], paths[index], threads, __version__, index) for index in missing)
     work = (
         finish_on_cluster(_measure_cell, jobs, cluster) if cluster and missing else finish(_measure_cell, jobs, workers)
     )
@@ -154,7 +158,7 @@ def _finished(path: Path, cell: dict[str, Any]) -> xr.Dataset | None:
         return None
     try:
         found = read_dataset(path)
-        if found.attrs.get("cell") != cell or "measure" not in found.attrs:
+        if found.attrs.get("cell") != cell or not {"measure", "versions"} <= found.attrs.keys():
             raise ValueError(f"{path} does not hold the cell {_named(cell)}")
     except ValueError as error:
         logging.getLogger(__name__).warning("computing the cell %s again: %s", _named(cell), error)
@@ -180,11 +184,13 @@ def _named(cell: Cell) -> str:
 
 
 def _measure_cell(
-    measure: Measure, identity: dict[str, Any], cell: dict[str, Any], path: Path, threads: int, index: int
+    measure: Measure, identity: dict[str, Any], cell: dict[str, Any], path: Path, threads: int, version: str, index: int
 ) -> int:
-    """Measure one cell and write its file."""
+    """Measure one cell and write its file, by the version of neurogames that asks for it."""
     before = torch.get_num_threads()
     try:
+        if version != __version__:
+            raise invalid_argument("cluster", f"a worker with neurogames {__version__}", f"neurogames {version}")
         with threadpoolctl.threadpool_limits(threads):
             torch.set_num_threads(threads)
             result = measure(**cell)

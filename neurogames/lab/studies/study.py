@@ -21,8 +21,9 @@ import xarray as xr
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.lab.data.tables import short_name
+from neurogames.lab.runs.provenance import joined_versions
 from neurogames.lab.runs.run_folder import open_run, read_settings
-from neurogames.lab.runs.store import layout_of, read_dataset, versions, write_dataset
+from neurogames.lab.runs.store import layout_of, read_dataset, write_dataset
 from neurogames.lab.runs.sweep import Measure, sweep
 from neurogames.lab.studies.page import Page, write_page
 from neurogames.lab.studies.settings import StudySettings
@@ -114,7 +115,8 @@ def run_study(
         Results, tables and verdicts.
 
     Raises:
-        ValueError: for data that cannot be used, or a folder that holds something else; before any work.
+        ValueError: for data that cannot be used, or a folder that holds something else or what another version of
+            neurogames has measured; before any work.
         CellError: if a repetition fails; those finished before stay.
     """
     settings = study.settings() if settings is None else settings
@@ -136,8 +138,8 @@ def run_study(
         measured.append(part.isel(seed=0, drop=True) if name in study.once else part)
     results = xr.merge(measured, combine_attrs="drop", join="exact", compat="no_conflicts")
     known = {key: value for part in measured for key, value in part.attrs.items() if key not in _SWEEP_MARKS}
-    about = {"study": study.name, "format": RESULTS_FORMAT, "settings": settings.to_dict(), "versions": versions()}
-    results.attrs = {**known, **about, "layout": layout_of(results)}
+    about = {"study": study.name, "format": RESULTS_FORMAT, "settings": settings.to_dict()}
+    results.attrs = {**known, **about, "versions": joined_versions(measured), "layout": layout_of(results)}
     tell("writing", 0, 1)
     write_dataset(results, run.folder / "results.nc")
     finished = _published(study, results, run.folder)

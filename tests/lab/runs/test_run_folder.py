@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurogames.lab.runs.provenance import versions
 from neurogames.lab.runs.run_folder import open_run, read_settings
-from neurogames.lab.runs.store import versions
 
 SETTINGS = {
     "data": "wine",

@@ -10,8 +10,9 @@ from typing import Any
 
 import xarray as xr
 
+from neurogames.lab.runs.provenance import joined_versions
 from neurogames.lab.runs.run_folder import open_run
-from neurogames.lab.runs.store import versions, write_dataset
+from neurogames.lab.runs.store import write_dataset
 from neurogames.lab.runs.sweep import sweep
 from neurogames.lab.studies.agents.measure import measure_agents
 from neurogames.lab.studies.agents.page import agents_page
@@ -84,11 +85,11 @@ def run_agents(
     cells = settings.cells()
     workers = min(workers, len(cells))
     found = sweep(measure, cells, run.folder, workers=workers, cluster=cluster, on_progress=on_progress)
-    results = found.isel(seed=0, drop=True)
-    results.attrs = {"study": NAME, "settings": settings.to_dict(), "versions": versions()}
+    results, made_by = found.isel(seed=0, drop=True), joined_versions([found])
+    results.attrs = {"study": NAME, "settings": settings.to_dict(), "versions": made_by}
     write_dataset(results, run.folder / "results.nc")
     page = agents_page(results, settings)
-    write_page(page, run.folder, rerun=_command(settings), settings=settings.to_dict(), versions=versions())
+    write_page(page, run.folder, rerun=_command(settings), settings=settings.to_dict(), versions=made_by)
     tables = {table.name: table.frame for table in page.tables}
     return FinishedStudy(run.folder, results, tables, [page.answer, *page.verdicts])
 

@@ -14,7 +14,8 @@ from neurogames._arguments import invalid_argument
 from neurogames.bridge.extraction.nash_gap import NashCost
 from neurogames.bridge.modules.adapted_model import Forward
 from neurogames.bridge.modules.data import Loss
-from neurogames.lab.runs.store import layout_of, read_dataset, versions, write_dataset
+from neurogames.lab.runs.provenance import versions
+from neurogames.lab.runs.store import layout_of, read_dataset, write_dataset
 from neurogames.lab.studies.analysis.measure import STAGES, measure_network
 from neurogames.lab.studies.analysis.page import analysis_page
 from neurogames.lab.studies.analysis.settings import AnalysisSettings
