@@ -7,6 +7,7 @@ call that an example makes are the good ones, from which an attack changes one a
 from __future__ import annotations
 
 import contextlib
+import copy
 import doctest
 import inspect
 import io
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,9 @@ def recorded_call(function: Callable[..., Any]) -> RecordedCall | None:
         with contextlib.redirect_stdout(io.StringIO()):
             doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(test, clear_globs=False)
     return found[0] if found else None
+
+
+def copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments that a call may use up, such as generators of draws, of their own for each call."""
+    fresh = {name: copy.deepcopy(each) for name, each in arguments.items() if isinstance(each, np.random.Generator)}
+    return {**arguments, **fresh}

@@ -5,7 +5,6 @@ The good calls come from the examples of the functions, so a new function is att
 
 from __future__ import annotations
 
-import copy
 import inspect
 import signal
 import time
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 from neurogames import bridge, engine, games
-from tests.attacks.recorded_calls import recorded_call
+from tests.attacks.recorded_calls import copied, recorded_call
 
 NONSENSE: dict[str, Any] = {
     "None": None,
@@ -145,7 +144,7 @@ def test_nonsense_is_refused_in_one_line_that_names_the_argument(name, alarm, tm
                 place in ANSWERS_NOTHING and what == "a function"
             ):
                 continue
-            again = type(recorded)(function, _copied(recorded.arguments))
+            again = type(recorded)(function, copied(recorded.arguments))
             begun = time.process_time()
             # Of two arguments that do not fit, either may be named.
             names = recorded.arguments if what in FITS_OR_NOT else [argument.removesuffix("s")]
@@ -159,9 +158,3 @@ def test_nonsense_is_refused_in_one_line_that_names_the_argument(name, alarm, tm
             elif time.process_time() - begun > 1.0:
                 wrong.append(f"{place} given {what}: refused after work was done")
     assert not wrong, "\n".join(wrong)
-
-
-def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments that a call may use up, such as generators of draws, of their own for each call."""
-    fresh = {name: copy.deepcopy(each) for name, each in arguments.items() if isinstance(each, np.random.Generator)}
-    return {**arguments, **fresh}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import networkx as nx
 import numpy as np
@@ -58,11 +59,11 @@ CHICKEN = NormalFormGame.symmetric([[6.0, 2.0], [7.0, 0.0]])
 COOLED = Process(logit(geometric(0.3, 0.05)))
 
 
-def paths(play, module, most, **given):
+def paths(play, module, most, *, sweeps=30, every=3):
     """What a simulation gives when it is cut into pieces of so many revisions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PIECE", most)
-        path = play(rng=np.random.default_rng(7), sweeps=30, every=3, replicas=5, **given)
+        path = play(rng=np.random.default_rng(7), sweeps=sweeps, every=every, replicas=5)
     values = [each for value in vars(path).values() for each in (value if isinstance(value, tuple) else (value,))]
     return [value for value in values if isinstance(value, np.ndarray)]
 
@@ -160,6 +161,33 @@ def test_the_paths_do_not_depend_on_the_pieces(name):
     for most in (5, 70, 1700):
         for mine, theirs in zip(whole, paths(play, module, most), strict=True):
             np.testing.assert_array_equal(mine, theirs)
+
+
+def sets_off(progress):
+    """A probability to keep feedback that lets nobody move in the first half."""
+    return np.where(np.asarray(progress) < 0.5, 1e-12, 1.0)
+
+
+@pytest.mark.parametrize("revision", ["one", "all"])
+@pytest.mark.parametrize("rule", [logit, imitation])
+@pytest.mark.parametrize(
+    "game", [GOODS, NETWORK, NetworkPublicGoodsGame(HEAVY, 0.4, 1.0)], ids=["one group", "network", "weights"]
+)
+def test_the_second_of_two_sweeps_has_its_own_place_in_a_schedule(game, rule, revision):
+    """Also when each of them is a piece of its own."""
+    process = Process(rule(geometric(0.3, 0.05)), revision, keep_prob=sets_off)
+    play, start, module = simulate, 9, two_actions
+    if game is not GOODS:
+        play, start, module = simulate_network, np.arange(12) < 5, network_dynamics
+    ways = [
+        paths(partial(play, game, process, start=start), module, most, sweeps=2, every=1) for most in (10**9, 5, 70)
+    ]
+    for way in ways[1:]:
+        for mine, theirs in zip(ways[0], way, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    record = next(each for each in ways[0] if each.shape == (5, 3))
+    assert (record[:, 1] == record[:, 0]).all()
+    assert (record[:, 2] != record[:, 1]).any()
 
 
 @pytest.mark.parametrize("threads", [1, 3])

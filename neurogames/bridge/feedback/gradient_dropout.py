@@ -33,7 +33,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import invalid_argument, number, probability
+from neurogames._arguments import instance, invalid_argument, number, probability
 
 Granularity = Literal["unit", "sample", "layer"]
 
@@ -85,6 +85,7 @@ class GradientDropout(nn.Module):
         self._keep = 1.0 if callable(keep_prob) else probability("keep_prob", keep_prob)
         self.granularity = granularity
         self.rescale = rescale
+        instance("unit_axis", unit_axis, int, "the number of an axis")
         self.unit_axis = unit_axis
         self._seed = int(torch.randint(2**63 - 1, (), generator=rng, device=rng.device))
         self._generators: dict[torch.device, torch.Generator] = {}

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from neurogames._arguments import invalid_argument, number
+from neurogames._arguments import instance, invalid_argument, number
 from neurogames.bridge.feedback.attached import AttachedGradientDropout, attach_layers
 from neurogames.bridge.feedback.gradient_dropout import Granularity, coin_shape
 from neurogames.bridge.feedback.law import checked_keep
@@ -105,6 +105,7 @@ class MeanFeedback(nn.Module):
             raise invalid_argument("granularity", granularity, "'unit', 'sample' or 'layer'")
         self.granularity = granularity
         self.rescale = rescale
+        instance("unit_axis", unit_axis, int, "the number of an axis")
         self.unit_axis = unit_axis
         self._schedule = keep_prob if callable(keep_prob) else None
         self._keep = 1.0 if callable(keep_prob) else checked_keep(keep_prob, rescale=rescale)

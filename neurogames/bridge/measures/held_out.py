@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from neurogames._arguments import instance, invalid_argument
+from neurogames._arguments import instance, integer, invalid_argument
 from neurogames.bridge.ensembles.networks import Ensemble
 from neurogames.bridge.measures.ablation import ablation_composition, quantile_groups
 from neurogames.bridge.measures.robustness import area_from_clean, checked_levels, noise_curve
@@ -34,13 +34,13 @@ def held_out_measures(
         targets: (rows,) or (rows, outputs) numbers, or (rows,) class ids.
         levels: noise levels, starting at 0 and increasing, in standard deviations of each feature.
         rng: generator from which the seed of the noise is taken.
-        repeats: draws of the noise per level.
+        repeats: draws of the noise per level, at least 1.
 
     Returns:
         Name -> function that gives (networks, ...) numbers.
 
     Raises:
-        ValueError: shapes do not fit together, or levels are out of range.
+        ValueError: shapes do not fit together, or levels or repeats are out of range.
 
     >>> from neurogames.bridge.ensembles.networks import initial_ensemble
     >>> inputs = torch.linspace(-1, 1, 50)[:, None]
@@ -55,6 +55,7 @@ def held_out_measures(
         got = f"shape {tuple(getattr(targets, 'shape', ()))}"
         raise invalid_argument("targets", got, f"a tensor with {len(inputs)} rows")
     checked_levels(levels)
+    repeats = integer("repeats", repeats, minimum=1)
     numbers = targets.is_floating_point()
     table = targets.reshape(len(targets), -1) if numbers else targets
     groups = quantile_groups(table[:, 0], N_GROUPS) if numbers else targets

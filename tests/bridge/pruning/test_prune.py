@@ -559,6 +559,23 @@ def test_what_runs_in_training_mode_only_is_cut_as_well_and_can_be_trained():
         prune(Auxiliary(least=9), shares, rows(5, 4))
 
 
+def test_a_layer_that_is_not_called_keeps_its_units_also_the_first_of_the_model():
+    torch.manual_seed(0)
+
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused, self.body, self.out = nn.Linear(4, 3), nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, x):
+            return self.out(torch.relu(self.body(x)))
+
+    shares = {"unused": np.array([0, 1.0, 0]), "body": np.array([0, 1, 0, 1, 1, 1.0])}
+    result = check(Unused(), shares, rows(5, 4))
+    assert result.pinned == {"unused": dict.fromkeys((0, 2), "'unused' is not called as a plain layer")}
+    assert result.removed == {"unused": 0, "body": 2}
+
+
 def test_of_a_layer_without_shares_that_would_be_empty_the_first_channel_stays():
     """The factor leaves with the gated layer, and comes first."""
 

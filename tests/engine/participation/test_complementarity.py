@@ -161,6 +161,8 @@ def test_uniqueness_is_only_claimed_when_known():
     assert solve_participation(rivals).unique is None
     orthogonal = ParticipationGame([1.0, 1.0], np.eye(2), ridge=0.25, competition=1.0)
     assert solve_participation(orthogonal).unique is True
+    indifferent = participation_uniqueness(ParticipationGame([0.0, 0.0], np.zeros((2, 1)), ridge=0.0))
+    assert (indifferent.eigenvalue, indifferent.error, indifferent.unique) == (0.0, 0.0, None)
 
 
 @pytest.mark.parametrize(
