@@ -58,7 +58,11 @@ def number(
         result = float(value)
     except (TypeError, ValueError, OverflowError):
         raise invalid_argument(name, value, expected) from None
-    if isinstance(value, (bool, np.bool_)) or not np.isfinite(result) or (where is not None and not where(result)):
+    if (
+        isinstance(value, (bool, np.bool_, str, bytes))
+        or not np.isfinite(result)
+        or (where is not None and not where(result))
+    ):
         raise invalid_argument(name, value, expected)
     return result
 
@@ -116,9 +120,20 @@ def numbers(name: str, value: Any, expected: str) -> NDArray[np.float64]:
     array([[1., 2.]])
     """
     try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
+        given = np.asarray(value)
+        return given if given.dtype == np.float64 and not np.ma.is_masked(value) else _real(value, given)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last one of a tensor that has a gradient
         raise invalid_argument(name, value, expected) from None
+
+
+def _real(value: Any, given: NDArray[Any]) -> NDArray[np.float64]:
+    """Floats of an array, or an error where numpy would make numbers of what is none, or of a part of it."""
+    entries = given.ravel() if given.dtype.kind == "O" else ()
+    if given.dtype.kind not in "biufO" or any(isinstance(entry, (str, bytes, complex)) for entry in entries):
+        raise TypeError("text, dates or complex numbers")
+    if np.ma.is_masked(value):
+        raise ValueError("masked entries")
+    return given.astype(np.float64)
 
 
 def given_array(name: str, value: Any) -> NDArray[Any]:
@@ -127,6 +142,8 @@ def given_array(name: str, value: Any) -> NDArray[Any]:
     >>> given_array("start", [1, 2]).dtype.kind
     'i'
     """
+    if np.ma.is_masked(value):
+        raise invalid_argument(name, value, "an array without masked entries")
     try:
         return np.asarray(value)
     except ValueError:
@@ -144,10 +161,7 @@ def finite_array(name: str, value: ArrayLike, *, ndim: int | None) -> NDArray[np
     """
     axes = "" if ndim is None else f" with {ndim} axes"
     expected = f"a finite array{axes}, none of them empty"
-    try:
-        result = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise invalid_argument(name, value, expected) from None
+    result = np.array(numbers(name, value, expected))
     if (ndim is not None and result.ndim != ndim) or result.size == 0:
         raise invalid_argument(name, f"shape {result.shape}", expected)
     if not np.isfinite(result).all():

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, integer, invalid_argument, numbers
+from neurogames._arguments import finite_array, given_array, integer, invalid_argument, numbers
 
 
 class CoalitionGame(Protocol):
@@ -196,10 +196,7 @@ class UnanimityGame:
     coefficients: NDArray[np.float64]
 
     def __init__(self, carriers: ArrayLike, coefficients: ArrayLike = 1.0) -> None:
-        try:
-            members = np.atleast_2d(np.array(carriers))
-        except ValueError:
-            raise invalid_argument("carriers", carriers, "rows of booleans of one length, none all False") from None
+        members = np.atleast_2d(np.array(given_array("carriers", carriers)))
         if members.dtype != np.bool_ or members.ndim != 2 or 0 in members.shape or not members.any(axis=1).all():
             raise invalid_argument(
                 "carriers", f"{members.dtype} of shape {members.shape}", "rows of booleans, none all False"

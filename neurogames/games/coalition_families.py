@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, integer, invalid_argument, number
+from neurogames._arguments import finite_array, integer, invalid_argument, number, numbers
 from neurogames.games.coalition import coalition_array
 from neurogames.games.exact import common_integers, rational
 
@@ -54,6 +54,7 @@ class WeightedVotingGame:
 
     def __init__(self, weights: ArrayLike, quota: float | Fraction) -> None:
         expected = "n >= 1 finite numbers >= 0"
+        numbers("weights", weights, expected)
         given = weights if isinstance(weights, np.ndarray) else np.asarray(weights, dtype=object)
         if given.ndim != 1 or given.size == 0:
             raise invalid_argument("weights", f"shape {given.shape}", expected)

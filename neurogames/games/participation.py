@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, given_array, invalid_argument, number
+from neurogames._arguments import finite_array, given_array, invalid_argument, number, numbers
 
 Rows = slice | NDArray[np.intp]
 _CHUNK_ENTRIES = 2**22
@@ -231,14 +231,9 @@ class ParticipationGame:
 def _factors(value: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
     """A read-only C-ordered float array with two axes; the array itself if it is one already."""
     expected = "an array (n, d) of numbers, with n, d >= 1"
-    try:
-        given = np.asarray(value)
-        if np.iscomplexobj(given):
-            raise TypeError("complex numbers")
-        if given.dtype != np.float32:
-            given = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise invalid_argument("factors", value, expected) from None
+    given = given_array("factors", value)
+    if given.dtype != np.float32:
+        given = numbers("factors", value, expected)
     if given.ndim != 2 or given.size == 0:
         raise invalid_argument("factors", f"shape {given.shape}", expected)
     if given.flags.writeable or not given.flags.c_contiguous:
