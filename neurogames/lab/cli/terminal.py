@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from neurogames._loading import say_on_leaving
 from neurogames.lab.runs.errors import CellError
 from neurogames.lab.runs.interrupts import heard_interrupt
 
@@ -40,6 +41,7 @@ def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[.
     def plain(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(*words: object, **options: object) -> None:
+            say_on_leaving(after)
             try:
                 with heard_interrupt():
                     command(*words, **options)
@@ -51,6 +53,7 @@ def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[.
                 # An interrupt within code from a string, as of a dataclass, stays noted, and Python would end by the
                 # signal whatever its exit code; other code from a string clears the note.
                 eval("None")
+                say_on_leaving("")
                 print(f"neurogames: interrupted; {after}", file=sys.stderr)
                 raise typer.Exit(130) from None
             except MemoryError as error:
@@ -63,6 +66,8 @@ def ends_plainly(*, resumes: bool) -> Callable[[Callable[..., None]], Callable[.
                 named = cell(f"{type(error).__name__}: {' '.join(str(error).split())}").plain
                 print(f"neurogames: internal error ({named}); please report it with the lines above", file=sys.stderr)
                 raise typer.Exit(_INTERNAL) from None
+            finally:
+                say_on_leaving("")
 
         return run
 

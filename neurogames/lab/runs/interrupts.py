@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,28 +18,31 @@ def heard_interrupt() -> Iterator[Callable[[], None]]:
     """Lend a check that raises once Ctrl-C was pressed, even if its KeyboardInterrupt got lost.
 
     Python drops an exception that is raised while a destructor runs, and the readers of files have destructors; what is
-    raised while a library is imported may come out as another error. Contexts within this one share what it hears.
+    raised while a library is imported may come out as another error. Contexts within this one share what it hears. In
+    a process that is the command line, a second Ctrl-C ends it at once.
 
     >>> with heard_interrupt() as check:
     ...     check()
     """
-    in_main = threading.current_thread() is threading.main_thread()
-    usual = in_main and signal.getsignal(signal.SIGINT) in (signal.default_int_handler, leave)
-    if usual:
+    usual = signal.getsignal(signal.SIGINT)
+    heard = threading.current_thread() is threading.main_thread() and usual in (signal.default_int_handler, leave)
+    if heard:
         _noted.clear()
-        signal.signal(signal.SIGINT, _note)
+        signal.signal(signal.SIGINT, functools.partial(_note, usual is leave))
     try:
         yield _check
     except Exception:
         _check()
         raise
     finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if heard:
+            signal.signal(signal.SIGINT, usual)
             _noted.clear()
 
 
-def _note(number: int, _: object) -> None:
+def _note(leaves: bool, number: int, _: object) -> None:
+    if leaves and _noted:
+        leave()
     _noted.append(number)
     raise KeyboardInterrupt
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import multiprocessing
 import os
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import joblib
@@ -45,21 +44,31 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
         for job in jobs:
             yield act(*job)
         return
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    with _quiet_tracker():
-        gained = parallel(joblib.delayed(_act_in_worker)(os.getpid(), act, *job) for job in jobs)
-    try:
-        # Not "yield from": that would close joblib's generator before the warnings below are silenced.
-        for result in gained:  # noqa: UP028
-            yield result
-    except BrokenProcessPool:
-        # Its own words are many lines of advice.
-        raise CellError("a worker process was ended from outside, perhaps for want of memory") from None
-    finally:
-        with warnings.catch_warnings():
-            # joblib warns that it stops the workers, which is what is wanted here.
-            warnings.simplefilter("ignore")
-            gained.close()
+    parallel = joblib.Parallel(
+        n_jobs=workers,
+        return_as="generator_unordered",
+        batch_size=1,
+        initializer=_begin_worker,
+        initargs=(os.getpid(),),
+    )
+    with contextlib.ExitStack() as ending:
+        with _quiet_tracker(), _started_deaf():
+            gained = parallel(joblib.delayed(act)(*job) for job in jobs)
+            ending.callback(_close, gained)
+        try:
+            # Not "yield from": that would close joblib's generator before its warnings are silenced.
+            for result in gained:  # noqa: UP028
+                yield result
+        except BrokenProcessPool:
+            # Its own words are many lines of advice.
+            raise CellError("a worker process was ended from outside, perhaps for want of memory") from None
+
+
+def _close(gained: Generator[Any, None, None]) -> None:
+    """Stop the workers of joblib, which warns that it does so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gained.close()
 
 
 def _quiet_tracker() -> contextlib.AbstractContextManager[None]:
@@ -71,22 +80,30 @@ def _quiet_tracker() -> contextlib.AbstractContextManager[None]:
     return environment_variable(name, ",".join(filter(None, [os.environ.get(name), "ignore:resource_tracker"])))
 
 
-def _act_in_worker(starter: int, act: Callable[..., Gain], *job: Any) -> Gain:
-    """Do one job in a worker process, which leaves Ctrl-C to the process that started it, and ends with it."""
-    if os.getpid() != starter and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if multiprocessing.current_process().name.startswith("LokyProcess"):
-            # Others, such as those of a cluster, have not been started by the process that waits.
-            _end_with(starter)
-    return act(*job)
+@contextlib.contextmanager
+def _started_deaf() -> Iterator[None]:
+    """Put Ctrl-C off while processes are started, which inherit that; a terminal sends it to all of them.
+
+    They would show a traceback each where it comes before they can ignore it.
+    """
+    if os.name != "posix":
+        yield
+        return
+    # Python 3.11 starts its tracker with signals let through again, the workers after it too.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@functools.cache
-def _end_with(starter: int) -> None:
-    """Leave at once when the process that started this one is gone, however it was ended.
+def _begin_worker(starter: int) -> None:
+    """Leave Ctrl-C to the process that started this one, and end at once when that is gone, however it was ended.
 
     Nobody else would tell: a killed process stops no workers, and they would compute on for hours.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == starter:
