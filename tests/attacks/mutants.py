@@ -235,7 +235,7 @@ def _tested(module: Path, tree: ast.Module | None, tests: list[str], folder: Pat
             return usual(self, name)
 
         importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
-        if "njit" in module.read_text(encoding="utf-8") or "numba" in module.read_text(encoding="utf-8"):
+        if any(word in module.read_text(encoding="utf-8") for word in ("compiled", "njit", "numba")):
             # A compiled function that is kept on the disk is found again although a constant has changed.
             import numba
 
