@@ -3,11 +3,11 @@
     python -m tests.attacks.mutants 40 --seed 1 --out mutants.jsonl
 
 draws 40 changes from all of games, engine and bridge, and runs against each the examples of the changed module, the
-tests of the same name, and those of its defaults and ranges (``interface.txt``); where there is none of that name, the
-eight files that are nearest to it. Before a mutant runs, numpy, scipy, numba and torch are loaded once, and every
-mutant is a fork of that process: tools that start a process for each mutant spend their time on these imports, and
-tools that put a switch around each function stop numba from compiling it. What has been run is in the file, one line a
-mutant, and is not run again.
+tests of the same name, and those of defaults, ranges and borders of arguments (``test_interface``, ``test_borders``);
+where there is none of that name, the eight files that are nearest to it. Before a mutant runs, numpy, scipy, numba and
+torch are loaded once, and every mutant is a fork of that process: tools that start a process for each mutant spend
+their time on these imports, and tools that put a switch around each function stop numba from compiling it. What has
+been run is in the file, one line a mutant, and is not run again.
 
 A mutant is "killed" if a test fails, "late" if the tests take more processor time than LIMIT, and "survived" otherwise.
 At the end, every test that has killed is run once without any change: one that fails then has killed nobody.
@@ -35,6 +35,7 @@ LIMIT = 150
 WAIT = 240
 """Seconds until a fork that does nothing is given up, undecided; it is tried again when the command is."""
 MOST_FILES = 8
+BORDERS = "tests/attacks/test_borders.py"
 MEMORY = 12 * 2**30
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -149,14 +150,14 @@ def files_of_tests(module: Path, importers: dict[Path, set[Path]]) -> list[Path]
 
 
 def tests_of_interface(module: Path) -> list[str]:
-    """Tests of the defaults and ranges of what a module defines and a floor exports."""
+    """Tests of borders, and of the defaults and ranges of what a module defines and a floor exports."""
     stub = Path(*module.parts[:2], "__init__.pyi").read_text(encoding="utf-8")
     exported = {alias.name for each in ast.parse(stub).body if isinstance(each, ast.ImportFrom) for alias in each.names}
     tree = ast.parse(module.read_text(encoding="utf-8"))
     defined = {each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.ClassDef))}
     file = "tests/attacks/test_interface.py"
     numbers = [f"{file}::test_numbers_are_taken_as_written_down[{name}]" for name in sorted(exported & defined)]
-    return [f"{file}::test_defaults_are_those_written_down", *numbers] if numbers else []
+    return [*([f"{file}::test_defaults_are_those_written_down", *numbers] if numbers else []), BORDERS]
 
 
 def _imported(test: Path) -> set[str]:
@@ -234,7 +235,7 @@ def _tested(module: Path, tree: ast.Module | None, tests: list[str], folder: Pat
             return usual(self, name)
 
         importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
-        if "njit" in module.read_text(encoding="utf-8") or "numba" in module.read_text(encoding="utf-8"):
+        if any(word in module.read_text(encoding="utf-8") for word in ("compiled", "njit", "numba")):
             # A compiled function that is kept on the disk is found again although a constant has changed.
             import numba
 

@@ -23,6 +23,7 @@ from neurogames.engine import (
     replicator,
     switching,
 )
+from neurogames.engine.process import limit_switching
 from neurogames.games import PublicGoodsGame, SymmetricGame
 
 GAME = PublicGoodsGame(20, 0.4, 1.0)
@@ -67,6 +68,18 @@ def test_without_selection_imitation_is_the_voter_model_at_half_speed():
     rates = switching(GAME, Process(imitation(0.0)))
     np.testing.assert_allclose(np.exp(rates.log_on), np.arange(20) / 19 / 2)
     np.testing.assert_allclose(np.exp(rates.log_off), np.arange(20)[::-1] / 19 / 2)
+
+
+@pytest.mark.parametrize("rule", [logit(0.3), best_response(), imitation(2.0), replicator()])
+@pytest.mark.parametrize("masked", ["hold", "blind"])
+def test_in_a_large_population_the_switching_is_that_of_the_limit(rule, masked):
+    share = np.array([0.1, 0.3, 0.5, 0.9])
+    game = PublicGoodsGame(100_001, 0.4, 1.0)
+    process = Process(rule, "one", 0.7, masked)
+    rates, limit = switching(game, process), limit_switching(game, process, share)
+    at = np.rint(share * 100_000).astype(int)
+    for name in ("log_on", "log_not_on", "log_off", "log_not_off"):
+        np.testing.assert_allclose(np.exp(getattr(rates, name)[at]), np.exp(getattr(limit, name)), atol=2e-5)
 
 
 def test_proportional_imitation_does_not_depend_on_the_unit_of_payoffs():

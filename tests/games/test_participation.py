@@ -82,6 +82,17 @@ def test_best_response_and_gain_agree_with_a_fine_grid(seed, player):
     assert game.residual(profile) == np.abs(moves).max()
 
 
+def test_a_lone_players_reply_is_its_drive_over_its_curvature_whatever_the_size_of_either():
+    sizes = np.array([0.01, 0.5, 1.0, 3.0])
+    game = ParticipationGame([0.004, 0.2, 0.4, 1.2], np.sqrt(sizes / 2)[:, None], ridge=1.0, blocks=range(4))
+    np.testing.assert_allclose(game.curvature, sizes, rtol=1e-15)
+    np.testing.assert_allclose(game.best_response(np.zeros(4)), 0.4, rtol=1e-14)
+    np.testing.assert_allclose(game.deviations(np.ones(4))[0], -0.6, rtol=1e-14)
+    for drive, reply in ((3.1, 1.0), (-0.1, 0.0)):
+        ends = ParticipationGame(np.full(4, drive), game.factors, ridge=1.0, blocks=range(4))
+        np.testing.assert_array_equal(ends.best_response(np.full(4, 0.5)), reply)
+
+
 def test_players_without_curvature_are_all_in_all_out_or_indifferent():
     game = ParticipationGame([1.0, -1.0, 0.0], np.zeros((3, 2)), ridge=1.0)
     np.testing.assert_array_equal(game.best_response([0.3, 0.3, 0.3]), [1.0, 0.0, 0.3])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurogames.bridge.modules.data import data_pair, finite_rows, matched_rows, try_rows
+from neurogames.bridge.modules.data import data_pair, finite_rows, matched_rows, trial_outputs, try_rows
 
 WRONG_PAIRS = [
     ("no tensor", [1.0], torch.zeros(1), "inputs"),
@@ -65,6 +65,13 @@ def test_a_trial_leaves_the_model_and_the_rows_as_they_were():
     assert model.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert (data[0] == -1).all()
+
+
+def test_outputs_need_rows_and_nothing_else():
+    assert trial_outputs(nn.Flatten(0), torch.zeros(2, 1)).shape == (2,)
+    for outputs in (torch.zeros(()), torch.zeros(3), [0.0, 0.0]):
+        with pytest.raises(ValueError, match="^model: got 'outputs of .* for 2 rows'"):
+            trial_outputs(lambda _, outputs=outputs: outputs, torch.zeros(2, 1))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,27 @@ def test_in_one_layer_all_pay_the_price():
     assert np.allclose(found.fee, [0.3, np.nan, np.nan, 0.3, 0.3], equal_nan=True)
 
 
+def test_a_unit_that_changes_nothing_stays_where_it_is_unless_it_pays_for_that():
+    model, data = linear_network()
+    with torch.no_grad():
+        model[2].weight[:, 1] = 0.0
+    profile = np.array([1.0, 0.5, 1.0, 1.0, 1.0])
+    for price, move in ((0.0, 0.0), (1e-6, -0.5)):
+        assert fee_certificate(model, profile, price, functional.mse_loss, data).move[1] == move
+
+
+def test_where_the_loss_is_straight_a_unit_goes_to_the_better_end():
+    model = nn.Sequential(nn.Linear(1, 3, bias=False), nn.Identity(), nn.Linear(3, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[2.0], [-2.0], [0.5]]))
+        model[2].weight.fill_(1.0)
+    found = fee_certificate(model, [0.5, 0.25, 0.5], 0.1, lambda outputs, _: outputs.mean(), (torch.ones(2, 1),) * 2)
+    # The loss is 2 s_1 - 2 s_2 + s_3 / 2: the first and third gain by leaving, the second by coming in fully.
+    np.testing.assert_allclose(found.worth, [-1.0, 0.5, -0.25], rtol=1e-6)
+    np.testing.assert_allclose(found.move, [-0.5, 0.75, -0.5])
+    assert found.regret == pytest.approx(1.1)
+
+
 def test_the_model_is_left_as_it_is():
     model, data = linear_network()
     before = [value.clone() for value in model.state_dict().values()]

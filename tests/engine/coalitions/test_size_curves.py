@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurogames.engine.coalitions.good_fit import best_good, fit_goods
 from neurogames.engine.coalitions.leaving import exact_leaving, predicted_leaving, regret, stepwise_leaving
 from neurogames.engine.coalitions.marginals_by_size import marginals_by_size
 from neurogames.engine.coalitions.size_curves import size_curves
 from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame
-from neurogames.games.public_goods import ClubGood, LinearGood, PublicGoodsGame, SigmoidGood, ThresholdGood
 
 
 def draws(seed=0):
@@ -103,36 +101,6 @@ def test_in_an_additive_game_the_additive_prediction_is_exact():
     predicted = predicted_leaving(curves, "additive")
     np.testing.assert_array_equal(predicted.order, exact_leaving(game).order)
     assert predicted.staying(3.5) == pytest.approx(4 / 7)
-
-
-@pytest.mark.parametrize(
-    ("name", "good", "parameters"),
-    [
-        ("club", ClubGood(), {}),
-        ("linear", LinearGood(), {}),
-        ("threshold", ThresholdGood(0.6), {"size": 12}),
-        ("sigmoid", SigmoidGood(0.4, 12.0), {"midpoint": 0.4, "steepness": 12.0}),
-    ],
-)
-def test_the_good_behind_a_noisy_gain_is_found_with_its_parameters(name, good, parameters):
-    gain = PublicGoodsGame(20, cost=0.3, multiplier=4.0, good=good).gain
-    errors = np.full(20, 0.01)
-    hits = 0
-    for seed in range(4):
-        fits = fit_goods(gain + errors * draws(seed).standard_normal(20), errors)
-        hits += fits[0].good == name and best_good(fits) is not None
-        mine = next(fit for fit in fits if fit.good == name)
-        for each, value in parameters.items():
-            assert mine.parameters[each] == pytest.approx(value, rel=0.1)
-    assert hits >= 3
-
-
-def test_a_gain_like_none_of_the_goods_is_called_none_and_bad_input_is_refused():
-    assert best_good(fit_goods(np.sin(np.arange(20.0)), np.full(20, 0.01))) is None
-    with pytest.raises(ValueError, match="^gain: got '3 sizes', expected at least 6"):
-        fit_goods(np.ones(3), np.ones(3))
-    with pytest.raises(ValueError, match="^stderr: got"):
-        fit_goods(np.ones(6), np.zeros(6))
 
 
 def test_steps_of_one_are_the_exact_path_and_longer_steps_come_near_it_for_less():
