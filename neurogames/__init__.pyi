@@ -64,6 +64,7 @@ from .engine import StrategyMeanField as StrategyMeanField
 from .engine import StrategyTrajectory as StrategyTrajectory
 from .engine import Switching as Switching
 from .engine import Trajectory as Trajectory
+from .engine import TwoPopulationAbsorption as TwoPopulationAbsorption
 from .engine import TwoPopulationChain as TwoPopulationChain
 from .engine import TwoPopulationDistribution as TwoPopulationDistribution
 from .engine import TwoPopulationMeanField as TwoPopulationMeanField

@@ -153,6 +153,7 @@ from .two_populations.chain import TwoPopulationChain as TwoPopulationChain
 from .two_populations.chain import two_population_chain as two_population_chain
 from .two_populations.mean_field import TwoPopulationMeanField as TwoPopulationMeanField
 from .two_populations.mean_field import two_population_mean_field as two_population_mean_field
+from .two_populations.results import TwoPopulationAbsorption as TwoPopulationAbsorption
 from .two_populations.results import TwoPopulationDistribution as TwoPopulationDistribution
 from .two_populations.results import TwoPopulationTrajectory as TwoPopulationTrajectory
 from .two_populations.simulate import simulate_two_populations as simulate_two_populations

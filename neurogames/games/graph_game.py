@@ -13,18 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurogames._arguments import finite_array, invalid_argument, one_of
-from neurogames.games.network import neighbourhoods
+from neurogames.games.neighbours import neighbourhoods
 
 Earnings = Literal["mean", "sum"]
 
 _MOST_STRATEGIES = 100
-_MOST_PLAYERS = 2**31 - 1
-_ROWS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +43,7 @@ class GraphGame:
     Raises:
         ValueError: if the matrix is not square or not finite, a weight is not > 0, or the graph has a loop or no node.
 
+    >>> import networkx as nx
     >>> game = GraphGame([[1, 0], [2, 0.5]], nx.star_graph(3), earnings="sum")
     >>> game.payoffs([1, 0, 0, 0])
     array([6., 0., 0., 0.])
@@ -69,9 +67,7 @@ class GraphGame:
         names = tuple(labels) or tuple(str(k + 1) for k in range(len(table)))
         if len(names) != len(table):
             raise invalid_argument("labels", f"{len(names)} names", f"{len(table)}, one for each strategy")
-        first, neighbour, weight = _rows(graph)
-        if (weight == 1.0).all():
-            weight = weight[:0]
+        first, neighbour, weight = neighbourhoods(graph, "no loops: nobody plays with itself")
         values = {
             "matrix": table,
             "earnings": earnings,
@@ -135,30 +131,3 @@ class GraphGame:
         scale = (self.reach() > 0).astype(np.float64) if self.earnings == "mean" else self.reach()
         ends = np.concatenate([scale * least, scale * most])
         return float(ends.min()), float(ends.max())
-
-
-def _rows(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Neighbours and weights of each node, from a networkx graph or a sparse array in CSR format."""
-    if isinstance(graph, nx.Graph):
-        if graph.number_of_nodes() == 0:
-            raise invalid_argument("graph", "a graph without nodes", "at least one node")
-        return neighbourhoods(graph)
-    expected = "a networkx graph, or a square scipy.sparse array in CSR format"
-    if getattr(graph, "format", None) != "csr":
-        raise invalid_argument("graph", type(graph).__name__, expected)
-    size = graph.shape[0]
-    if graph.shape != (size, size) or not 0 < size <= _MOST_PLAYERS:
-        raise invalid_argument("graph", f"shape {graph.shape}", expected)
-    first, neighbour = np.array(graph.indptr, dtype=np.int64), np.array(graph.indices)
-    weight = np.asarray(graph.data)
-    if neighbour.size and not (weight.min() > 0 and np.isfinite(weight.max())):
-        raise invalid_argument("graph", "an entry that is not a finite number > 0", "weights > 0")
-    if neighbour.size and not (neighbour.min() >= 0 and neighbour.max() < size):
-        raise invalid_argument("graph", f"numbers of columns up to {neighbour.max()}", f"numbers 0..{size - 1}")
-    for low in range(0, size, _ROWS):  # by parts, since the graph may be large
-        rows = np.arange(low, min(low + _ROWS, size))
-        part = slice(first[low], first[rows[-1] + 1])
-        if (neighbour[part] == np.repeat(rows, np.diff(first[low : rows[-1] + 2]))).any():
-            raise invalid_argument("graph", "an entry on the diagonal", "no loops: nobody plays with itself")
-    all_one = weight.size and weight.min() == weight.max() == 1
-    return first, neighbour, np.empty(0) if all_one else np.array(weight, dtype=np.float64)

@@ -28,8 +28,11 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurogames._arguments import finite_array, invalid_argument, number, numbers
+from neurogames._arguments import finite_array, invalid_argument, numbers
+from neurogames.games.neighbours import neighbourhoods
 from neurogames.games.public_goods import ClubGood, Good, LinearGood, PublicGoodsGame
+
+_NO_LOOPS = "no loops: a player belongs to its own group with weight 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +41,14 @@ class NetworkPublicGoodsGame:
 
     Args:
         graph: any networkx graph with at least one node. Edge attributes "weight" > 0 count (1 where there is none),
-            parallel edges add up; an edge i -> j of a directed graph makes j a member of i's group.
-        cost: c_i > 0: a number, (n,) numbers in the order of the nodes, or the name of a node attribute.
+            parallel edges add up; an edge i -> j of a directed graph makes j a member of i's group. Or a square
+            scipy.sparse array in CSR format whose entry (i, j) > 0 is w_ij.
+        cost: c_i > 0: a number, (n,) numbers in the order of the nodes, or the name of a node attribute of networkx.
         multiplier: kappa_i > 0, given in the same way.
         good: as for :class:`~neurogames.games.public_goods.PublicGoodsGame`.
 
     Attributes:
-        players: the n nodes.
+        players: the n nodes; numbers from 0 on for a sparse array.
         cost: (n,) costs.
         multiplier: (n,) multipliers.
         good: what is produced and who receives it.
@@ -75,14 +79,18 @@ class NetworkPublicGoodsGame:
     def __init__(
         self, graph: Any, cost: ArrayLike | str, multiplier: ArrayLike | str, good: Good | str = "club"
     ) -> None:
-        if not isinstance(graph, nx.Graph) or graph.number_of_nodes() == 0:
-            raise invalid_argument("graph", graph, "a networkx graph with at least one node")
-        first, neighbour, weight = neighbourhoods(graph)
+        first, neighbour, weight = neighbourhoods(graph, _NO_LOOPS)
+        if not isinstance(graph, nx.Graph) and not graph.has_canonical_format:
+            ordered = graph.copy()
+            ordered.sum_duplicates()
+            first, neighbour, weight = neighbourhoods(ordered, _NO_LOOPS)
+        neighbour = neighbour.astype(np.int64, copy=False)
+        weight = weight if weight.size else np.ones(neighbour.size)
         size = 1.0 + _sums(weight, first)
         values = {
-            "players": tuple(graph),
-            "cost": _per_player("cost", cost, graph),
-            "multiplier": _per_player("multiplier", multiplier, graph),
+            "players": tuple(graph) if isinstance(graph, nx.Graph) else tuple(range(first.size - 1)),
+            "cost": _per_player("cost", cost, graph, first.size - 1),
+            "multiplier": _per_player("multiplier", multiplier, graph, first.size - 1),
             # The well-mixed game knows the goods by name, and refuses what is none.
             "good": PublicGoodsGame(2, 1.0, 1.0, good).good,
             "first": first,
@@ -248,33 +256,11 @@ class NetworkPublicGoodsGame:
         return same and equal and alike
 
 
-def neighbourhoods(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Neighbours of each node as (first, neighbour, weight), sorted."""
-    place = {node: i for i, node in enumerate(graph)}
-    weights: dict[tuple[int, int], float] = {}
-    for node, other, weight in graph.edges(data="weight", default=1.0):
-        i, j = place[node], place[other]
-        if i == j:
-            raise invalid_argument(
-                "graph", f"a loop at {node!r}", "no loops: a player belongs to its own group with weight 1"
-            )
-        for pair in ((i, j),) if graph.is_directed() else ((i, j), (j, i)):
-            try:
-                value = number("graph", weight, "weights > 0", lambda value: value > 0)
-            except ValueError:
-                got = f"an edge whose weight is not a finite number > 0: {weight!r}"
-                raise invalid_argument("graph", got, "weights > 0") from None
-            weights[pair] = weights.get(pair, 0.0) + value
-    pairs = np.array(sorted(weights), dtype=np.int64).reshape(-1, 2)
-    values = np.array([weights[i, j] for i, j in pairs.tolist()], dtype=np.float64)
-    degree = np.bincount(pairs[:, 0], minlength=len(place))
-    return np.concatenate([[0], np.cumsum(degree)]).astype(np.int64), pairs[:, 1].copy(), values
-
-
-def _per_player(name: str, value: ArrayLike | str, graph: Any) -> NDArray[np.float64]:
+def _per_player(name: str, value: ArrayLike | str, graph: Any, n: int) -> NDArray[np.float64]:
     """A value > 0 for each player, from a number, an array or the name of a node attribute."""
-    n = graph.number_of_nodes()
     if isinstance(value, str):
+        if not isinstance(graph, nx.Graph):
+            raise invalid_argument(name, value, f"one number or {n} numbers; a sparse array has no node attributes")
         found = [data.get(value) for _, data in graph.nodes(data=True)]
         if None in found:
             raise invalid_argument(

@@ -42,6 +42,7 @@ from neurogames.lab.data.model_sources import read_model
 from neurogames.lab.data.models import load_model, save_model
 from neurogames.lab.runs.run_folder import open_run, read_settings
 from neurogames.lab.runs.store import read_dataset, write_dataset
+from neurogames.lab.studies.agents.edge_lists import read_edge_list
 from neurogames.lab.studies.analysis.rows import rows_for
 from neurogames.lab.whole_file import sealed, unsealed
 
@@ -64,6 +65,14 @@ t "" 2 "y" { 0 2 }
 p "" 2 1 "(2)" { "l" "r" } 0
 t "" 1
 t "" 3 "z" { 1/3, 1e1 }
+"""
+EDGES = """# who knows whom
+ann bob 2.5
+bob,eve
+1\t2 1e-3
+
+eve ann
+2 1 0.001
 """
 
 
@@ -124,6 +133,8 @@ def readers(folder: Path) -> dict[str, Attacked]:
         "efg": Attacked([EFG.encode(), EFG.encode("utf-8-sig")], read_efg, ".efg"),
         "csv": Attacked([text], of_table, ".csv"),
         "csv.gz": Attacked([gzip.compress(text)], of_table, ".csv.gz", _within_gzip),
+        "edges": Attacked([EDGES.encode(), EDGES.replace("\n", "\r\n").encode("utf-8-sig")], read_edge_list, ".txt"),
+        "edges.gz": Attacked([gzip.compress(EDGES.encode())], read_edge_list, ".txt.gz", _within_gzip),
         "parquet": Attacked([_parquet(table, "snappy"), _parquet(table, None)], of_table, ".parquet"),
         "idx": Attacked([gzip.compress(_idx())], of_idx, ".gz", _within_gzip),
         "images": Attacked([_images()], load_images, ".zip", _within_zip),

@@ -20,10 +20,10 @@ def attacked(tmp_path_factory):
     return folder, readers(folder)
 
 
-NAMES = ["nfg", "efg", "csv", "csv.gz", "parquet", "idx", "images", "netCDF", "model", "state", "settings", "npz"]
+NAMES = ["nfg", "efg", "csv", "csv.gz", "edges", "edges.gz", "parquet", "idx", "images", "netCDF", "model", "state"]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "TorchScript"])
+@pytest.mark.parametrize("name", [*NAMES, "settings", "npz", "TorchScript"])
 def test_damaged_files_are_read_or_refused_in_one_line(name, attacked):
     folder, every = attacked
     one = every[name]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import coo_array, csr_array
 
-from neurogames.games import PublicGoodsGame, SigmoidGood, ThresholdGood
+from neurogames.games import GraphGame, PublicGoodsGame, SigmoidGood, ThresholdGood
 from neurogames.games.network import NetworkPublicGoodsGame
 
 GOODS = ["club", "linear", ThresholdGood(0.6), SigmoidGood(0.4, 9.0)]
@@ -187,7 +188,11 @@ def test_the_graph_can_change_later_without_changing_the_game():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NetworkPublicGoodsGame(nx.Graph([(0, 0)]), 1, 1), "a loop at 0"),
+        (lambda: NetworkPublicGoodsGame(nx.Graph([(0, 0)]), 1, 1), "a loop at 0.*its own group"),
+        (lambda: NetworkPublicGoodsGame(csr_array(np.eye(3)), 1, 1), "diagonal', expected no loops: a player belongs"),
+        (lambda: NetworkPublicGoodsGame(csr_array(np.ones((2, 3))), 1, 1), "a square scipy.sparse array"),
+        (lambda: NetworkPublicGoodsGame(csr_array((2, 2)), "cost", 1), "a sparse array has no node attributes"),
+        (lambda: GraphGame(np.eye(2), nx.Graph([(0, 0)])), "a loop at 0', expected no loops: nobody plays with itself"),
         (lambda: NetworkPublicGoodsGame(nx.Graph(), 1, 1), "graph: got .*at least one node"),
         (lambda: NetworkPublicGoodsGame([[0, 1], [1, 0]], 1, 1), "graph: got"),
         (lambda: NetworkPublicGoodsGame(nx.path_graph(3), [1, 2], 1), r"cost: got 'shape \(2,\)'"),
@@ -214,3 +219,24 @@ def test_an_edge_without_a_positive_weight_is_refused(weight):
 def test_acting_weights_of_another_shape_are_refused(acting):
     with pytest.raises(ValueError, match="acting: got"):
         NetworkPublicGoodsGame(nx.cycle_graph(5), 0.5, 1.0).pays(acting)
+
+
+@goods
+def test_sparse_arrays_are_the_game_of_their_graph(good):
+    graph, game = random_game(5, good, directed=True)
+    i, j, weight = zip(*[(i, j, w) for i, j, w in graph.edges(data="weight")][::-1], strict=True)
+    # In no order, and the first edge in two parts: parallel edges add up.
+    whole = coo_array((weight, (i, j)), shape=(6, 6)).tocsr()
+    halves = np.array([weight[0] / 2, *weight[1:], weight[0] / 2])
+    place = np.argsort([*i, i[0]], kind="stable")
+    parts = csr_array(
+        (halves[place], np.array([*j, j[0]])[place], np.searchsorted(np.sort([*i, i[0]]), range(7))), (6, 6)
+    )
+    for matrix in (whole, parts):
+        before = matrix.copy()
+        sparse = NetworkPublicGoodsGame(matrix, game.cost, game.multiplier, good)
+        assert sparse.players == tuple(range(6))
+        for name in ("first", "neighbour", "weight", "size"):
+            np.testing.assert_array_equal(getattr(sparse, name), getattr(game, name))
+        np.testing.assert_array_equal(sparse.payoffs(profiles(6)), game.payoffs(profiles(6)))
+        np.testing.assert_array_equal(matrix.indices, before.indices)

@@ -19,7 +19,7 @@ from neurogames._arguments import given_array, invalid_argument
 from neurogames.engine.process import Process
 from neurogames.engine.solution import EscapeTime
 from neurogames.engine.strategies.composition_laws import Absorption, CompositionDistribution
-from neurogames.engine.strategies.markov import escape, first_passage, laws_in_time, stationary_law, transition_matrix
+from neurogames.engine.strategies.markov import absorbed, escape, laws_in_time, stationary_law, transition_matrix
 from neurogames.engine.strategies.moves import Moves, check_size, round_moves, single_moves
 from neurogames.engine.strategies.switching import check_strategies
 from neurogames.games.compositions import ranks
@@ -93,13 +93,7 @@ class StrategyChain:
         place = self._place(start)
         n, players = self.game.n_strategies, self.game.n_players
         ends = ranks(players * np.eye(n, dtype=np.int64), players)
-        goal = np.full(len(self.states), -1)
-        goal[ends] = np.arange(n)
-        if goal[place] >= 0:
-            there = np.where(ends == place, 0.0, -np.inf)
-            return Absorption(there, EscapeTime(-np.inf, 0.0), 0.0, self.game.labels)
-        log_hit, time, residual = first_passage(self.moves, place, goal, n, self._revisions())
-        return Absorption(log_hit, time, residual, self.game.labels)
+        return Absorption(*absorbed(self.moves, place, ends, self._revisions()), self.game.labels)
 
     def transient(self, start: ArrayLike, sweeps: int | Sequence[int]) -> CompositionDistribution:
         """Exact law after some sweeps.

@@ -64,6 +64,15 @@ def escape(moves: Moves, place: int, target: Callable[[NDArray[np.int64]], Any],
     return first_passage(moves, place, np.where(inside, 0, -1).astype(np.int64), 1, revisions)[1]
 
 
+def absorbed(moves: Moves, place: int, ends: NDArray[np.int64], revisions: int) -> tuple[Array, EscapeTime, float]:
+    """From one state: log probabilities of each of some states to be the first, the time until then, the residual."""
+    goal = np.full(len(moves.states), -1)
+    goal[ends] = np.arange(ends.size)
+    if goal[place] >= 0:
+        return np.where(ends == place, 0.0, -np.inf), EscapeTime(-np.inf, 0.0), 0.0
+    return first_passage(moves, place, goal, ends.size, revisions)
+
+
 def first_passage(
     moves: Moves, place: int, goal: NDArray[np.int64], goals: int, revisions: int
 ) -> tuple[Array, EscapeTime, float]:

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from neurogames._arguments import invalid_argument
 from neurogames.engine.process import Process
 from neurogames.engine.solution import EscapeTime
-from neurogames.engine.strategies.markov import escape, laws_in_time, stationary_law, transition_matrix
+from neurogames.engine.strategies.markov import absorbed, escape, laws_in_time, stationary_law, transition_matrix
 from neurogames.engine.strategies.moves import Moves, fill_rounds
-from neurogames.engine.two_populations.results import TwoPopulationDistribution
+from neurogames.engine.two_populations.results import TwoPopulationAbsorption, TwoPopulationDistribution
 from neurogames.engine.two_populations.simulate import check_pair
 from neurogames.engine.two_populations.switching import Processes, check_two_populations, log_switching_pair
 from neurogames.games.compositions import compositions, n_compositions, ranks
@@ -84,6 +84,27 @@ class TwoPopulationChain:
         place = self._place(start)
         return escape(self.moves, place, lambda states: target(states[:, :n], states[:, n:]), self._revisions)
 
+    def absorption(self, start: Sequence[ArrayLike]) -> TwoPopulationAbsorption:
+        """Probability of each pair of strategies to be the first that all use, each population its own.
+
+        Args:
+            start: (n,) and (m,) compositions at time 0.
+
+        Returns:
+            The probabilities, with the expected time.
+
+        Raises:
+            ValueError: if the start is no such pair.
+        """
+        place = self._place(start)
+        first, second = (
+            ranks(size * np.eye(n, dtype=np.int64), size)
+            for size, n in zip(self.game.n_players, self.game.n_strategies, strict=True)
+        )
+        pairs = (first[:, None] * n_compositions(self.game.n_players[1], len(second)) + second).reshape(-1)
+        log_hit, time, residual = absorbed(self.moves, place, pairs, self._revisions)
+        return TwoPopulationAbsorption(log_hit.reshape(self.game.n_strategies), time, residual, self.game)
+
     def transient(self, start: Sequence[ArrayLike], sweeps: int | Sequence[int]) -> TwoPopulationDistribution:
         """Exact law after some sweeps.
 
@@ -133,6 +154,13 @@ def two_population_chain(game: TwoPopulationGame, process: Processes) -> TwoPopu
     >>> law = two_population_chain(pennies, Process(logit(0.5))).stationary()
     >>> [share.round(6).tolist() for share in law.mean_share()], law.residual < 1e-12
     ([[0.5, 0.5], [0.5, 0.5]], True)
+
+    Of two populations that copy regardless of payoffs each ends with a strategy as often as it began with it:
+
+    >>> from neurogames.engine import imitation
+    >>> two_population_chain(pennies, Process(imitation(0.0))).absorption(([2, 4], [6, 2])).probability.round(6)
+    array([[0.25    , 0.083333],
+           [0.5     , 0.166667]])
 
     Reference: J. Kemeny and J. L. Snell, Finite Markov Chains (1960), chapter 3.
     """

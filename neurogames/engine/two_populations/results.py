@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
-from neurogames.engine.display.laws import plot_pair_law
+from neurogames.engine.display.laws import plot_bars, plot_pair_law
 from neurogames.engine.display.paths import plot_paths
-from neurogames.engine.display.tables import dataset, frame, shares_in_words, stacked
+from neurogames.engine.display.tables import dataset, frame, shares_in_words, stacked, tidy
+from neurogames.engine.solution import EscapeTime
 from neurogames.games.two_populations import TwoPopulationGame
 
 Array = NDArray[np.float64]
@@ -138,6 +139,60 @@ class TwoPopulationDistribution:
         else:
             found = f"{len(self.log_probability)} laws"
         return f"TwoPopulationDistribution({found}; residual {self.residual:.2g}; {self.status})"
+
+
+@dataclass(frozen=True, eq=False)
+class TwoPopulationAbsorption:
+    """Which pair of strategies takes over, one in each population.
+
+    Attributes:
+        log_probability: (n, m) log probability that strategies i and j are the first pair that all use.
+        escape: expected time until all of each population use the same strategy.
+        residual: greatest relative error left in the equations that were solved.
+        game: the game.
+    """
+
+    log_probability: Array
+    escape: EscapeTime
+    residual: float
+    game: TwoPopulationGame
+
+    @property
+    def probability(self) -> Array:
+        """(n, m) probabilities."""
+        return np.asarray(np.exp(self.log_probability))
+
+    def pairs(self) -> tuple[str, ...]:
+        """Names of the n m pairs, row by row."""
+        first, second = self.game.labels
+        return tuple(f"{one} | {other}" for one in first for other in second)
+
+    def plot(self, axis: Any = None) -> Any:
+        """Draw the probability of each pair to take over as a bar.
+
+        Args:
+            axis: where to draw; a new figure for None.
+
+        Returns:
+            The matplotlib ``Axes``.
+        """
+        return plot_bars(axis, self.probability.reshape(-1), self.pairs(), "probability to take over")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the log probabilities by the strategies of both populations."""
+        dims = ("strategy_1", "strategy_2")
+        return dataset(
+            {"log_probability": (dims, self.log_probability)},
+            {dim: list(names) for dim, names in zip(dims, self.game.labels, strict=True)},
+        )
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each pair of strategies."""
+        return tidy(self.to_xarray())
+
+    def __repr__(self) -> str:
+        found = shares_in_words(self.pairs(), self.probability.reshape(-1))
+        return f"TwoPopulationAbsorption({found}; after {self.escape.sweeps:.4g} sweeps; residual {self.residual:.2g})"
 
 
 def full_names(game: TwoPopulationGame) -> tuple[str, ...]:

@@ -99,6 +99,7 @@ SHOWN = {
         PENNIES, COOL, start=([2, 3], [3, 3]), sweeps=4, replicas=2, rng=draws()
     ),
     "law of two populations": lambda: two_population_chain(PENNIES, COOL).stationary(),
+    "take-over of a pair": lambda: two_population_chain(PENNIES, Process(imitation(1.0))).absorption(([2, 3], [3, 3])),
     "law of profiles": lambda: polymatrix_chain(pairs_on_a_ring(), COOL).stationary(),
     "learning": lambda: simulate_learning(
         NormalFormGame.zero_sum([[1, -1], [-1, 1]]), FictitiousPlay(), rounds=20, rng=draws()
@@ -229,6 +230,10 @@ def test_tables_hold_the_numbers_and_the_names():
     absorbed = strategy_chain(GAME, Process(imitation(1.0))).absorption([4, 4, 4])
     assert absorbed.to_dataframe().set_index("strategy")["log_probability"]["shy"] == absorbed.log_probability[1]
     assert "bold" in repr(absorbed)
+    absorbed = SHOWN["take-over of a pair"]()
+    table = absorbed.to_dataframe().set_index(["strategy_1", "strategy_2"])
+    assert table.loc[("2", "1"), "log_probability"] == absorbed.log_probability[1, 0]
+    assert absorbed.pairs() == ("1 | 1", "1 | 2", "2 | 1", "2 | 2")
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,59 @@ def test_times_to_a_set_and_paths_are_as_for_linear_algebra_and_one_replica():
         np.testing.assert_array_equal(short, long[:2])
 
 
+@pytest.mark.parametrize(("game", "process"), CASES)
+def test_pairs_take_over_as_linear_algebra_says(game, process):
+    chain = two_population_chain(game, process)
+    matrix = chain.transition_matrix().toarray()
+    first, second = chain.states
+    ends = np.flatnonzero((first.max(axis=1) == SIZES[0]) & (second.max(axis=1) == SIZES[1]))
+    inner = np.setdiff1d(np.arange(len(matrix)), ends)
+    system = np.eye(inner.size) - matrix[np.ix_(inner, inner)]
+    hits = np.linalg.solve(system, matrix[np.ix_(inner, ends)])[:, ::-1]  # states are in lexicographic order
+    pair = process if isinstance(process, tuple) else (process, process)
+    times = np.linalg.solve(system, np.ones(inner.size)) / (sum(SIZES) if pair[0].revision == "one" else 1)
+    for k in (0, 7, inner.size - 1):
+        found = chain.absorption((first[inner[k]], second[inner[k]]))
+        np.testing.assert_allclose(found.probability.reshape(-1), hits[k], rtol=1e-8, atol=1e-12)
+        assert found.escape.sweeps == pytest.approx(times[k], rel=1e-8)
+        assert found.residual < 1e-11
+    at_end = chain.absorption((first[ends[1]], second[ends[1]]))
+    assert at_end.probability.reshape(-1)[::-1].tolist() == [float(k == 1) for k in range(ends.size)]
+    assert at_end.escape.sweeps == 0.0
+
+
+def test_take_over_is_seen_in_simulations_and_follows_the_mean_field():
+    game, process, start = GAMES["battle"], Process(imitation(1.5)), ([2, 1], [1, 3])
+    found = two_population_chain(game, process).absorption(start)
+    assert found.probability.sum() == pytest.approx(1.0, abs=1e-12)
+    replicas = 4000
+    path = simulate_two_populations(
+        game, process, start=start, sweeps=400, replicas=replicas, rng=np.random.default_rng(11)
+    )
+    ended = [count.max(axis=-1) == size for count, size in zip(path.count, SIZES, strict=True)]
+    together = ended[0] & ended[1]
+    assert together[:, -1].all()
+    seen = np.zeros((2, 2))
+    np.add.at(seen, tuple(count[:, -1].argmax(axis=-1) for count in path.count), 1 / replicas)
+    assert (
+        np.abs(seen - found.probability) < 5 * np.sqrt(found.probability * (1 - found.probability) / replicas)
+    ).all()
+    # A path is recorded after each sweep, and ends within the one before.
+    sweeps = together.argmax(axis=1) - 0.5
+    assert abs(sweeps.mean() - found.escape.sweeps) < 5 * sweeps.std() / np.sqrt(replicas) + 0.5
+    # From where the mean field leads to a pair, larger populations are ever more certain to go there.
+    chances = []
+    for size in (5, 10, 20):
+        larger = TwoPopulationGame(game.first, game.second, (size, size))
+        begin = [4 * size // 5, size - 4 * size // 5]
+        chances.append(
+            two_population_chain(larger, Process(imitation(2.0))).absorption((begin, begin)).probability[0, 0]
+        )
+    field = two_population_mean_field(game, Process(imitation(2.0))).path(([0.8, 0.2], [0.8, 0.2]), [0.0, 60.0])
+    assert min(state[-1, 0] for state in field.states) > 0.999
+    assert 0.7 < chances[0] < chances[1] < chances[2]
+
+
 def test_results_carry_names_and_are_drawn():
     mpl.use("agg")
     from matplotlib import pyplot as plt

@@ -40,7 +40,7 @@ from neurogames.games import (
 )
 from neurogames.games.compositions import n_compositions
 from neurogames.lab.studies.agents.settings import AgentsSettings
-from neurogames.lab.studies.agents.sources import read_game, read_graph
+from neurogames.lab.studies.agents.sources import n_nodes, read_game, read_graph
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
     values = settings.at(cell)
     rng = np.random.default_rng([settings.seed, zlib.crc32(json.dumps(cell, sort_keys=True).encode())])
     graph = read_graph(settings.graph, values["players"], settings.seed) if settings.graph else None
-    players = values["players"] if graph is None else graph.number_of_nodes()
+    players = values["players"] if graph is None else n_nodes(graph)
     game, process = game_of(settings, values, players), process_of(settings, values)
     sweeps = settings.sweeps
     # The smallest divisor, so that the end is among at most 51 times.

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
 from neurogames.games import NormalFormGame, read_efg, read_nfg, reduced_normal_form
+from neurogames.lab.studies.agents.edge_lists import read_edge_list
 from neurogames.lab.studies.agents.settings import AgentsSettings
 
 _READERS: dict[str, Callable[[Path], Any]] = {".graphml": nx.read_graphml, ".gml": nx.read_gml}
 _GRAPHS = "complete, ring:NEIGHBOURS, regular:NEIGHBOURS, lattice:ROWSxCOLUMNS, small-world:NEIGHBOURS:PROBABILITY, "
-_GRAPHS += "scale-free:EDGES, random:PROBABILITY, or a file (.graphml, .gml, or lines NODE NODE [WEIGHT])"
+_GRAPHS += "scale-free:EDGES, random:PROBABILITY, or a file (.graphml, .gml, or lines NODE NODE [WEIGHT], maybe .gz)"
 _MOST_BYTES = 2**28
 _MOST_EDGES = 5e7
 
@@ -52,15 +53,18 @@ def read_game(text: str) -> NormalFormGame | None:
 
 
 def read_graph(text: str, players: int, seed: int) -> Any:
-    """A networkx graph by its name, or from a file.
+    """A graph by its name, or from a file.
 
     Args:
         text: such as "regular:8".
         players: number of nodes, where the text does not say it.
         seed: of what is drawn.
 
+    Returns:
+        A networkx graph; a ``csr_array`` from a list of edges.
+
     Raises:
-        ValueError: if it names no graph, or there is none with these numbers.
+        ValueError: if it names no graph, there is none with these numbers, or a file holds none.
         OSError: if a file cannot be read.
 
     >>> read_graph("regular:4", 10, 0).number_of_edges(), read_graph("lattice:5x6", 2, 0).number_of_nodes()
@@ -98,11 +102,20 @@ def read_graph(text: str, players: int, seed: int) -> Any:
         raise invalid_argument("graph", f"{text} for {players} players", f"a graph that exists ({error})") from None
 
 
+def n_nodes(graph: Any) -> int:
+    """Number of nodes of a graph of either kind."""
+    return int(graph.number_of_nodes() if isinstance(graph, nx.Graph) else graph.shape[0])
+
+
 def checksums(settings: AgentsSettings) -> dict[str, str]:
     """Checksums of the files that a simulation is made from, by name."""
     named = {"game": settings.game, "graph": settings.graph}
     files = {name: Path(text) for name, text in named.items() if text and Path(text).is_file()}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    sums = {}
+    for name, path in files.items():
+        with path.open("rb") as file:
+            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
 
 
 def _read_matrix(path: Path) -> NormalFormGame:
@@ -136,23 +149,13 @@ def _is_number(text: str) -> bool:
 
 
 def _read_graph_file(path: Path) -> Any:
-    """A graph from a file, its weights under "weight"."""
+    """A graph from a file, its weights under "weight" or in a matrix."""
+    if path.suffix.lower() not in _READERS:
+        return read_edge_list(path).matrix
     if path.stat().st_size > _MOST_BYTES:
         raise invalid_argument("graph", f"{path} of {path.stat().st_size} bytes", f"at most {_MOST_BYTES}")
     try:
-        if path.suffix.lower() in _READERS:
-            return _READERS[path.suffix.lower()](path)
-        lines = [line.replace(",", " ").split() for line in path.read_text(encoding="utf-8").splitlines()]
-        edges = [line for line in lines if line and not line[0].startswith("#")]
-        graph = nx.Graph()
-        for line in edges:
-            first, second, *weight = line
-            graph.add_edge(first, second, weight=float(weight[0]) if weight else 1.0)
-        if not edges:
-            raise ValueError("no edge")
+        return _READERS[path.suffix.lower()](path)
     except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError, SyntaxError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise invalid_argument(
-            "graph", f"{path} ({why})", "a graph as GraphML, GML, or lines NODE NODE [WEIGHT]"
-        ) from None
-    return graph
+        raise invalid_argument("graph", f"{path} ({why})", "a graph as GraphML or GML") from None

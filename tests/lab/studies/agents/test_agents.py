@@ -80,8 +80,14 @@ def test_a_game_that_is_not_symmetric_is_between_two_populations(process, tmp_pa
             simulate_agents(dataclasses.replace(settings, **changed))
 
 
-@pytest.mark.parametrize(("game", "graph"), [("pgg", "regular:4"), ("file", "ring:4"), ("file", "lattice:4x4")])
-def test_agents_on_a_graph_stand_beside_the_well_mixed_mean_field(game, graph, cycle):
+@pytest.mark.parametrize(
+    ("game", "graph"),
+    [("pgg", "regular:4"), ("file", "ring:4"), ("file", "lattice:4x4"), ("pgg", "list"), ("file", "list")],
+)
+def test_agents_on_a_graph_stand_beside_the_well_mixed_mean_field(game, graph, cycle, tmp_path):
+    if graph == "list":
+        graph = str(tmp_path / "edges.csv")
+        nx.write_edgelist(nx.path_graph(16), graph, data=False)
     settings = AgentsSettings(
         game=game if game == "pgg" else str(cycle), graph=graph, players=(16,), sweeps=4, replicas=3
     )
@@ -172,15 +178,14 @@ def test_graphs_come_by_name_and_from_files(tmp_path):
     assert nx.utils.graphs_equal(read_graph("random:0.2", 30, 1), read_graph("random:0.2", 30, 1))
     lines = tmp_path / "edges.txt"
     lines.write_text("# a comment\na b 2.5\nb,c\n")
-    graph = read_graph(str(lines), 99, 0)
-    assert graph["a"]["b"]["weight"] == 2.5
-    assert graph["b"]["c"]["weight"] == 1.0
-    nx.write_graphml(graph, tmp_path / "graph.graphml")
-    assert read_graph(str(tmp_path / "graph.graphml"), 99, 0)["a"]["b"]["weight"] == 2.5
-    for text in ("a\n", "a b c d\n", "a b x\n", "\n"):
-        lines.write_text(text)
-        with pytest.raises(ValueError, match="lines NODE NODE"):
-            read_graph(str(lines), 99, 0)
+    assert read_graph(str(lines), 99, 0).toarray().tolist() == [[0, 2.5, 0], [2.5, 0, 1], [0, 1, 0]]
+    graph = nx.Graph([("a", "b", {"weight": 2.5})])
+    for ending, write in ((".graphml", nx.write_graphml), (".gml", nx.write_gml)):
+        write(graph, tmp_path / f"graph{ending}")
+        assert read_graph(str(tmp_path / f"graph{ending}"), 99, 0)["a"]["b"]["weight"] == 2.5
+        (tmp_path / f"graph{ending}").write_text("<graph")
+        with pytest.raises(ValueError, match="a graph as GraphML or GML"):
+            read_graph(str(tmp_path / f"graph{ending}"), 99, 0)
 
 
 def test_values_are_read_as_one_several_or_a_range():
