@@ -11,8 +11,9 @@ import copy
 import doctest
 import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +32,10 @@ class RecordedCall:
         bound = inspect.signature(self.function).bind_partial()
         bound.arguments.update({**self.arguments, **changed})
         return self.function(*bound.args, **bound.kwargs)
+
+    def again(self, **changed: Any) -> Any:
+        """Call again with draws of its own, so that every such call answers the same."""
+        return RecordedCall(self.function, copied(self.arguments))(**changed)
 
 
 def recorded_call(function: Callable[..., Any]) -> RecordedCall | None:
@@ -51,6 +56,18 @@ def recorded_call(function: Callable[..., Any]) -> RecordedCall | None:
         with contextlib.redirect_stdout(io.StringIO()):
             doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(test, clear_globs=False)
     return found[0] if found else None
+
+
+def recorded_calls(floors: Iterable[ModuleType], folder: Path) -> dict[str, RecordedCall]:
+    """Good calls of all public functions and classes of some floors; the examples run in a folder."""
+    found = {}
+    with contextlib.chdir(folder):
+        for floor in floors:
+            for name in floor.__all__:
+                value = getattr(floor, name)
+                if inspect.isfunction(value) or inspect.isclass(value):
+                    found[name] = recorded_call(value)
+    return {name: call for name, call in found.items() if call is not None}
 
 
 def copied(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,13 @@ numpy would take the numbers below a mask, drop the imaginary part, and read the
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 
 import numpy as np
 import pytest
 
 from neurogames import engine, games
-from tests.attacks.recorded_calls import RecordedCall, copied, recorded_call
+from tests.attacks.recorded_calls import RecordedCall, recorded_calls
 from tests.bridge.test_laws import equal, numbers
 
 LAYOUTS = {
@@ -48,34 +47,21 @@ def arrays(recorded: RecordedCall) -> dict[str, np.ndarray]:
     return found
 
 
-FUNCTIONS = {
-    name: getattr(floor, name)
-    for floor in (games, engine)
-    for name in floor.__all__
-    if inspect.isfunction(getattr(floor, name)) or inspect.isclass(getattr(floor, name))
-}
-
-
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
     """Good calls with at least one array."""
-    with contextlib.chdir(tmp_path_factory.mktemp("examples")):
-        found = {name: recorded_call(function) for name, function in FUNCTIONS.items() if name not in UNCHECKED}
-    return {name: call for name, call in found.items() if call is not None and arrays(call)}
-
-
-def again(call: RecordedCall, **changed) -> object:
-    return RecordedCall(call.function, copied(call.arguments))(**changed)
+    found = recorded_calls((games, engine), tmp_path_factory.mktemp("examples"))
+    return {name: call for name, call in found.items() if name not in UNCHECKED and arrays(call)}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_layout_of_an_array_in_memory_changes_no_number(calls, layout):
     for name, call in calls.items():
-        expected = numbers(again(call))
-        comparable = equal(expected, numbers(again(call)))  # what holds functions of its own is not
+        expected = numbers(call.again())
+        comparable = equal(expected, numbers(call.again()))  # what holds functions of its own is not
         for argument, array in arrays(call).items():
             if (name, argument) not in PAIRS:
-                found = numbers(again(call, **{argument: LAYOUTS[layout](array)}))
+                found = numbers(call.again(**{argument: LAYOUTS[layout](array)}))
                 assert not comparable or equal(expected, found), (name, argument)
 
 
@@ -84,5 +70,5 @@ def test_what_is_no_number_is_refused(calls, kind):
     for name, call in calls.items():
         for argument, array in arrays(call).items():
             with pytest.raises(ValueError, match=": got ") as refused:
-                print(name, argument, again(call, **{argument: NO_NUMBERS[kind](array)}))
+                print(name, argument, call.again(**{argument: NO_NUMBERS[kind](array)}))
             assert "\n" not in str(refused.value), (name, argument)
