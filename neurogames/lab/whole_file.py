@@ -52,9 +52,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            # A full disk does not say for which file it has no space.
+            error.filename = str(path)
         raise
     if os.name == "posix":
         # The rename itself is on the disk only once the folder is.

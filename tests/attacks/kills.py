@@ -2,11 +2,11 @@
 
     python -m tests.attacks.kills 200 --seed 0
 
-ends the commands of :mod:`tests.attacks.commands` at drawn moments: by SIGINT, SIGTERM, SIGHUP and SIGKILL, and by
-closing the pipe that they print to. A run is ended up to eight times in the same folder, by one and by two workers in
-turn, and then left to its end. After each kill: no traceback, at most one line beside the bar, the exit code that
-belongs to the signal, and after five seconds no process that it has started. In the end: the same files, to the last
-bit, as an undisturbed run writes, but for what a clock has measured.
+ends the commands of :mod:`tests.attacks.commands` at drawn moments: by Ctrl-C, once and twice, by SIGTERM, SIGHUP and
+SIGKILL, and by closing the pipe that they print to. A run is ended up to eight times in the same folder, by one and by
+two workers in turn, and then left to its end. After each kill: no traceback, at most one line beside the bar, the exit
+code that belongs to the signal, and after five seconds no process that it has started. In the end: the same files, to
+the last bit, as an undisturbed run writes, but for what a clock has measured.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from neurogames.lab.studies.registry import list_studies, load_study
 from tests.attacks.commands import COMMANDS, Command
 from tests.attacks.reproducible import differing, written
 
-WAYS = {"INT": {130}, "TERM": {-15}, "HUP": {-1}, "KILL": {-9}, "PIPE": {1}}
+WAYS = {"INT": {130}, "TWICE": {130}, "TERM": {-15}, "HUP": {-1}, "KILL": {-9}, "PIPE": {1}}
 """How a command is ended, and the exit codes that belong to it; 0 always does, as it may have been done."""
 CHAIN = 8
 """Kills of one run."""
@@ -41,6 +41,8 @@ _STARTED = 0.6
 """Seconds within which Python itself starts, whose answer to Ctrl-C is its own."""
 _LOADED = 4.0
 """Seconds in which a new process loads what it needs."""
+_IMPATIENT = 0.7
+"""Seconds after which Ctrl-C is pressed again, at most."""
 _HANGS = 120.0
 _ORPHANS = 5.0
 
@@ -101,6 +103,12 @@ def ended(words: list[str], place: Path, way: str, after: float, *, fresh: bool)
     running = code is None
     if way == "PIPE":
         os.close(output)
+    elif running and way in ("INT", "TWICE"):
+        # A terminal sends it to all processes of the command.
+        os.killpg(process, signal.SIGINT)
+        if way == "TWICE":
+            time.sleep(after % _IMPATIENT)
+            os.killpg(process, signal.SIGINT)
     elif running:
         os.kill(process, getattr(signal, f"SIG{way}"))
     code = _waited(process, _HANGS) if running else code

@@ -11,7 +11,7 @@ from tests.attacks.kills import _bar, _of_session, ended
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("way", ["TERM", "KILL"])
+@pytest.mark.parametrize("way", ["TWICE", "KILL"])
 def test_a_command_that_is_ended_leaves_nothing(way, tmp_path):
     (tmp_path / "run").mkdir()
     wrong, running = ended(["simulate", "--out", "out"], tmp_path / "run", way, 0.8, fresh=True)
