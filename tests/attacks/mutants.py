@@ -32,7 +32,7 @@ from typing import Any
 FLOORS = ("games", "engine", "bridge")
 LIMIT = 150
 """Seconds of processor time for the tests of one mutant."""
-WAIT = 240
+WAIT = 1200
 """Seconds until a fork that does nothing is given up, undecided; it is tried again when the command is."""
 MOST_FILES = 8
 BORDERS = "tests/attacks/test_borders.py"

@@ -303,6 +303,12 @@ BRIDGE = [
         [-0.1, torch.tensor([-1.0]), torch.ones(2)],
     ),
     Border(
+        "betas",
+        lambda v: bridge.MeanFeedbackAdam([torch.zeros(1, requires_grad=True)], rng=torch.Generator(), betas=v),
+        [(0.0, 0.0), (0.999, 0.999)],
+        [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9), (0.9, -0.1)],
+    ),
+    Border(
         "layer_rates",
         lambda v: bridge.train_ensemble(ROWS, ROWS, seeds=[0], hidden=[2], batch_size=6, epochs=1, layer_rates=v),
         [[0, 1], [[0, 1]]],

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
+from neurogames.engine.coalitions import confident_values
 from neurogames.engine.coalitions.confident_values import shapley_until, split_half
+from neurogames.engine.coalitions.paired_design import least_draws
+from neurogames.engine.coalitions.valuation import Values
 from neurogames.engine.coalitions.values import shapley
 from neurogames.games.coalition import FunctionCoalitionGame, UnanimityGame
 from neurogames.games.coalition_families import WeightedVotingGame
@@ -93,6 +97,77 @@ def test_one_stage_is_the_regression_itself():
     plain = shapley(game, until.budget, rng=np.random.default_rng(7))
     np.testing.assert_array_equal(until.values, plain.values)
     np.testing.assert_allclose(until.stderr, plain.stderr, rtol=1e-12)
+
+
+def planned(monkeypatch, estimates):
+    """Estimates that come out one after the other, and what each was to cost."""
+    budgets, waiting = [], iter(estimates)
+
+    def estimate(_game, budget, *, rng):
+        budgets.append(budget)
+        values, errors = next(waiting)
+        return Values(np.asarray(values), np.asarray(errors), budget, "Shapley", "a plan")
+
+    monkeypatch.setattr(confident_values, "shapley", estimate)
+    return budgets
+
+
+def test_stages_cost_what_is_missing_and_count_by_what_they_cost(monkeypatch):
+    """The chance of error of stage k is 6 / (pi k)^2 of all, and errors fall with the root of the cost."""
+    width, chance = 0.5, 0.1
+    reach = [norm.isf(chance * 6 / (np.pi * k) ** 2 / 2) for k in (1, 2, 3, 4)]
+    wide, rising = np.append(np.full(29, 1.4 * width / reach[0]), 0.0), np.arange(30.0)
+    budgets = planned(monkeypatch, [(rising, wide), (rising[::-1], wide), (np.zeros(30), np.full(30, 1e-9))])
+    game, rng = FunctionCoalitionGame(30, lambda rows: rows.sum(axis=1)), np.random.default_rng(0)
+    found = shapley_until(game, half_width=width, max_budget=10**6, confidence=1 - chance, rng=rng)
+    least = 2 * int(least_draws(30).sum())
+    first = 2 * least
+    second = max(int(first * (1.4**2 - 1)), least)
+    share = second / (first + second)
+    error = wide[0] * ((1 - share) ** 2 + share**2) ** 0.5
+    missing = reach[1] * error / width
+    third = int((first + second) * min(max(missing**2 - 1, 0.25), 2.0))
+    assert budgets == [first, second, third]
+    last = third / (first + second + third)
+    np.testing.assert_allclose(found.values, (1 - last) * ((1 - share) * rising + share * rising[::-1]))
+    np.testing.assert_allclose(found.stderr, np.hypot((1 - last) * np.append(np.full(29, error), 0.0), last * 1e-9))
+    assert found.budget == sum(budgets)
+    assert found.method == "3 stages, the last of a plan: every half width at most 0.5"
+
+
+@pytest.mark.parametrize(("missing", "growth"), [(1.001, 0.25), (1.3, 0.69), (1.8, 2.0)])
+def test_a_stage_is_at_least_a_quarter_and_at_most_twice_of_all_before(monkeypatch, missing, growth):
+    first = 400 * 2 * int(least_draws(30).sum())
+    monkeypatch.setattr(confident_values, "_FIRST_STAGE", 400.0)
+    error = missing / norm.isf(0.05 * 6 / np.pi**2 / 2)
+    budgets = planned(monkeypatch, [([0.0] * 30, [error] * 30), ([0.0] * 30, [0.0] * 30)])
+    game, rng = FunctionCoalitionGame(30, lambda rows: rows.sum(axis=1)), np.random.default_rng(0)
+    shapley_until(game, half_width=1.0, max_budget=10**7, rng=rng)
+    assert budgets == [first, pytest.approx(growth * first, abs=2)]
+
+
+def test_what_is_left_is_spent_if_it_pays_for_a_stage(monkeypatch):
+    game, rng = FunctionCoalitionGame(30, lambda rows: rows.sum(axis=1)), np.random.default_rng(0)
+    least = 2 * int(least_draws(30).sum())
+    for left, stages in ((least - 1, [2 * least]), (least, [2 * least, least])):
+        budgets = planned(monkeypatch, [([0.0] * 30, [1.0] * 30)] * 2)
+        found = shapley_until(game, half_width=0.01, max_budget=2 * least + left, rng=rng)
+        assert budgets == stages
+        assert "max_budget used up, intervals" in found.method
+    with pytest.raises(ValueError, match=f"^max_budget: got {least - 1}, expected an integer >= {least}"):
+        shapley_until(game, half_width=0.01, max_budget=least - 1, rng=rng)
+
+
+@pytest.mark.parametrize(("error", "settled"), [(0.99, True), (1.01, False)])
+def test_the_top_is_settled_where_intervals_of_a_part_of_the_error_do_not_overlap(monkeypatch, error, settled):
+    """Of 30 players each interval may fail with 1/30 of the stage's chance; the top ones are 2 above the others."""
+    reach = norm.isf(0.05 * 6 / np.pi**2 / 60)
+    values = [0.0] * 27 + [2.0, 3.0, 4.0]
+    planned(monkeypatch, [(values, [error / reach] * 30)])
+    game, rng = FunctionCoalitionGame(30, lambda rows: rows.sum(axis=1)), np.random.default_rng(0)
+    budget = 2 * 2 * int(least_draws(30).sum())
+    found = shapley_until(game, top=3, max_budget=budget, rng=rng)
+    assert found.method.endswith("top 3 settled" if settled else "intervals 1.0 times too wide")
 
 
 def test_a_linear_game_needs_one_stage():

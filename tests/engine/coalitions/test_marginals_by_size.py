@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from neurogames.engine.coalitions import marginals_by_size as module
 from neurogames.engine.coalitions.marginals_by_size import marginals_by_size
 from neurogames.engine.coalitions.values import shapley
 from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame
@@ -54,6 +55,41 @@ def test_estimates_are_unbiased_and_their_errors_honest():
         for run in runs
     ]
     assert np.mean(np.concatenate(covered)) > 0.85
+
+
+@pytest.mark.parametrize("entries", [1 << 24, 300])
+def test_errors_are_those_of_the_pairs_of_orders_and_of_what_came_up_in_each_cell(monkeypatch, entries):
+    """Also where few orders are played at once."""
+    monkeypatch.setattr(module, "_ENTRIES", entries)
+    n, budget = 8, 130
+    table = np.random.default_rng(4).normal(size=1 << n)
+    found = marginals_by_size(TabularCoalitionGame(table), budget, rng=np.random.default_rng(9))
+    rng, pairs, cells = np.random.default_rng(9), [], {}
+    step = max(1, entries // (14 * n))
+    orders = [
+        order
+        for first in range(0, 9, step)
+        for order in rng.permuted(np.tile(np.arange(n), (min(step, 9 - first), 1)), axis=1).tolist()
+    ]
+    for order in orders:
+        both = []
+        for way in (order, order[::-1]):
+            joined, added = 0, []
+            for size, player in enumerate(way):
+                added.append(table[joined | 1 << player] - table[joined])
+                cells.setdefault((player, size), []).append(added[-1])
+                joined |= 1 << player
+            both.append(added)
+        pairs.append(np.mean(both, axis=0))
+    assert found.budget == 2 + 9 * 14
+    np.testing.assert_allclose(found.gain, np.mean(pairs, axis=0), atol=1e-12)
+    np.testing.assert_allclose(found.stderr, np.std(pairs, axis=0, ddof=1) / 3, atol=1e-12)
+    for (player, size), seen in cells.items():
+        assert found.players[player, size] == pytest.approx(np.mean(seen))
+        error = np.std(seen, ddof=1) / len(seen) ** 0.5 if len(seen) > 1 else np.nan
+        assert found.players_stderr[player, size] == pytest.approx(error, abs=1e-7, nan_ok=True)
+    assert {1, 2, 3} <= {len(seen) for seen in cells.values()}
+    assert np.isnan(found.players).sum() == n * n - len(cells)
 
 
 def test_a_public_goods_game_gives_its_own_gain_back():

@@ -1,11 +1,11 @@
-"""Curves of single players, who leaves at a fee, and which good a gain is, where the truth is known."""
+"""Curves of single players, and who leaves at a fee by them, where the truth is known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from neurogames.engine.coalitions.leaving import exact_leaving, predicted_leaving, regret, stepwise_leaving
+from neurogames.engine.coalitions.leaving import exact_leaving, predicted_leaving
 from neurogames.engine.coalitions.marginals_by_size import marginals_by_size
 from neurogames.engine.coalitions.size_curves import size_curves
 from neurogames.games.coalition import FunctionCoalitionGame, TabularCoalitionGame
@@ -53,32 +53,6 @@ def test_of_players_that_are_alike_curves_are_the_common_one():
     np.testing.assert_allclose(found.curves, np.tile(found.gain, (10, 1)), atol=0.6)
 
 
-@pytest.mark.parametrize("fee", [0.05, 0.15, 0.3, 2.0])
-def test_the_path_of_the_game_is_greedy_removal_one_by_one(fee):
-    game = potential_game(np.random.default_rng(3).uniform(0.1, 2.0, 9))
-    inside = np.ones(9, dtype=bool)
-    while inside.any():
-        lost = {i: float(game.value(inside) - game.value(inside & (np.arange(9) != i))) for i in np.flatnonzero(inside)}
-        first = min(lost, key=lost.get)
-        if lost[first] >= fee:
-            break
-        inside[first] = False
-    path = exact_leaving(game)
-    np.testing.assert_array_equal(path.members(fee), inside)
-    assert path.staying(fee) == pytest.approx(inside.mean())
-    leaving, _ = regret(game, inside, fee)
-    assert leaving <= 1e-12
-
-
-def test_regret_is_what_single_players_gain_by_moving():
-    game, fee = potential_game([1.0, 2.0, 3.0]), 0.4
-    inside = np.array([True, True, False])
-    worth = lambda *members: float(game.value(np.isin(np.arange(3), members)))  # noqa: E731
-    leaving, joining = regret(game, inside, fee)
-    assert leaving == pytest.approx(max(worth(1) + fee, worth(0) + fee) - worth(0, 1))
-    assert joining == pytest.approx(worth(0, 1, 2) - fee - worth(0, 1))
-
-
 def test_own_curves_predict_who_stays_where_players_differ_and_alike_ones_do_not():
     game = potential_game(np.concatenate([np.full(8, 0.2), np.full(4, 3.0)]))
     curves, real = size_curves(game, 400, rng=draws()), exact_leaving(game)
@@ -101,29 +75,3 @@ def test_in_an_additive_game_the_additive_prediction_is_exact():
     predicted = predicted_leaving(curves, "additive")
     np.testing.assert_array_equal(predicted.order, exact_leaving(game).order)
     assert predicted.staying(3.5) == pytest.approx(4 / 7)
-
-
-def test_steps_of_one_are_the_exact_path_and_longer_steps_come_near_it_for_less():
-    rng = np.random.default_rng(3)
-    weights = rng.uniform(0.5, 2.0, 20)
-    asked = []
-
-    def worth(members):
-        asked.append(len(members))
-        return np.sqrt(members @ weights)
-
-    game = FunctionCoalitionGame(20, worth)
-    exact = exact_leaving(game)
-    asked.clear()
-    whole = stepwise_leaving(game, 211)
-    assert sum(asked) <= 211
-    np.testing.assert_array_equal(whole.order, exact.order)
-    np.testing.assert_allclose(whole.marginals, exact.marginals)
-    asked.clear()
-    rough = stepwise_leaving(game, 60)
-    assert sum(asked) <= 60
-    np.testing.assert_allclose(rough.marginals.sum(), exact.marginals.sum())
-    for fee in (0.1, 0.15, 0.2, 0.3):
-        assert abs(rough.staying(fee) - exact.staying(fee)) <= 0.1
-    with pytest.raises(ValueError, match="budget: .*40"):
-        stepwise_leaving(game, 39)
