@@ -89,7 +89,7 @@ def simulate(
 
 def _agents(settings: AgentsSettings, out: Path | None, workers: int, cluster: str | None) -> None:
     """Measure, print where the views end and whether they agree, and write the page."""
-    from neurogames.lab.studies.agents.analysis import agreement, end_table
+    from neurogames.lab.studies.agents.analysis import agreement, end_table, take_over_sentence
     from neurogames.lab.studies.agents.run import run_agents, simulate_agents  # load numba and torch
 
     with progress_bar("agents") as advance:
@@ -112,6 +112,9 @@ def _agents(settings: AgentsSettings, out: Path | None, workers: int, cluster: s
     if len(frame) > _MOST_ROWS:
         say(f"... and {len(frame) - _MOST_ROWS} rows more")
     say(agreement(results, settings.replicas)[0])
+    taken = "" if settings.swept() else take_over_sentence(results)
+    if taken:
+        say(f"Takes over: {taken}.")
     if out is not None:
         say(f"\nReport: {done.report}")
 

@@ -17,10 +17,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from neurogames.lab.studies.agents.exact import ON_GRAPH
 from neurogames.lab.studies.agents.settings import SWEPT
 
 _LEVEL = 0.05
 _ROUNDING = 1e-9
+_REASONS = 3
+_FINITE = "so many agents do what infinitely many do not"
+_ON_GRAPH = "neighbours on this graph do what a well-mixed population does not"
 
 
 def agreement(results: xr.Dataset, replicas: int) -> tuple[str, list[str]]:
@@ -33,6 +37,8 @@ def agreement(results: xr.Dataset, replicas: int) -> tuple[str, list[str]]:
     Returns:
         One sentence that says it, and further ones on each pair of views.
     """
+    status = results["status"]
+    on_graph = bool((status.sel(view="exact") == ON_GRAPH).any())
     known = bool(results["exact"].notnull().any())
     whole = bool(results["exact"].notnull().all())
     told, verdicts = [], []
@@ -53,10 +59,12 @@ def agreement(results: xr.Dataset, replicas: int) -> tuple[str, list[str]]:
     verdicts.append(near)
     told.append(
         f"The mean field is at most {largest:.2g} from the {name} mean shares, "
-        + (f"within {size}." if near else f"beyond {size}: so many agents do what infinitely many do not.")
+        + (f"within {size}." if near else f"beyond {size}: {_ON_GRAPH if on_graph else _FINITE}.")
     )
-    if not known:
-        told.insert(0, "There is no exact chain here: it would be too large, or the agents stand on a graph.")
+    if not whole:
+        told.insert(0, f"There is no exact chain {'here' if not known else 'everywhere'}: {said(status, 'exact')}.")
+    if (status.sel(view="mean field") != "ok").any():
+        told.append(f"Of the mean field: {said(status, 'mean field')}.")
     views = "three views" if known else "two views"
     if all(verdicts):
         answer = f"The {views} agree."
@@ -76,6 +84,42 @@ def end_table(results: xr.Dataset) -> pd.DataFrame:
     frame = last.to_dataframe().reset_index()
     keys = [name for name in (*SWEPT, "strategy") if name in frame.columns]
     return frame[[*keys, *names, "long_run"]]
+
+
+def said(status: xr.DataArray, view: str) -> str:
+    """What is to be known of a view, and of how many combinations."""
+    each = status.sel(view=view).values.reshape(-1).tolist()
+    reasons = {reason: each.count(reason) for reason in dict.fromkeys(each) if reason != "ok"}
+    several = len(each) > 1
+    parts = [
+        f"{reason} ({count} of {len(each)} combinations)" if several else reason for reason, count in reasons.items()
+    ]
+    more = f"; and {len(parts) - _REASONS} reasons more" if len(parts) > _REASONS else ""
+    return "; ".join(parts[:_REASONS]) + more
+
+
+def take_over_table(results: xr.Dataset) -> pd.DataFrame:
+    """What takes over, exactly and in the replicas that have ended; empty where nothing does."""
+    found = results[["takes_over", "took_over", "sweeps_until"]].drop_vars(
+        ["time", "strategy", "view"], errors="ignore"
+    )
+    frame = found.to_dataframe().reset_index()
+    frame = frame[frame["took_over"].notna()]
+    keys = [name for name in (*SWEPT, "outcome") if name in frame.columns]
+    names = {"takes_over": "exact_probability", "took_over": "simulated_so_far", "sweeps_until": "exact_mean_sweeps"}
+    return frame[[*keys, *names]].rename(columns=names)
+
+
+def take_over_sentence(first: xr.Dataset) -> str:
+    """Which outcome takes over at one combination: exact, or seen in the replicas; empty where nothing does."""
+    if first["took_over"].isnull().any():
+        return ""
+    known, end = bool(first["takes_over"].notnull().all()), int(first["time"][-1])
+    seen = first["takes_over" if known else "took_over"]
+    shares = ", ".join(f"{name} {float(seen.sel(outcome=name)):.3g}" for name in seen["outcome"].values)
+    if known:
+        return f"{shares}; after {float(first['sweeps_until']):.4g} sweeps on average, exactly"
+    return f"{shares} of the replicas by sweep {end}"
 
 
 def _beside_exact(results: xr.Dataset, replicas: int) -> tuple[bool, str]:

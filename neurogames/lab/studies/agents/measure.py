@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurogames._arguments import invalid_argument
 from neurogames.engine import (
+    MatrixPath,
     Process,
     best_response,
     death_birth,
@@ -25,9 +26,7 @@ from neurogames.engine import (
     simulate_on_graph,
     simulate_strategies,
     simulate_two_populations,
-    strategy_chain,
     strategy_mean_field,
-    two_population_chain,
     two_population_mean_field,
 )
 from neurogames.engine.two_populations.results import full_names
@@ -38,15 +37,15 @@ from neurogames.games import (
     PublicGoodsGame,
     TwoPopulationGame,
 )
-from neurogames.games.compositions import n_compositions
+from neurogames.lab.studies.agents.exact import ON_GRAPH, ExactViews, copies_only, exact_views, outcomes, too_large
 from neurogames.lab.studies.agents.settings import AgentsSettings
 from neurogames.lab.studies.agents.sources import n_nodes, read_game, read_graph
 
 Array = NDArray[np.float64]
 
 _TIMES = 50
-_MOST_STATES = {"one": 6000, "all": 400}
-_MOST_STEPS = 1e9
+_BESIDE, _APART = 1e-7, 1e-2
+"""How far starts are apart whose paths are compared, and paths that are not the same."""
 
 
 def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
@@ -60,7 +59,10 @@ def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
         By time and strategy: ``simulated`` mean shares over replicas with their ``standard_error`` and the 5 % and 95 %
         quantiles ``low`` and ``high``; ``exact`` mean shares and the ``exact_spread`` of a single replica, NaN where
         the chain is too large or the agents stand on a graph; ``mean_field``. By strategy: ``stationary``, the exact
-        mean shares in the long run, NaN where they are not unique. ``n_players``.
+        mean shares in the long run, NaN where they are not unique. By outcome, a strategy or a pair of them: the
+        probability ``takes_over`` that it is the first that all use, where no other comes back, after ``sweeps_until``
+        on average, and the share ``took_over`` of replicas in which all use it at the end. By view: ``status``, "ok" or
+        what is to be known of it. ``n_players``.
 
     Raises:
         ValueError: if game, graph, process and start do not fit together.
@@ -71,44 +73,99 @@ def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
     players = values["players"] if graph is None else n_nodes(graph)
     game, process = game_of(settings, values, players), process_of(settings, values)
     sweeps = settings.sweeps
-    # The smallest divisor, so that the end is among at most 51 times.
-    every = next(step for step in range(-(-sweeps // _TIMES), sweeps + 1) if sweeps % step == 0)
-    times: Array = np.arange(0, sweeps + 1, every, dtype=np.float64)
+    every, times = recorded(sweeps)
+    shown = (times / every).astype(np.int64)
     plan: dict[str, Any] = {"sweeps": sweeps, "replicas": settings.replicas, "every": every, "rng": rng}
     if isinstance(game, TwoPopulationGame):
         if graph is not None:
             raise invalid_argument("graph", settings.graph, "a symmetric game, if it is on a graph")
-        names = full_names(game)
-        seen, field, views = _between_two(game, process, start_shares(settings, names, game.n_strategies), times, plan)
+        names, sizes = full_names(game), game.n_strategies
+        counts = [whole_counts(share, players) for share in start_shares(settings, names, sizes)]
+        parts = [each[:, shown] for each in simulate_two_populations(game, process, start=counts, **plan).share]
+        field: Any = two_population_mean_field(game, process)
     else:
         names = game.labels
-        count = whole_counts(start_shares(settings, names, (len(names),))[0], players)
+        counts = [whole_counts(start_shares(settings, names, (len(names),))[0], players)]
         if graph is None:
-            seen, views = (
-                simulate_strategies(game, process, start=count, **plan).share,
-                _exact(game, process, count, times),
-            )
+            parts = [simulate_strategies(game, process, start=counts[0], **plan).share[:, shown]]
         else:
-            seen, views = _simulated_on_graph(settings, values, graph, process, count, plan), {}
+            parts = [_simulated_on_graph(settings, values, graph, process, counts[0], plan)[:, shown]]
         # The reference on a graph is the well-mixed population.
-        field = strategy_mean_field(game, process).path(count / players, times).states[0]
+        field = strategy_mean_field(game, process)
+    path = mean_field_path(field, [count / players for count in counts], times)
+    why = ON_GRAPH if graph is not None else too_large(game, process, sweeps)
+    exact = None if why else exact_views(game, process, counts, times)
+    return _labelled(names, outcomes(game), parts, exact, path, why, copies_only(process)).assign(n_players=players)
+
+
+def mean_field_path(field: Any, start: Sequence[Array], times: Array) -> MatrixPath:
+    """The path of a mean field, whose status says if a start very near leads elsewhere, as on a watershed.
+
+    Args:
+        field: of one population or of two.
+        start: shares in each population.
+        times: (T,) in sweeps.
+
+    Returns:
+        The path.
+    """
+    path: MatrixPath
+    path, near = (
+        field.path(each[0] if len(each) == 1 else each, times) for each in (start, [_beside(one) for one in start])
+    )
+    apart = max(float(np.abs(one - other).max()) for one, other in zip(path.states, near.states, strict=True))
+    if path.status == "ok" and apart > _APART:
+        why = f"it depends on rounding: a start {_BESIDE:g} away is up to {apart:.2g} away later"
+        return replace(path, status=why)
+    return path
+
+
+def _beside(share: Array) -> Array:
+    """Shares of the same strategies, very near."""
+    other = np.where(share > 0, np.sqrt(1.0 + np.arange(share.size)), 0.0)
+    return np.asarray((1.0 - _BESIDE) * share + _BESIDE * other / other.sum())
+
+
+def _labelled(
+    names: Sequence[str],
+    ends: Sequence[str],
+    parts: Sequence[Array],
+    exact: ExactViews | None,
+    path: MatrixPath,
+    why: str,
+    ending: bool,
+) -> xr.Dataset:
+    """All views by name: simulated shares of each population, exact answers or why there are none, and a mean field."""
+    # Paths are integrated: a share of 0 may be -1e-15.
+    seen, field = np.concatenate(parts, axis=-1), np.clip(np.concatenate(path.states, axis=-1), 0.0, 1.0)
     low, high = np.quantile(seen, (0.05, 0.95), axis=0)
-    spread = seen.std(axis=0) / np.sqrt(settings.replicas)
     unknown = np.full(field.shape, np.nan)
+    # In which replicas all use a strategy at the end, or a pair of them.
+    alone = [part[:, -1, :] == 1.0 for part in parts]
+    took = alone[0] if len(alone) == 1 else (alone[0][:, :, None] & alone[1][:, None, :]).reshape(len(seen), -1)
+    over = ("outcome",)
     dims = ("time", "strategy")
     return xr.Dataset(
         {
             "simulated": (dims, seen.mean(axis=0)),
-            "standard_error": (dims, spread),
+            "standard_error": (dims, seen.std(axis=0) / np.sqrt(len(seen))),
             "low": (dims, low),
             "high": (dims, high),
-            "exact": (dims, views.get("exact", unknown)),
-            "exact_spread": (dims, views.get("exact_spread", unknown)),
+            "exact": (dims, exact.mean if exact else unknown),
+            "exact_spread": (dims, exact.spread if exact else unknown),
             "mean_field": (dims, field),
-            "stationary": (("strategy",), views.get("stationary", unknown[0])),
-            "n_players": ((), players),
+            "stationary": (("strategy",), exact.stationary if exact else unknown[0]),
+            "took_over": (over, took.mean(axis=0) if ending else np.full(len(ends), np.nan)),
+            "takes_over": (over, exact.takes_over if exact else np.full(len(ends), np.nan)),
+            "sweeps_until": ((), exact.sweeps if exact else np.nan),
+            "status": (("view",), [why or "ok", path.status, why or (exact.long_run if exact else "")]),
         },
-        coords={"time": times.astype(np.int64), "strategy": list(names)},
+        coords={
+            "time": path.time.astype(np.int64),
+            "strategy": list(names),
+            "outcome": list(ends),
+            "view": ["exact", "mean field", "long run"],
+        },
     )
 
 
@@ -151,6 +208,21 @@ def start_shares(settings: AgentsSettings, names: Sequence[str], sizes: tuple[in
     return shares
 
 
+def recorded(sweeps: int) -> tuple[int, Array]:
+    """Sweeps between two records, and at most 51 times that are shown, from 0 to the end.
+
+    >>> every, times = recorded(100)
+    >>> every, times.size, recorded(101)[0], recorded(101)[1][[0, 1, 2, -1]].tolist()
+    (2, 51, 1, [0.0, 2.0, 4.0, 101.0])
+    """
+    steps = range(-(-sweeps // _TIMES), sweeps // (_TIMES // 2) + 1)
+    # A length that no such step divides, as a prime, is recorded after every sweep and thinned afterwards.
+    every = next((step for step in steps if sweeps % step == 0), 1)
+    count = sweeps // every
+    places = np.unique(np.linspace(0, count, min(count, _TIMES) + 1).round())
+    return every, places * every
+
+
 def whole_counts(share: Array, players: int) -> NDArray[np.int64]:
     """Whole numbers of players nearest to shares, by greatest remainders.
 
@@ -162,60 +234,6 @@ def whole_counts(share: Array, players: int) -> NDArray[np.int64]:
     order = np.argsort(-(exact - count), kind="stable")
     count[order[: players - count.sum()]] += 1
     return count
-
-
-def exact_size(game: PopulationGame | TwoPopulationGame, process: Process, sweeps: int) -> str:
-    """Why the exact chain is not asked, or an empty text where it is."""
-    if isinstance(game, TwoPopulationGame):
-        each = zip(game.n_players, game.n_strategies, strict=True)
-        size, moves = (
-            math.prod(n_compositions(players, n) for players, n in each),
-            sum(n * n for n in game.n_strategies),
-        )
-        most, players = _MOST_STATES[process.revision] // 4, sum(game.n_players)
-    else:
-        size, moves = n_compositions(game.n_players, game.n_strategies), game.n_strategies**2
-        most, players = _MOST_STATES[process.revision], game.n_players
-    if size > most:
-        return f"{size} compositions, above {most}"
-    work = size * moves * players * sweeps if process.revision == "one" else size**2 * sweeps
-    return f"{work:.1e} steps, above {_MOST_STEPS:.0e}" if work > _MOST_STEPS else ""
-
-
-def _exact(game: PopulationGame, process: Process, count: NDArray[np.int64], times: Array) -> dict[str, Array]:
-    """Exact mean shares over time with the spread of a single replica, and in the long run."""
-    if exact_size(game, process, int(times[-1])):
-        return {}
-    chain = strategy_chain(game, process)
-    law = chain.transient(count, [int(time) for time in times[1:]])
-    share = chain.states / game.n_players
-    mean, spread = _moments(law.probability, share, count / game.n_players)
-    return {"exact": mean, "exact_spread": spread, "stationary": chain.stationary().mean_share()}
-
-
-def _between_two(
-    game: TwoPopulationGame, process: Process, shares: list[Array], times: Array, plan: dict[str, Any]
-) -> tuple[Array, Array, dict[str, Array]]:
-    """Simulated shares, the mean field and the exact views, the strategies of both populations side by side."""
-    counts = [whole_counts(share, size) for share, size in zip(shares, game.n_players, strict=True)]
-    start = [count / size for count, size in zip(counts, game.n_players, strict=True)]
-    seen = np.concatenate(simulate_two_populations(game, process, start=counts, **plan).share, axis=-1)
-    field = np.concatenate(two_population_mean_field(game, process).path(start, times).states, axis=-1)
-    if exact_size(game, process, int(times[-1])):
-        return seen, field, {}
-    chain = two_population_chain(game, process)
-    law = chain.transient(counts, [int(time) for time in times[1:]])
-    share = np.concatenate([each / size for each, size in zip(law.states, game.n_players, strict=True)], axis=1)
-    mean, spread = _moments(law.probability, share, np.concatenate(start))
-    stationary = np.concatenate(chain.stationary().mean_share())
-    return seen, field, {"exact": mean, "exact_spread": spread, "stationary": stationary}
-
-
-def _moments(law: Array, share: Array, start: Array) -> tuple[Array, Array]:
-    """Exact mean shares with the spread of a single replica, the start in front."""
-    mean = np.concatenate([start[None], law @ share])
-    square = np.concatenate([start[None] ** 2, law @ share**2])
-    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
 
 
 def _simulated_on_graph(

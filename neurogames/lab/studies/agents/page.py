@@ -5,9 +5,9 @@ from __future__ import annotations
 import xarray as xr
 
 from neurogames.games import TwoPopulationGame
-from neurogames.lab.studies.agents.analysis import agreement, end_table
+from neurogames.lab.studies.agents.analysis import agreement, end_table, take_over_sentence, take_over_table
 from neurogames.lab.studies.agents.measure import game_of, process_of
-from neurogames.lab.studies.agents.plots import plot_long_run, plot_sweep, plot_views
+from neurogames.lab.studies.agents.plots import plot_long_run, plot_sweep, plot_take_over, plot_views
 from neurogames.lab.studies.agents.settings import AgentsSettings
 from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
 
@@ -21,6 +21,11 @@ _READING = (
     "for all comparisons together with 95 % probability (Bernstein's inequality). The mean field need not agree: "
     "finite populations leave places where infinite ones stay. On a graph it is that of the well-mixed population."
 )
+_TAKE_OVER = (
+    "Exact probability to be the first that all use, the share of replicas in which all use it at the end, and the "
+    "exact mean time in sweeps until all use the same."
+)
+_MOST_OUTCOMES = 16
 _VIEWS = (
     "Simulated mean shares with the band from the 5 % to the 95 % quantile of replicas, exact means, and mean field."
 )
@@ -37,12 +42,14 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
         The page.
     """
     answer, verdicts = agreement(results, settings.replicas)
-    findings = [] if settings.graph else _long_run(results, settings)
+    findings = _take_over(results, settings)
+    findings += [] if settings.graph else _long_run(results, settings)
     if settings.swept():
         figure = DrawnFigure("sweep", plot_sweep(results), "Where the views end, against what is swept.")
         names = " and ".join(name.replace("_", " ") for name in settings.swept())
         count = len(settings.cells())
         findings.insert(0, Finding(f"What does {names} change?", f"{count} combinations", _ends(results), figure))
+    taken = take_over_table(results)
     where = f"on the graph {settings.graph}" if settings.graph else "well mixed"
     players = int(results["n_players"].max())
     game = game_of(settings, settings.at({}), players)
@@ -59,7 +66,8 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
         tables=[
             ShownTable(
                 "ends", "Where the views end", "Mean shares at the end, and in the long run.", end_table(results)
-            )
+            ),
+            *([ShownTable("take-over", "What takes over", _TAKE_OVER, taken)] if len(taken) else []),
         ],
         lead=DrawnFigure("views", plot_views(results), _VIEWS),
         answer=answer,
@@ -77,13 +85,33 @@ def _long_run(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
     first = results["stationary"].isel(dict.fromkeys(settings.swept(), 0))
     known = bool(first.notnull().all())
     shares = ", ".join(f"{name} {float(first.sel(strategy=name)):.3g}" for name in first["strategy"].values)
-    number = f"exact long-run shares: {shares}" if known else "no unique or no computed law of the long run"
+    status = str(results["status"].sel(view="long run").isel(dict.fromkeys(settings.swept(), 0)).item())
+    number = f"exact long-run shares: {shares}" if known else f"no law of the long run: {status}"
     text = "Flow of the mean field with its rest points (filled: stable, half: saddle, open: unstable, grey: undecided)"
     text += ", beside the exact stationary law." if known else "."
     if settings.swept():
         text += " At the first value of what is swept."
     caption = "The corner, or end, of a strategy is a population in which all use it."
     return [Finding("Where does it lead in the long run?", number, text, DrawnFigure("long-run", drawn, caption))]
+
+
+def _take_over(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
+    """What takes over at the first combination, if anything does."""
+    first = results.isel(dict.fromkeys(settings.swept(), 0))
+    if first["took_over"].isnull().any() or first.sizes["outcome"] > _MOST_OUTCOMES:
+        return []
+    known, end = bool(first["takes_over"].notnull().all()), int(first["time"][-1])
+    ended = float(first["took_over"].sum())
+    what = "strategy" if set(first["outcome"].values) <= set(first["strategy"].values) else "pair of strategies"
+    text = (
+        f"Whoever copies brings nothing new, so that one {what} is used by all in the end. By sweep {end} that has "
+        f"happened in {ended:.1%} of the replicas."
+    )
+    text += " At the first value of what is swept." if settings.swept() else ""
+    caption = f"Exact probability that a {what} is the first that all use, and the" if known else "The"
+    caption += f" share of replicas in which all use it by sweep {end}, with two standard errors."
+    drawn = DrawnFigure("take-over", plot_take_over(first, settings.replicas), caption)
+    return [Finding(f"Which {what} takes over?", take_over_sentence(first), text, drawn)]
 
 
 def _ends(results: xr.Dataset) -> str:

@@ -18,8 +18,8 @@ from neurogames.engine import (
 )
 from neurogames.engine.display.axes import colour
 from neurogames.games import PopulationGame, TwoPopulationGame
-from neurogames.lab.figures import drawn_in_style, panels
-from neurogames.lab.studies.agents.measure import exact_size
+from neurogames.lab.figures import as_written, drawn_in_style, panels
+from neurogames.lab.studies.agents.exact import too_large
 from neurogames.lab.studies.agents.settings import SWEPT
 
 _SHOWN = 3
@@ -88,12 +88,33 @@ def plot_long_run(game: PopulationGame | TwoPopulationGame, process: Process, sw
         chain, field = two_population_chain, two_population_mean_field(game, process)
     else:
         chain, field = strategy_chain, strategy_mean_field(game, process)
-    law = None if exact_size(game, process, sweeps) else chain(game, process).stationary()
+    law = None if too_large(game, process, sweeps) else chain(game, process).stationary()
     both = law is not None and law.status == "ok"
     figure, ((*axes,),) = panels(8.4 if both else 4.6, 3.9, columns=1 + both)
     field.plot(axes[0])
     if law is not None and both:
         law.plot(axes[1])
+    return figure
+
+
+@drawn_in_style
+def plot_take_over(first: xr.Dataset, replicas: int) -> Figure:
+    """Draw at one combination which outcome takes over: exact probabilities as bars, what replicas did beside them."""
+    figure, ((axis,),) = panels(6.0, 3.6)
+    names = [as_written(name) for name in first["outcome"].values]
+    place, seen, by = np.arange(len(names)), first["took_over"], f"by sweep {int(first['time'][-1])}"
+    known = bool(first["takes_over"].notnull().all())
+    if known:
+        axis.bar(place, first["takes_over"], 0.6, color="0.85", edgecolor="0.4", label="exact, in the end")
+    error = 2 * np.sqrt(seen * (1 - seen) / replicas)
+    colours = [colour(k) for k in range(len(names))]
+    axis.errorbar(place, seen, yerr=error, fmt="none", ecolor="0.2")
+    axis.scatter(place, seen, color=colours, zorder=3, label=f"simulated, {by}")
+    axis.set_xticks(place, names, rotation=0 if len(names) < _NAMED else 45)
+    axis.set(ylabel="probability to take over" if known else f"share of replicas, {by}", ylim=(-0.03, 1.03))
+    axis.set_xlim(-0.6, len(names) - 0.4)
+    if known:
+        axis.legend()
     return figure
 
 

@@ -89,18 +89,32 @@ def run_agents(
     results.attrs = {"study": NAME, "settings": settings.to_dict(), "versions": made_by}
     write_dataset(results, run.folder / "results.nc")
     page = agents_page(results, settings)
-    write_page(page, run.folder, rerun=_command(settings), settings=settings.to_dict(), versions=made_by)
+    used = {name: value for name, value in settings.to_dict().items() if settings.uses(name)}
+    write_page(page, run.folder, rerun=command(settings), settings=used, versions=made_by)
     tables = {table.name: table.frame for table in page.tables}
     return FinishedStudy(run.folder, results, tables, [page.answer, *page.verdicts])
 
 
-def _command(settings: AgentsSettings) -> str:
-    """The command that runs it again."""
+def command(settings: AgentsSettings) -> str:
+    """The command that runs it again.
+
+    >>> command(AgentsSettings(process="moran", intensity=(0.5, 1.0), sweeps=50))
+    'neurogames simulate --game pgg --process moran --players 20 --intensity 0.5,1 --mutation 0 --cost 0.4
+    --multiplier 1 --sweeps 50 --replicas 100 --out again'
+    """
     words = ["neurogames", "simulate"]
+    optional = ("graph", "revision", "masked", "keep_prob", "start", "seed")
     plain, default = settings.to_dict(), AgentsSettings().to_dict()
     for name, value in plain.items():
-        if name in ("game", "process") or value != default[name]:
-            text = ",".join(f"{each:.12g}" for each in value) if isinstance(value, list) else str(value)
+        # All that has a use is told: the command line has other defaults for some of it.
+        if settings.uses(name) and not (name in optional and value == default[name]):
+            text = ",".join(map(_exactly, value)) if isinstance(value, list) else str(value)
             option = {"masked": "mask"}.get(name, name.replace("_", "-"))
             words += [f"--{option}", text]
     return shlex.join([*words, "--out", "again"])
+
+
+def _exactly(value: float) -> str:
+    """The shortest text of this number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

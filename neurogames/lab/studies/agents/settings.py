@@ -27,7 +27,8 @@ class AgentsSettings:
     Args:
         game: "pgg", the public goods game, or a file: a matrix (.csv) or a game of Gambit's (.nfg, .efg). One that is
             not symmetric is played between two populations of N players each.
-        graph: who plays whom: "" for everybody, a file, or a name such as "regular:8"; see ``read_graph``.
+        graph: who plays whom: "" for everybody, a file, or a name such as "regular:8"; see ``read_graph``. A file of
+            lines NODE NODE [WEIGHT] is read by ``read_edge_list``.
         process: one of ``PROCESSES``.
         players: N; on a lattice and in a file the graph says how many there are, and this is not used.
         temperature: tau > 0 of logit choice.
@@ -91,9 +92,7 @@ class AgentsSettings:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise invalid_argument(name, list(values), "at least one value, each once")
-            used = self.process in _USED_BY.get(name, PROCESSES)
-            used = used and (name not in ("cost", "multiplier") or self.game == "pgg")
-            if len(values) > 1 and not used:
+            if len(values) > 1 and not self.uses(name):
                 raise invalid_argument(name, f"{len(values)} values", f"one, since {self.process} has no use for it")
         combinations = int(np.prod([float(len(getattr(self, name))) for name in SWEPT]))
         if combinations > _MOST_CELLS:
@@ -104,6 +103,12 @@ class AgentsSettings:
         for name in ("sweeps", "replicas"):
             integer(name, getattr(self, name), minimum=1, maximum=LARGEST_COUNT)
         integer("seed", self.seed, minimum=0, maximum=LARGEST_SEED)
+
+    def uses(self, name: str) -> bool:
+        """Whether the game and the process have this parameter."""
+        if name in ("cost", "multiplier") and self.game != "pgg":
+            return False
+        return self.process in _USED_BY.get(name, PROCESSES)
 
     def swept(self) -> tuple[str, ...]:
         """Names of what has more than one value."""

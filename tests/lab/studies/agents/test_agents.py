@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import networkx as nx
 import numpy as np
 import pytest
 
-from neurogames.engine import Process, logit, mean_field, population_chain, strategy_chain, strategy_mean_field
+from neurogames.engine import Process, logit, mean_field, moran, population_chain, strategy_chain, strategy_mean_field
 from neurogames.games import Labels, NormalFormGame, PopulationGame, PublicGoodsGame, write_nfg
+from neurogames.lab.cli import simulate as cli
 from neurogames.lab.cli.app import app
 from neurogames.lab.runs.store import read_dataset
-from neurogames.lab.studies.agents.analysis import agreement, end_table
+from neurogames.lab.studies.agents.analysis import agreement, end_table, take_over_table
 from neurogames.lab.studies.agents.measure import whole_counts
+from neurogames.lab.studies.agents.run import command as rerun
 from neurogames.lab.studies.agents.run import run_agents, simulate_agents
 from neurogames.lab.studies.agents.settings import AgentsSettings, read_values
 from neurogames.lab.studies.agents.sources import read_game, read_graph
@@ -67,14 +70,15 @@ def test_a_game_that_is_not_symmetric_is_between_two_populations(process, tmp_pa
     path = tmp_path / "battle.nfg"
     labels = Labels("", "", ("he", "she"), (("ball", "ring"), ("ball", "ring")))
     write_nfg(NormalFormGame(([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]]), labels), path)
-    small = {"players": (4,), "sweeps": 4, "replicas": 60, "mutation": (0.1,)}
+    small = {"players": (4,), "sweeps": 4, "replicas": 60, "mutation": (0.0 if process == "imitation" else 0.1,)}
     settings = AgentsSettings(game=str(path), process=process, start=(0.75, 0.25, 0.5, 0.5), **small)
     results = simulate_agents(settings)
     assert results["strategy"].values.tolist() == ["he: ball", "he: ring", "she: ball", "she: ring"]
     np.testing.assert_allclose(results["exact"].sum("strategy"), 2.0)
     assert results["exact"].isel(time=0).values.tolist() == [0.75, 0.25, 0.5, 0.5]
     assert "agree" in agreement(results, settings.replicas)[0]
-    assert run_agents(settings, tmp_path / "out").report.exists()
+    page = run_agents(settings, tmp_path / "out").report.read_text()
+    assert ("Which pair of strategies takes over?" in page) == (process == "imitation")
     for changed, words in (({"graph": "ring:2"}, "a symmetric game"), ({"start": (0.5, 0.5)}, "4 shares: he: ball")):
         with pytest.raises(ValueError, match=words):
             simulate_agents(dataclasses.replace(settings, **changed))
@@ -95,6 +99,74 @@ def test_agents_on_a_graph_stand_beside_the_well_mixed_mean_field(game, graph, c
     assert results["exact"].isnull().all()
     assert int(results["n_players"]) == 16
     assert "no exact chain" in agreement(results, 3)[0]
+
+
+def test_what_takes_over_is_that_of_the_chain_and_is_seen_in_the_replicas(cycle, capsys):
+    common = {"game": str(cycle), "start": (0.5, 0.25, 0.25), "sweeps": 60, "replicas": 400}
+    settings = AgentsSettings(process="moran", players=(6,), mutation=(0.0, 0.1), **common)
+    results = simulate_agents(settings)
+    game = PopulationGame.from_matrix([[0, -1, 2], [2, 0, -1], [-1, 2, 0]], 6)
+    found = strategy_chain(game, Process(moran(1.0))).absorption([3, 2, 1])
+    first, second = (results.isel(mutation=k) for k in range(2))
+    np.testing.assert_allclose(first["takes_over"], found.probability)
+    assert float(first["sweeps_until"]) == pytest.approx(found.escape.sweeps)
+    assert float(first["took_over"].sum()) > 0.99
+    error = np.sqrt(found.probability * (1 - found.probability) / 400)
+    assert (np.abs(first["took_over"] - found.probability) < 5 * error + 0.01).all()
+    assert second["takes_over"].isnull().all()
+    assert second["took_over"].isnull().all()
+    table = take_over_table(results)
+    assert table["mutation"].tolist() == [0.0] * 3
+    assert table["outcome"].tolist() == ["rock", "paper", "scissors"]
+    on_graph = dataclasses.replace(settings, graph="complete", mutation=(0.0,))
+    seen = simulate_agents(on_graph)
+    assert seen["takes_over"].isnull().all()
+    assert float(seen["took_over"].sum()) > 0.9
+    words = ["--game", cycle, "--process", "moran", "--players", "6", "--sweeps", "4", "--replicas", "9"]
+    assert command(*words) == 0
+    assert "Takes over: rock 0.333, paper 0.333, scissors 0.333; after" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_is_to_be_known_of_a_view_is_told(cycle, tmp_path):
+    settings = AgentsSettings(game=str(cycle), process="best-response", players=(8,), sweeps=4, replicas=5)
+    cycle.write_text("a,b\n1,0\n0,1\n")
+    results = simulate_agents(settings)
+    assert "from time 0 on it is one of several paths that leave a tie" in agreement(results, 5)[0]
+    # Imitators of a battle who begin at equal shares are on the watershed of both agreements.
+    path = tmp_path / "battle.nfg"
+    write_nfg(NormalFormGame(([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]])), path)
+    told = agreement(simulate_agents(AgentsSettings(str(path), "", "imitation", (6,), sweeps=120, replicas=5)), 5)[0]
+    assert "it depends on rounding: a start 1e-07 away is up to" in told
+    away = {"start": (0.75, 0.25, 0.75, 0.25), "sweeps": 120, "replicas": 5}
+    told = agreement(simulate_agents(AgentsSettings(str(path), "", "imitation", (6,), **away)), 5)[0]
+    assert "rounding" not in told
+    large = AgentsSettings(str(path), "", "logit", (6, 60), sweeps=2, replicas=5)
+    told = agreement(simulate_agents(large), 5)[0]
+    assert "no exact chain everywhere: it would have 3,721 states, more than 1,500 (1 of 2 combinations)." in told
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        AgentsSettings(process="moran", sweeps=3, replicas=2, intensity=(0.5, 1 / 3), mutation=(0.0, 0.25)),
+        AgentsSettings(temperature=(0.1,), sweeps=3, replicas=2, keep_prob=(0.5,), masked="blind", cost=(0.3, 0.35)),
+        AgentsSettings(graph="ring:2", process="replicator", sweeps=2, replicas=3, start=(0.25, 0.75), seed=4),
+        AgentsSettings(process="wright-fisher", players=(5, 6), sweeps=2, replicas=2, revision="all"),
+    ],
+)
+def test_the_command_on_the_page_makes_the_same_settings(settings, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(cli, "_agents", lambda given, *_: made.append(given))
+    words = shlex.split(rerun(settings))
+    assert words[:2] == ["neurogames", "simulate"]
+    assert words[-2:] == ["--out", "again"]
+    assert command(*words[2:]) == 0
+    assert made[0].cells() == settings.cells()
+    values, expected = made[0].to_dict(), settings.to_dict()
+    assert {name: values[name] for name in values if settings.uses(name)} == {
+        name: expected[name] for name in expected if settings.uses(name)
+    }
+    assert ("--temperature" in words) == (settings.process == "logit")
 
 
 def test_a_sweep_goes_on_where_it_stopped_and_says_what_it_found(cycle, tmp_path):
