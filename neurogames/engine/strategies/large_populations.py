@@ -1,7 +1,8 @@
 """Simulation of large populations that play a matrix game: no table, but the rows of the present composition.
 
-The row of a strategy holds what its users do. It is worked out when it is first needed after a change, and used until
-the next change. The formulas are those of ``switching``, in plain floats.
+The row of a strategy holds what its users do. A switch moves it by little (``row_bounds``), so that it is worked out
+anew only when a draw is too near to it to be told by an old one. The formulas are those of ``switching``, in plain
+floats.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import numpy as np
 from neurogames.engine.choice import SAME, BestResponse, Imitation, Logit, Replicator
 from neurogames.engine.compiled import compiled
 from neurogames.engine.pieces import Stretch
-from neurogames.engine.population.generator import successes, uniform, unit
+from neurogames.engine.population.generator import draw, share_of, split, successes
 from neurogames.engine.process import Process
+from neurogames.engine.strategies import row_bounds
 from neurogames.engine.strategies.reproduction import Reproduction
 from neurogames.engine.strategies.switching import mutation_matrix
 from neurogames.games.population import PopulationGame
 
+_LONG_AGO = -(2**50)
 _U = np.uint64
 _TOP = 2.0**64
 _LOGIT, _BEST, _IMITATION, _REPLICATOR, _MORAN, _DEATH_BIRTH = range(6)
@@ -41,18 +44,15 @@ def play_large(
     game: PopulationGame,
     process: Process,
     count: Any,
-    earned: Any,
     state: Any,
     part: Stretch,
     every: int,
     record: Any,
 ) -> None:
-    """Advance replicas, recording every so often; see ``simulate_strategies``.
-
-    What each strategy earns from all players, (replicas, n), is kept in ``earned`` from piece to piece.
-    """
+    """Advance replicas, recording every so often; see ``simulate_strategies``."""
     rule, mutation = rule_numbers(game.payoff_range(), process), mutation_matrix(process, game.n_strategies)
-    _play(rule, mutation, game.matrix, game.n_players, count, earned, state, part, every, record)
+    move = row_bounds.most_per_switch(game, process)
+    _play(rule, mutation, move, game.matrix, game.n_players, count, state, part, every, record)
 
 
 def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
@@ -88,10 +88,10 @@ def rule_numbers(payoff_range: tuple[float, float], process: Process) -> Rule:
 def _play(
     rule: Any,
     mutation: Any,
+    move: Any,
     matrix: Any,
     players: Any,
     count: Any,
-    earned: Any,
     state: Any,
     part: Any,
     every: Any,
@@ -99,56 +99,95 @@ def _play(
 ) -> None:
     """Advance replicas one after another."""
     n = count.shape[1]
-    # below[i, j]: probability that a revising user of i next uses one of 0..j.
-    below = np.empty((n, n))
-    known = np.zeros(n, dtype=np.bool_)
-    after = np.empty(n, dtype=np.int64)
+    total = np.empty(n)
+    # below[i, j]: probability that a revising user of i next used one of 0..j, when the composition was then[i]. It is
+    # at most as many switches from there to now as there have been since[i].
+    below, then, since = np.zeros((n, n)), np.empty((n, n), dtype=np.int64), np.empty(n, dtype=np.int64)
     for replica in range(count.shape[0]):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
-        now, total = count[replica], earned[replica]
+        now = count[replica]
+        switches = np.int64(0)
+        then[:] = _LONG_AGO
+        since[:] = _LONG_AGO
         for sweep in range(part.first, part.first + part.sweeps):
-            # What each strategy earns from all players is followed by sums, and anew in each sweep.
-            if part.begin == 0:
-                total[:] = matrix @ now.astype(np.float64)
-            known[:] = False
             if rule.together:
-                after[:] = 0
-                for i in range(n):
-                    if now[i] == 0:
-                        continue
-                    fill_row(rule, mutation, matrix, players, now, i, total, below[i])
-                    left, share = now[i], 1.0
-                    for j in range(n - 1):
-                        chance = below[i, j] - (below[i, j - 1] if j > 0 else 0.0)
-                        went, words = successes(left, whole_threshold(chance / share if share > 0.0 else 0.0), words)
-                        after[j] += went
-                        left -= went
-                        share -= chance
-                    after[n - 1] += left
-                now[:] = after
+                words = _round(rule, mutation, matrix, players, now, total, below, words)
             else:
+                # No branch where it can be avoided: whose turn it is and what it does cannot be predicted.
                 for _ in range(part.begin, part.end):
-                    player, words = uniform(players, words)
-                    i = 0
-                    while player >= now[i]:
-                        player -= now[i]
-                        i += 1
-                    if not known[i]:
+                    bits, words = draw(words)
+                    player, bits = split(bits, players)
+                    i, upto = np.int64(0), np.int64(0)
+                    for k in range(n - 1):
+                        upto += now[k]
+                        i += np.int64(player >= upto)
+                    u = share_of(bits)
+                    j, near = _place(below, i, u, move * (switches - since[i]))
+                    if near:
+                        since[i] = switches - _apart(now, then[i])
+                        j, near = _place(below, i, u, move * (switches - since[i]))
+                    if near:
+                        _earn(matrix, now, total)
                         fill_row(rule, mutation, matrix, players, now, i, total, below[i])
-                        known[i] = True
-                    u, words = unit(words)
-                    j = 0
-                    while j < n - 1 and u >= below[i, j]:
-                        j += 1
-                    if j != i:
+                        then[i], since[i] = now, switches
+                        j, _ = _place(below, i, u, 0.0)
+                    if i != j:
                         now[i] -= 1
                         now[j] += 1
-                        for k in range(n):
-                            total[k] += matrix[k, j] - matrix[k, i]
-                        known[:] = False
+                        switches += 1
             if (rule.together or part.end == players) and (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = now
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
+
+
+@compiled
+def _round(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, total: Any, below: Any, words: Any) -> Any:
+    """Let all revise at once: a multinomial draw for the users of each strategy. Returns the generator after it."""
+    n = now.size
+    after = np.zeros(n, dtype=np.int64)
+    _earn(matrix, now, total)
+    for i in range(n):
+        if now[i] == 0:
+            continue
+        fill_row(rule, mutation, matrix, players, now, i, total, below[i])
+        left, share = now[i], 1.0
+        for j in range(n - 1):
+            chance = below[i, j] - (below[i, j - 1] if j > 0 else 0.0)
+            went, words = successes(left, whole_threshold(chance / share if share > 0.0 else 0.0), words)
+            after[j] += went
+            left -= went
+            share -= chance
+        after[n - 1] += left
+    now[:] = after
+    return words
+
+
+@compiled
+def _earn(matrix: Any, now: Any, total: Any) -> None:
+    """What each strategy earns from all players."""
+    for k in range(now.size):
+        total[k] = 0.0
+        for j in range(now.size):
+            total[k] += matrix[k, j] * now[j]
+
+
+@compiled
+def _apart(now: Any, then: Any) -> Any:
+    """How many players have to switch between two compositions."""
+    twice = np.int64(0)
+    for k in range(now.size):
+        twice += abs(now[k] - then[k])
+    return (twice + 1) // 2
+
+
+@compiled
+def _place(below: Any, i: Any, u: Any, margin: Any) -> Any:
+    """The strategy that ``u`` stands for in row i, and whether a row off by the margin could say another one."""
+    j, near = np.int64(0), False
+    for k in range(below.shape[1] - 1):
+        j += np.int64(u >= below[i, k])
+        near |= abs(u - below[i, k]) < margin
+    return j, near
 
 
 @compiled
@@ -165,15 +204,15 @@ def fill_row(rule: Any, mutation: Any, matrix: Any, players: Any, now: Any, i: A
             row[i] = 1.0
         for j in range(n):
             row[j] = rule.keep * seen[j] + (1.0 - rule.keep) * row[j]
-    if rule.mutates:
+    if rule.mutates and rule.offspring:
         before = row.copy()
         for j in range(n):
-            if rule.offspring:
-                row[j] = 0.0
-                for k in range(n):
-                    row[j] += before[k] * mutation[k, j]
-            else:
-                row[j] = mutation[i, i] * before[j] + (mutation[i, j] if j != i else 0.0)
+            row[j] = 0.0
+            for k in range(n):
+                row[j] += before[k] * mutation[k, j]
+    elif rule.mutates:
+        for j in range(n):
+            row[j] = mutation[i, i] * row[j] + (mutation[i, j] if j != i else 0.0)
     for j in range(1, n):
         row[j] += row[j - 1]
 

@@ -3,8 +3,8 @@
 Players are alike and well mixed, so a population is its composition. Where the compositions are few enough, each has a
 table: one 64-bit draw u is set against the accumulated thresholds of its n (n - 1) moves, and a second table says
 which composition the move leads to. A larger population that plays a matrix game keeps the row of each strategy
-instead, and works it out again only after a change (``large_populations``). Under "all", every row is a multinomial
-draw. Probabilities are resolved to 2^-64.
+instead, and works it out again only where changes may matter (``large_populations``). Under "all", every row is a
+multinomial draw. Probabilities are resolved to 2^-64, in large populations to 2^-53.
 """
 
 from __future__ import annotations
@@ -138,10 +138,8 @@ def simulate_strategies(
     record[:, 0] = count
     state = generator.states(replicas, rng)
 
-    earned = np.empty((replicas, n))
-
     def advance(rows: slice, part: Stretch) -> None:
-        play(count[rows], earned[rows], state[rows], part, every, record[rows])
+        play(count[rows], state[rows], part, every, record[rows])
 
     turns = game.n_players if process.revision == "one" else 1
     play_in_pieces(advance, replicas, sweeps, turns, max(1, _PIECE * turns // game.n_players), threads)
@@ -186,7 +184,7 @@ def _rank_tables(players: int, n: int) -> NDArray[np.int64]:
 
 
 def _play_singly(
-    states: Any, thresholds: Any, target: Any, count: Any, _: Any, state: Any, part: Stretch, every: int, record: Any
+    states: Any, thresholds: Any, target: Any, count: Any, state: Any, part: Stretch, every: int, record: Any
 ) -> None:
     players = int(states[0].sum())
     place = ranks(count, players)
@@ -227,7 +225,7 @@ def _play_tables(
 
 
 @compiled
-def _play_rounds(rows: Any, rank: Any, count: Any, _: Any, state: Any, part: Any, every: Any, record: Any) -> None:
+def _play_rounds(rows: Any, rank: Any, count: Any, state: Any, part: Any, every: Any, record: Any) -> None:
     """Advance replicas by rounds: a multinomial draw for the users of each strategy."""
     n = count.shape[1]
     after = np.empty(n, dtype=np.int64)
