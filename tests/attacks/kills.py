@@ -17,6 +17,7 @@ import collections
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -144,7 +145,7 @@ def _waited(process: int, seconds: float) -> int | None:
 
 def _bar(line: str) -> bool:
     """Whether a line is a bar's last state."""
-    return "━" in line or line.rstrip().endswith(("0:00", "-:--:--")) or (line.count(":") >= 2 and "/" in line)
+    return "━" in line or re.search(r"(\d:\d\d:\d\d|-:--:--)$", line.rstrip()) is not None
 
 
 def orphans(session: int) -> list[int]:

@@ -49,3 +49,4 @@ def test_a_bar_is_no_line_of_its_own():
     assert _bar("agents ━━━━━━━━━━ 2/2 0:00:01")
     assert _bar("pathways                      0/1 0:00:00")
     assert not _bar("neurogames: interrupted; nothing was begun")
+    assert not _bar("neurogames: [Errno 28] No space left on device: 'out/results.nc'")
