@@ -127,6 +127,7 @@ def play_cells(
     count, later, ahead = room.users, room.later, room.ahead
     replicas, players = strategies.shape
     n, far = step.size, players > _NEAR
+    turns = 2 * players if together else players
     rising = np.empty(np.diff(first).max() if kind == DEATH_BIRTH else 0)
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
@@ -134,7 +135,7 @@ def play_cells(
             count[:] = 0
             for i in range(players):
                 count[strategies[replica, i]] += 1
-            if part.end == players:
+            if part.end == turns:
                 fill(table, edges, strategies[replica], 0, players, cell)
             words = begin(ahead, words)
             room.at[0] = 0
@@ -144,7 +145,7 @@ def play_cells(
                 highest = rule.bound
                 for i in range(players if follows else 0):
                     highest = max(highest, fitness[cell[i]])
-            for turn in range(part.begin, part.end):
+            for turn in range(part.begin, min(part.end, players)):
                 player: Any = np.int64(turn)
                 if together:
                     bits, words = draw(words)
@@ -234,18 +235,15 @@ def play_cells(
                     else:
                         for edge in range(low, high):
                             cell[np.uint32(watcher[edge])] += change
-            if part.end < players:
-                continue
-            if together:
-                for i in range(players):
-                    mine, new = np.int64(own[cell[i]]), np.int64(later[i])
-                    if new != mine:
-                        count[mine] -= 1
-                        count[new] += 1
-                        cell[i] += (new - mine) * stride
-                        for edge in range(first_watching[i], first_watching[i + 1]):
-                            cell[np.uint32(watcher[edge])] += step[new] - step[mine]
-            if (sweep + 1) % every == 0:
+            for i in range(max(part.begin - players, 0), part.end - players):  # where all revise at once
+                mine, new = np.int64(own[cell[i]]), np.int64(later[i])
+                if new != mine:
+                    count[mine] -= 1
+                    count[new] += 1
+                    cell[i] += (new - mine) * stride
+                    for edge in range(first_watching[i], first_watching[i + 1]):
+                        cell[np.uint32(watcher[edge])] += step[new] - step[mine]
+            if part.end == turns and (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
         if ends:
             for i in range(players):
