@@ -42,7 +42,7 @@ def play(
     """
     replicas, players = strategies.shape
     n = len(matrix)
-    copies = rule.kind >= IMITATION
+    copies, turns = rule.kind >= IMITATION, 2 * players if rule.together else players
     offer, count, later, ahead, at = np.empty(n), room.users, room.later, room.ahead, np.int64(0)
     earned, fitness = earnings
     for replica in range(replicas):
@@ -56,11 +56,11 @@ def play(
             room.at[0] = 0
         highest, at = room.highest[0], room.at[0]
         for sweep in range(part.first, part.first + part.sweeps):
-            if part.begin == 0 and part.end == players and copies and sweep % RENEWED == 0:
+            if part.begin == 0 and part.end == turns and copies and sweep % RENEWED == 0:
                 earn(rule, matrix, edges, s, 0, players, earned, fitness)
             if part.begin == 0 and rule.kind == MORAN:
                 highest = rule.bound if rule.bound > 0.0 else fitness.max()
-            for turn in range(part.begin, part.end):
+            for turn in range(part.begin, min(part.end, players)):
                 player: Any = np.int64(turn)
                 if rule.together:
                     bits, words = draw(words)
@@ -90,17 +90,13 @@ def play(
                     count[s[player]] -= 1
                     count[new] += 1
                     highest = _switch(rule, matrix, edges, watchers, s, earned, fitness, player, new, highest)
-            if part.end < players:
-                continue
-            if rule.together:
-                for i in range(players):
-                    if later[i] != s[i]:
-                        count[s[i]] -= 1
-                        count[later[i]] += 1
-                s[:] = later
-                if copies:
-                    earn(rule, matrix, edges, s, 0, players, earned, fitness)
-            if (sweep + 1) % every == 0:
+            for i in range(max(part.begin - players, 0), part.end - players):  # where all revise at once
+                count[s[i]] -= 1
+                count[later[i]] += 1
+                s[i] = later[i]
+            if part.begin == 0 and rule.together and copies:
+                earn(rule, matrix, edges, s, 0, players, earned, fitness)
+            if part.end == turns and (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
         room.highest[0], room.at[0] = highest, at
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words

@@ -46,6 +46,11 @@ class Room(NamedTuple):
     later: NDArray[np.int8]
 
 
+def turns_of(rule: Rule, players: int) -> int:
+    """How many turns a sweep has: where all revise at once, each chooses in one and does it in another one."""
+    return 2 * players if rule.together else players
+
+
 def room_of(rule: Rule, players: int, n: int) -> Room:
     """Room for one replica."""
     later = np.empty(players if rule.together else 0, dtype=np.int8)

@@ -22,12 +22,14 @@ class Edges(NamedTuple):
         neighbour: (edges,) their numbers.
         weight: (edges,) weights; empty where all are 1.
         rising: (edges,) weights summed along each player's neighbours; empty where all are 1.
+        degree: how many neighbours each player has, where all have as many; else 0.
     """
 
     first: NDArray[np.int64]
     neighbour: NDArray[np.int32]
     weight: NDArray[np.float64]
     rising: NDArray[np.float64]
+    degree: int
 
 
 def looked_at(game: GraphGame) -> Edges:
@@ -59,7 +61,16 @@ def _edges(first: NDArray[np.int64], neighbour: NDArray[np.int32], weight: NDArr
             _sum_up(first, weight, row, min(row + rows, first.size - 1), rising)
     for array in (first, neighbour, weight, rising):  # of one kind, so that the loops are compiled once
         array.flags.writeable = False
-    return Edges(first, neighbour, weight, rising)
+    degree = neighbour.size // (first.size - 1)
+    return Edges(first, neighbour, weight, rising, degree if (np.diff(first) == degree).all() else 0)
+
+
+@compiled
+def span(first: Any, degree: Any, i: Any) -> Any:
+    """Where the neighbours of player i begin and end; on a regular graph nothing is read for it."""
+    if degree > 0:
+        return i * degree, (i + 1) * degree
+    return first[i], first[i + 1]
 
 
 def _turned(

@@ -27,7 +27,7 @@ from neurogames.engine.display.graphs import OnGraph
 from neurogames.engine.display.paths import plot_paths
 from neurogames.engine.display.tables import paths_dataset, shares_in_words, tidy
 from neurogames.engine.graphs import agents, compiled_rule
-from neurogames.engine.graphs.compiled_rule import Rule, earnings_of, room_of
+from neurogames.engine.graphs.compiled_rule import Rule, earnings_of, room_of, turns_of
 from neurogames.engine.graphs.edges import Edges, looked_at, watchers
 from neurogames.engine.graphs.neighbour_counts import cell_type, cells, fill, play_cells
 from neurogames.engine.pieces import Stretch, play_in_pieces
@@ -157,7 +157,7 @@ def simulate_on_graph(
         play(strategies[row], state[row], part, every, record[row])
 
     work = 4 + game.neighbour.size // game.n_players
-    play_in_pieces(advance, replicas, sweeps, game.n_players, max(1, _PIECE // work), threads)
+    play_in_pieces(advance, replicas, sweeps, turns_of(rule, game.n_players), max(1, _PIECE // work), threads)
     return GraphTrajectory(time.astype(np.float64), record, strategies, game.labels)
 
 
@@ -165,28 +165,29 @@ def _player(
     game: GraphGame, rule: Rule, mutation: NDArray[np.float64], edges: Edges, sweeps: int
 ) -> Callable[..., None]:
     """The compiled loop for this game: by tables where all edges weigh the same, else by sums."""
-    table, players = cells(game, rule), game.n_players
+    table, players, turns = cells(game, rule), game.n_players, turns_of(rule, game.n_players)
     needed = table is not None or rule.kind >= compiled_rule.IMITATION
     around = watchers(game) if needed else edges
     rooms = threading.local()  # of a replica, kept from piece to piece; each thread has its own
 
     def renew(s: Any, part: Stretch) -> None:
+        due = rule.together or part.first % agents.RENEWED == 0
         for low in range(0, players, part.end):
             share = low, min(low + part.end, players)
             if table is not None and part.first == 0:
                 fill(table, edges, s, *share, rooms.kept)
-            elif table is None and rule.kind >= compiled_rule.IMITATION and part.first % agents.RENEWED == 0:
+            elif table is None and rule.kind >= compiled_rule.IMITATION and due:
                 agents.earn(rule, game.matrix, edges, s, *share, *rooms.kept)
 
     def play(s: Any, state: Any, part: Stretch, every: int, record: Any) -> None:
         if not hasattr(rooms, "room"):
             rooms.room = room_of(rule, players, game.n_strategies)
             rooms.kept = earnings_of(rule, players) if table is None else np.empty(players, cell_type(table))
-        if part.begin == 0 and part.end < players:  # a cut sweep
+        if part.begin == 0 and part.end < turns:  # a cut sweep
             renew(s[0], part)
         given = edges, around, s, rooms.kept, rooms.room, state, part
         if table is not None:
-            ends = part.first + part.sweeps == sweeps and part.end == players
+            ends = part.first + part.sweeps == sweeps and part.end == turns
             play_cells(rule, mutation, table, *given, ends, every, record)
         else:
             agents.play(rule, mutation, game.matrix, *given, every, record)

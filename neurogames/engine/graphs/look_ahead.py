@@ -14,6 +14,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from neurogames.engine.compiled import compiled
+from neurogames.engine.graphs.edges import span
 from neurogames.engine.population.generator import draw, split
 
 AHEAD = 32
@@ -58,14 +59,16 @@ _fetch: Any = intrinsic(_asking)
 
 
 @compiled
-def fetch_turns(ahead: Any, at: Any, players: Any, cell: Any, first: Any, neighbour: Any) -> None:
+def fetch_turns(ahead: Any, at: Any, players: Any, cell: Any, first: Any, degree: Any, neighbour: Any) -> None:
     """Ask for what the turns to come will read; ``at`` is the place after that of the newest word."""
     player, _ = split(ahead[(at - 1) & _MASK], players)
     _fetch(cell, player)
-    _fetch(first, player)
+    if degree == 0:
+        _fetch(first, player)
     player, _ = split(ahead[(at + _FAR) & _MASK], players)
-    _fetch(neighbour, first[player])
+    low, _ = span(first, degree, player)
+    _fetch(neighbour, low)
     player, _ = split(ahead[(at + _NEAR) & _MASK], players)
-    low = first[player]
-    for edge in range(low, min(first[player + 1], low + _MOST)):
+    low, high = span(first, degree, player)
+    for edge in range(low, min(high, low + _MOST)):
         _fetch(cell, neighbour[edge])

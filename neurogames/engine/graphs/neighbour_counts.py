@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from neurogames.engine.compiled import compiled
 from neurogames.engine.graphs.compiled_rule import BEST, DEATH_BIRTH, IMITATION, LOGIT, MORAN, REPLICATOR, Rule
 from neurogames.engine.graphs.draws import mutant
+from neurogames.engine.graphs.edges import span
 from neurogames.engine.graphs.look_ahead import begin, fetch_turns, following
 from neurogames.engine.population.generator import draw, share_of, split, unit
 from neurogames.games.graph_game import GraphGame
@@ -90,9 +91,9 @@ def cells(game: GraphGame, rule: Rule) -> Cells | None:
     return Cells(place[degree], step, size, own, offers.ravel(), fitness.ravel(), below.reshape(-1, n))
 
 
-def cell_type(table: Cells) -> type[np.uint16] | type[np.uint32]:
-    """The smallest kind of integers that holds all cells."""
-    return np.uint16 if table.payoff.size <= 2**16 else np.uint32
+def cell_type(table: Cells) -> np.dtype[Any]:
+    """The smallest kind of whole numbers that holds all cells."""
+    return np.min_scalar_type(table.payoff.size - 1)
 
 
 @compiled
@@ -120,11 +121,13 @@ def play_cells(
     step, stride, payoff, fitness, below = table.step, table.stride, table.payoff, table.fitness, table.below
     own, neighbour, watcher = table.own, edges.neighbour, watchers.neighbour
     first, first_watching = edges.first, watchers.first
+    degree, in_degree = edges.degree, watchers.degree
     kind, strength, keep, blind = rule.kind, rule.strength, rule.keep, rule.blind
     mutates, together, follows = rule.mutates, rule.together, rule.kind == MORAN and rule.bound == 0.0
     count, later, ahead = room.users, room.later, room.ahead
     replicas, players = strategies.shape
     n, far = step.size, players > _NEAR
+    turns = 2 * players if together else players
     rising = np.empty(np.diff(first).max() if kind == DEATH_BIRTH else 0)
     for replica in range(replicas):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
@@ -132,7 +135,7 @@ def play_cells(
             count[:] = 0
             for i in range(players):
                 count[strategies[replica, i]] += 1
-            if part.end == players:
+            if part.end == turns:
                 fill(table, edges, strategies[replica], 0, players, cell)
             words = begin(ahead, words)
             room.at[0] = 0
@@ -142,7 +145,7 @@ def play_cells(
                 highest = rule.bound
                 for i in range(players if follows else 0):
                     highest = max(highest, fitness[cell[i]])
-            for turn in range(part.begin, part.end):
+            for turn in range(part.begin, min(part.end, players)):
                 player: Any = np.int64(turn)
                 if together:
                     bits, words = draw(words)
@@ -150,7 +153,7 @@ def play_cells(
                     bits, at, words = following(ahead, at, words)
                     player, bits = split(bits, players)
                     if far:
-                        fetch_turns(ahead, at, players, cell, first_watching, watcher)
+                        fetch_turns(ahead, at, players, cell, first_watching, in_degree, watcher)
                 here = np.int64(cell[player])
                 mine = np.int64(own[here])
                 new = mine
@@ -163,7 +166,7 @@ def play_cells(
                         parent, bits = split(bits, players)
                         here = np.int64(cell[parent])
                         u, words = unit(words)
-                    low, high = first_watching[parent], first_watching[parent + 1]
+                    low, high = span(first_watching, in_degree, parent)
                     if low < high:
                         edge, _ = split(bits, high - low)
                         player, new = np.int64(np.uint32(watcher[low + edge])), np.int64(own[here])
@@ -173,7 +176,7 @@ def play_cells(
                             u, words = unit(words)
                             new = mutant(mutation, new, u)
                 elif kind == DEATH_BIRTH:
-                    low, high = first[player], first[player + 1]
+                    low, high = span(first, degree, player)
                     if low < high:
                         mass = 0.0
                         for edge in range(low, high):
@@ -197,7 +200,7 @@ def play_cells(
                         seen = u < keep
                         asked = seen or blind
                     if asked and kind in (IMITATION, REPLICATOR):
-                        low, high = first[player], first[player + 1]
+                        low, high = span(first, degree, player)
                         if low < high:
                             edge, _ = split(bits, high - low)
                             there = np.int64(cell[np.uint32(neighbour[low + edge])])
@@ -222,7 +225,7 @@ def play_cells(
                     here += (new - mine) * stride
                     cell[player] = here
                     change = step[new] - step[mine]
-                    low, high = first_watching[player], first_watching[player + 1]
+                    low, high = span(first_watching, in_degree, player)
                     if follows:
                         highest = max(highest, fitness[here])
                         for edge in range(low, high):
@@ -232,18 +235,15 @@ def play_cells(
                     else:
                         for edge in range(low, high):
                             cell[np.uint32(watcher[edge])] += change
-            if part.end < players:
-                continue
-            if together:
-                for i in range(players):
-                    mine, new = np.int64(own[cell[i]]), np.int64(later[i])
-                    if new != mine:
-                        count[mine] -= 1
-                        count[new] += 1
-                        cell[i] += (new - mine) * stride
-                        for edge in range(first_watching[i], first_watching[i + 1]):
-                            cell[np.uint32(watcher[edge])] += step[new] - step[mine]
-            if (sweep + 1) % every == 0:
+            for i in range(max(part.begin - players, 0), part.end - players):  # where all revise at once
+                mine, new = np.int64(own[cell[i]]), np.int64(later[i])
+                if new != mine:
+                    count[mine] -= 1
+                    count[new] += 1
+                    cell[i] += (new - mine) * stride
+                    for edge in range(first_watching[i], first_watching[i + 1]):
+                        cell[np.uint32(watcher[edge])] += step[new] - step[mine]
+            if part.end == turns and (sweep + 1) % every == 0:
                 record[replica, (sweep + 1) // every] = count
         if ends:
             for i in range(players):

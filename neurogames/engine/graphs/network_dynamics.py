@@ -148,7 +148,7 @@ def simulate_network(
         return NetworkTrajectory(time.astype(np.float64), record, profile)
     seen = watchers(game, table.step)
     cell = first_cells(game, table, profile)
-    together = process.revision == "all"
+    together = process.revision == "all"  # then each chooses in one turn and does it in another one
     later = np.empty(n if together else 0, dtype=np.int8)  # what all do next, kept from piece to piece
     work = 4 + game.neighbour.size // n
     by_sweep: Iterator[tuple[int, int, Any]]
@@ -170,7 +170,7 @@ def simulate_network(
             else:
                 _compare(some, *given)
 
-        play_in_pieces(advance, replicas, length, n, max(1, _PIECE // work))
+        play_in_pieces(advance, replicas, length, 2 * n if together else n, max(1, _PIECE // work))
     return NetworkTrajectory(time.astype(np.float64), record, (cell & 1).astype(np.bool_))
 
 
@@ -195,10 +195,10 @@ def _switch(cell: Any, i: Any, seen: Any) -> Any:
 
 
 @compiled
-def _switch_all(cell: Any, later: Any, seen: Any) -> Any:
-    """Let all players do what they have chosen, if there is such a round; by how many more act then."""
-    more = 0
-    for i in range(later.size):
+def _switch_all(cell: Any, later: Any, seen: Any, part: Any) -> Any:
+    """Let players do what they have chosen, in the second half of a round's turns; by how many more act then."""
+    more, n = 0, cell.size
+    for i in range(max(part.begin - n, 0), part.end - n):
         if later[i] != (cell[i] & 1):
             more += _switch(cell, i, seen)
     return more
@@ -209,12 +209,13 @@ def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: A
     """Advance all replicas by some sweeps of a rule that compares a player's own actions."""
     part, every, record = where
     n, together = cell.shape[1], later.size > 0
+    turns = 2 * n if together else n
     for replica in range(count.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         mine, actors = cell[replica], count[replica]
         for sweep in range(part.sweeps):
             table = tables[sweep if tables.shape[0] > 1 else 0]
-            for turn in range(part.begin, part.end):
+            for turn in range(part.begin, min(part.end, n)):
                 bits, words = draw(words)
                 i = turn
                 if not together:
@@ -225,10 +226,8 @@ def _compare(tables: Any, cell: Any, count: Any, state: Any, seen: Any, later: A
                     later[i] = acts
                 elif acts != (here & 1):
                     actors += _switch(mine, i, seen)
-            if part.end < n:
-                continue
-            actors += _switch_all(mine, later, seen)
-            if (part.first + sweep + 1) % every == 0:
+            actors += _switch_all(mine, later, seen, part)
+            if part.end == turns and (part.first + sweep + 1) % every == 0:
                 record[replica, (part.first + sweep + 1) // every] = actors
         count[replica] = actors
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words
@@ -251,12 +250,13 @@ def _copy(
     part, every, record = where
     start, neighbour, reach = models
     n, together = cell.shape[1], later.size > 0
+    turns = 2 * n if together else n
     for replica in range(count.size):
         words = (state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3])
         mine, actors = cell[replica], count[replica]
         for sweep in range(part.sweeps):
             keep, blind, strength = parameters[sweep if parameters.shape[0] > 1 else 0]
-            for turn in range(part.begin, part.end):
+            for turn in range(part.begin, min(part.end, n)):
                 bits, words = draw(words)
                 i = turn
                 if not together:
@@ -283,10 +283,8 @@ def _copy(
                         later[i] ^= 1
                     else:
                         actors += _switch(mine, i, seen)
-            if part.end < n:
-                continue
-            actors += _switch_all(mine, later, seen)
-            if (part.first + sweep + 1) % every == 0:
+            actors += _switch_all(mine, later, seen, part)
+            if part.end == turns and (part.first + sweep + 1) % every == 0:
                 record[replica, (part.first + sweep + 1) // every] = actors
         count[replica] = actors
         state[replica, 0], state[replica, 1], state[replica, 2], state[replica, 3] = words

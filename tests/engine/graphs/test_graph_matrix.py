@@ -202,6 +202,7 @@ ALIKE = {
     "regular": nx.random_regular_graph(4, 40, seed=1),
     "degrees of all sizes": nx.barabasi_albert_graph(40, 2, seed=1),
     "directed": nx.gnp_random_graph(40, 0.06, seed=3, directed=True),
+    "each looks at two": nx.DiGraph([(i, j) for i in range(40) for j in ((i + 1) % 40, (i + 2 + i * i % 37) % 40)]),
 }
 
 
@@ -228,11 +229,13 @@ def test_tables_sums_and_pieces_give_the_same_paths(name, graph, earnings, monke
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("alike", [True, False], ids=["one degree", "a lonely player"])
 @pytest.mark.parametrize("name", ["logit, blind, mutation", "imitation", "Moran", "Moran, linear, matrix"])
-def test_what_is_fetched_ahead_changes_nothing(name, monkeypatch):
+def test_what_is_fetched_ahead_changes_nothing(name, alike, monkeypatch):
     m = 2**16 + 5  # more players than are taken for near
     neighbour = (np.arange(m)[:, None] + [1, 77, -77, -1]) % m
-    game = GraphGame(MATRIX, csr_array((np.ones(4 * m), neighbour.ravel(), np.arange(0, 4 * m + 1, 4)), shape=(m, m)))
+    first = np.minimum(np.arange(0, 4 * m + 1, 4), 4 * m if alike else 4 * (m - 1))
+    game = GraphGame(MATRIX, csr_array((np.ones(first[-1]), neighbour.ravel()[: first[-1]], first), shape=(m, m)))
 
     def play():
         start, rng = np.arange(m) % 3, np.random.default_rng(3)
