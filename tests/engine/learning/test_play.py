@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neurogames import NormalFormGame
+from neurogames import NormalFormGame, regret
 from neurogames.engine import (
     Exp3,
     FictitiousPlay,
@@ -117,6 +117,30 @@ def test_gaps_are_those_of_each_law_alone():
     for gap, coarse in ((correlated_gap, False), (coarse_gap, True)):
         alone = [[correlated_regret(game, each, coarse=coarse) for each in row] for row in law]
         assert gap(game, law) == pytest.approx(np.array(alone), abs=1e-14)
+
+
+def test_laws_frequencies_and_residuals_are_those_of_the_counts():
+    game = random_game(8, 2, 3, 2)
+    path = simulate_learning(game, QLearning(0.4), rounds=40, replicas=2, rng=np.random.default_rng(1))
+    assert path.time.tolist() == [1, 2, 5, 10, 20, 40]
+    for k, rounds in enumerate(path.time):
+        law = path.count[:, k] / rounds
+        np.testing.assert_allclose(path.law[:, k], law)
+        assert law.sum(axis=(1, 2, 3)) == pytest.approx(1.0)
+        for i, frequency in enumerate(path.frequencies):
+            others = tuple(1 + j for j in range(3) if j != i)
+            np.testing.assert_allclose(frequency[:, k], law.sum(axis=others))
+        profiles = [[frequency[replica, k] for frequency in path.frequencies] for replica in range(2)]
+        np.testing.assert_allclose(path.nash_gap[:, k], [regret(game, profile) for profile in profiles], atol=1e-14)
+    worst = np.zeros(2)
+    for replica in range(2):
+        mixed = [each[replica] for each in path.choice]
+        for i, tensor in enumerate(game.payoffs):
+            offers = np.moveaxis(tensor, i, 0)
+            for j in reversed([j for j in range(3) if j != i]):
+                offers = offers @ mixed[j]
+            worst[replica] = max(worst[replica], np.abs(softmax(offers / 0.3) - mixed[i]).max())
+    np.testing.assert_allclose(path.logit_residual(0.3), worst, atol=1e-12)
 
 
 def test_paths_depend_neither_on_threads_nor_on_other_replicas_nor_on_where_one_looks():
