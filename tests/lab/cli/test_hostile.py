@@ -119,6 +119,15 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, monke
     assert "too long" in one_line(run("simulate", "--out", tmp_path / ("x" * 300)))
 
 
+@pytest.fixture
+def usual_interrupts():
+    """``main`` sets what Ctrl-C does, for a process that is the command line; the tests' process is not."""
+    usual = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("usual_interrupts")
 def test_a_terminal_of_few_characters_shows_others_as_escapes(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["neurogames", "study"])
     shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
