@@ -26,6 +26,7 @@ _TAKE_OVER = (
     "exact mean time in sweeps until all use the same."
 )
 _MOST_OUTCOMES = 16
+_MOST_USED = " Of more than seven strategies the seven are shown that are most used at some time."
 _VIEWS = (
     "Simulated mean shares with the band from the 5 % to the 95 % quantile of replicas, exact means, and mean field."
 )
@@ -70,7 +71,7 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
             ),
             *([ShownTable("take-over", "What takes over", _TAKE_OVER, taken)] if len(taken) else []),
         ],
-        lead=DrawnFigure("views", plot_views(results), _VIEWS),
+        lead=DrawnFigure("views", plot_views(results), _VIEWS + (_MOST_USED if results.sizes["strategy"] > 7 else "")),
         answer=answer,
         findings=findings,
     )

@@ -32,6 +32,7 @@ _NAMED = 7
 def plot_views(results: xr.Dataset) -> Figure:
     """Draw shares over time: simulated with band, exact dotted, mean field dashed; at most three combinations below."""
     names = [name for name in SWEPT if name in results.dims]
+    results = _most_used(results)
     every = results.stack(cell=names) if names else results.expand_dims("cell")
     places = np.unique(np.linspace(0, every.sizes["cell"] - 1, _SHOWN).round().astype(int))
     figure, grid = panels(6.0, 3.6 if len(places) == 1 else 0.8 + 2.0 * len(places), rows=len(places))
@@ -54,6 +55,7 @@ def plot_views(results: xr.Dataset) -> Figure:
 def plot_sweep(results: xr.Dataset) -> Figure:
     """Draw where the views end against what is swept: lines for one parameter, maps of simulated shares for two."""
     names = [name for name in SWEPT if name in results.dims]
+    results = _most_used(results) if len(names) == 1 else results
     last = results.isel(time=-1)
     if len(names) == 1:
         figure, ((axis,),) = panels(6.0, 3.6)
@@ -131,12 +133,21 @@ def plot_take_over(first: xr.Dataset, replicas: int) -> Figure:
     return figure
 
 
+def _most_used(results: xr.Dataset) -> xr.Dataset:
+    """The strategies that there are colours for: all, or those that are used most at some time."""
+    if results.sizes["strategy"] <= _NAMED:
+        return results
+    others = [name for name in results["simulated"].dims if name != "strategy"]
+    most = results["simulated"].max(others).values
+    return results.isel(strategy=np.sort(np.argsort(-most, kind="stable")[:_NAMED]))
+
+
 def _legend(figure: Figure, results: xr.Dataset) -> None:
     """Name strategies by colour and views by line style, below the figure."""
-    names = [str(name) for name in results["strategy"].values]
-    handles: list[Any] = [Line2D([], [], color=colour(k), label=name) for k, name in enumerate(names[:_NAMED])]
+    names = [as_written(name) for name in results["strategy"].values]
+    handles: list[Any] = [Line2D([], [], color=colour(k), label=name) for k, name in enumerate(names)]
     handles.append(Line2D([], [], color="0.4", label="simulated, band: 5 % to 95 %"))
     if results["exact"].notnull().any():
         handles.append(Line2D([], [], color="black", linestyle=":", label="exact"))
     handles.append(Line2D([], [], color="0.4", linestyle="--", linewidth=1.1, label="mean field"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3 if figure.get_figwidth() < 7 else 6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
