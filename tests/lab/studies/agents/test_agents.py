@@ -224,6 +224,10 @@ def test_the_command_prints_the_views_and_whether_they_agree(cycle, capsys):
         (["--graph", "regular:3", "--players", "5"], "graph: got 'regular:3 for 5 players'"),
         (["--graph", "lattice:100000x100000"], "edges', expected at most"),
         (["--process", "moran", "--temperature", "0.1,0.2"], "temperature: got '2 values'"),
+        (
+            ["--graph", "lattice:4x4", "--players", "9,16"],
+            "players: got '2 values', expected one, since the graph lattice",
+        ),
         (["--process", "moran", "--intensity=-1"], "intensity: got -1"),
         (["--process", "logit", "--temperature", "0.1:0.2"], "temperature: got '0.1:0.2'"),
         (["--process", "logit", "--players", "2.5"], "players: got '2.5', expected whole numbers"),
