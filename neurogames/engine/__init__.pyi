@@ -42,9 +42,9 @@ from .equilibria.dominance import mixed_dominated as mixed_dominated
 from .equilibria.evolutionary import StableStrategies as StableStrategies
 from .equilibria.evolutionary import is_evolutionarily_stable as is_evolutionarily_stable
 from .equilibria.evolutionary import stable_strategies as stable_strategies
-from .equilibria.nash import NashSolutions as NashSolutions
 from .equilibria.nash import lemke_howson as lemke_howson
 from .equilibria.nash import solve_nash as solve_nash
+from .equilibria.nash_solutions import NashSolutions as NashSolutions
 from .equilibria.potential import Decomposition as Decomposition
 from .equilibria.potential import PotentialTest as PotentialTest
 from .equilibria.potential import decompose_game as decompose_game

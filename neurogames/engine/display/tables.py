@@ -52,6 +52,35 @@ def stacked(tables: Sequence[Any]) -> Any:
     return pd.concat(tables, ignore_index=True)
 
 
+def pure_profiles(name: str, values: NDArray[np.float64]) -> Any:
+    """An ``xarray.Dataset`` of a number for each pure profile, the actions of each player counted from 1."""
+    dims = tuple(f"action_{p + 1}" for p in range(values.ndim))
+    return dataset(
+        {name: (dims, values)}, {dim: np.arange(1, size + 1) for dim, size in zip(dims, values.shape, strict=True)}
+    )
+
+
+def mixed_profiles(profiles: Sequence[Sequence[NDArray[np.float64]]], **each: Sequence[Any]) -> Any:
+    """A ``pandas.DataFrame`` with a row for each profile, player and action, counted from 1.
+
+    Args:
+        profiles: the profiles, each a strategy for every player.
+        **each: by name of a column, a value for each profile.
+
+    Returns:
+        The table; its last column is the probability.
+    """
+    rows: dict[str, list[Any]] = {name: [] for name in ("profile", *each, "player", "action", "probability")}
+    for k, profile in enumerate(profiles):
+        for p, strategy in enumerate(profile):
+            for action, probability in enumerate(strategy.tolist()):
+                told = {name: values[k] for name, values in each.items()}
+                row = {"profile": k + 1, **told, "player": p + 1, "action": action + 1, "probability": probability}
+                for name, value in row.items():
+                    rows[name].append(value)
+    return frame(rows)
+
+
 def shares_in_words(labels: Sequence[str], share: NDArray[np.float64]) -> str:
     """The greatest shares with their names, for a line.
 

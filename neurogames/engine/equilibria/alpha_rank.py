@@ -19,12 +19,13 @@ equations 10 to 13; A. Traulsen, M. Nowak, J. Pacheco, Stochastic dynamics of in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import integer, invalid_argument, number, one_of
+from neurogames.engine.display.tables import pure_profiles, tidy
 from neurogames.games.normal_form import NormalFormGame, check_game
 
 _MOST_EXPONENT = 1e300
@@ -50,6 +51,14 @@ class AlphaRank:
     def stationary(self) -> NDArray[np.float64]:
         """Share of time spent at each profile."""
         return np.asarray(np.exp(self.log_stationary))
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the logarithms by the actions of each player, counted from 1."""
+        return pure_profiles("log_stationary", self.log_stationary)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each profile."""
+        return tidy(self.to_xarray())
 
 
 def alpha_rank(

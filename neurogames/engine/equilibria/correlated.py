@@ -26,6 +26,7 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array
 
 from neurogames._arguments import finite_array, invalid_argument
+from neurogames.engine.display.tables import pure_profiles, tidy
 from neurogames.engine.equilibria.exact_program import maximise_exactly
 from neurogames.engine.solution import ROUNDING, certified
 from neurogames.games.exact import common_integers, comparable, rational
@@ -57,6 +58,14 @@ class CorrelatedEquilibrium:
     regret: float
     gap: float
     status: str
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the probabilities by the actions of each player, counted from 1."""
+        return pure_profiles("probability", self.distribution)
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each pure profile."""
+        return tidy(self.to_xarray())
 
 
 class _Answer(NamedTuple):

@@ -9,19 +9,19 @@ status are computed from the payoffs, whatever the method.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurogames._arguments import integer, invalid_argument
 from neurogames.engine.equilibria.bimatrix import extreme_equilibria
 from neurogames.engine.equilibria.certificates import certify
-from neurogames.engine.equilibria.components import Groups, nash_subsets
+from neurogames.engine.equilibria.components import nash_subsets
 from neurogames.engine.equilibria.lemke_howson import follow
 from neurogames.engine.equilibria.logit_limit import logit_limit
+from neurogames.engine.equilibria.nash_solutions import NashSolutions
 from neurogames.engine.equilibria.nashpy_supports import missed, nashpy_equilibria, support_pairs
 from neurogames.engine.equilibria.support_systems import all_by_supports, n_supports
 from neurogames.engine.solution import OK, ROUNDING, certified
@@ -35,50 +35,6 @@ _AUTO_CELLS = 4_000_000
 _MOST_SUPPORTS, _AUTO_SUPPORTS = 5_000, 100
 _MOST_BOXES, _AUTO_BOXES = 2_000_000, 20_000
 _SAME = 1e-8
-
-
-@dataclass(frozen=True, eq=False)
-class NashSolutions:
-    """Equilibria of a game.
-
-    Attributes:
-        profiles: the equilibria, each a tuple of n strategies of shapes (a_1,), ..., (a_n,).
-        regret: (k,) regret of each, computed from the game, in payoff units.
-        status: "ok", or why something is missing, or that a deviation gains more than 1e-9 of its stake
-            (``games.replies.certified_gains``).
-        unique: True or False when known, None when not.
-        complete: whether ``profiles`` determine the set of all equilibria: all of them if there are finitely many, all
-            extreme ones otherwise.
-        degenerate: whether the game is degenerate; None when not known.
-        index: index +1 or -1 of each equilibrium of a nondegenerate two-player game, None otherwise.
-        subsets: maximal Nash subsets as tuples of numbers of profiles: every mixture of the first strategies of a
-            subset with every mixture of the second ones is an equilibrium, and there are no others. None unless
-            complete. More than two players: each profile is one, being isolated.
-        components: the subsets joined where they meet; a component of one number is an isolated equilibrium.
-        method: how they were found; "exact vertices" where rounding could have decided and integers were used.
-        iterations: bases visited, pivots or steps.
-    """
-
-    profiles: tuple[Profile, ...]
-    regret: NDArray[np.float64]
-    status: str
-    unique: bool | None
-    complete: bool
-    degenerate: bool | None
-    index: tuple[int, ...] | None
-    subsets: Groups | None
-    components: Groups | None
-    method: str
-    iterations: int
-
-    def __len__(self) -> int:
-        return len(self.profiles)
-
-    def __iter__(self) -> Iterator[Profile]:
-        return iter(self.profiles)
-
-    def __getitem__(self, number: int) -> Profile:
-        return self.profiles[number]
 
 
 def solve_nash(game: NormalFormGame, method: Method = "auto") -> NashSolutions:

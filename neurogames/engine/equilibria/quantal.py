@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames._arguments import number
+from neurogames.engine.display.tables import mixed_profiles
 from neurogames.engine.solution import OK, certified
 from neurogames.games.normal_form import NormalFormGame, check_game
 from neurogames.games.replies import Profile, action_payoffs, regret
@@ -50,6 +51,11 @@ class LogitBranch:
     profile: Profile
     status: str
 
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each point, player and action, counted from 1."""
+        points = list(zip(*self.profile, strict=True))
+        return mixed_profiles(points, precision=self.precision.tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class LogitEquilibrium:
@@ -70,6 +76,10 @@ class LogitEquilibrium:
     regret: float
     status: str
     iterations: int
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each player and action, counted from 1."""
+        return mixed_profiles([self.profile], precision=[self.precision])
 
 
 def logit_branch(game: NormalFormGame, precision: float) -> LogitBranch:

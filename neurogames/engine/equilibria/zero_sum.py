@@ -23,6 +23,7 @@ from scipy.optimize import linprog
 
 from neurogames._arguments import invalid_argument
 from neurogames.engine.compiled import compiled
+from neurogames.engine.display.tables import mixed_profiles
 from neurogames.engine.equilibria.certificates import both_gains
 from neurogames.engine.equilibria.dictionaries import TOLERANCE, leaving_row, rename
 from neurogames.engine.equilibria.exact_program import maximise_exactly
@@ -56,6 +57,10 @@ class ZeroSumSolution:
     status: str
     method: str
     iterations: int
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with one row for each player and action, counted from 1."""
+        return mixed_profiles([self.profile])
 
 
 def solve_zero_sum(game: NormalFormGame) -> ZeroSumSolution:

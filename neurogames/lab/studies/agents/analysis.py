@@ -23,6 +23,7 @@ from neurogames.lab.studies.agents.settings import SWEPT
 _LEVEL = 0.05
 _ROUNDING = 1e-9
 _REASONS = 3
+_LISTED = 6
 _FINITE = "so many agents do what infinitely many do not"
 _ON_GRAPH = "neighbours on this graph do what a well-mixed population does not"
 
@@ -90,9 +91,9 @@ def said(status: xr.DataArray, view: str) -> str:
     """What is to be known of a view, and of how many combinations."""
     each = status.sel(view=view).values.reshape(-1).tolist()
     reasons = {reason: each.count(reason) for reason in dict.fromkeys(each) if reason != "ok"}
-    several = len(each) > 1
     parts = [
-        f"{reason} ({count} of {len(each)} combinations)" if several else reason for reason, count in reasons.items()
+        reason if count == len(each) else f"{reason} ({count} of {len(each)} combinations)"
+        for reason, count in reasons.items()
     ]
     more = f"; and {len(parts) - _REASONS} reasons more" if len(parts) > _REASONS else ""
     return "; ".join(parts[:_REASONS]) + more
@@ -116,7 +117,9 @@ def take_over_sentence(first: xr.Dataset) -> str:
         return ""
     known, end = bool(first["takes_over"].notnull().all()), int(first["time"][-1])
     seen = first["takes_over" if known else "took_over"]
-    shares = ", ".join(f"{name} {float(seen.sel(outcome=name)):.3g}" for name in seen["outcome"].values)
+    order = np.argsort(-seen.values, kind="stable")[:_LISTED] if seen.size > _LISTED else range(seen.size)
+    shares = ", ".join(f"{seen['outcome'].values[k]} {float(seen[k]):.3g}" for k in order)
+    shares += ", ..." if seen.size > _LISTED else ""
     if known:
         return f"{shares}; after {float(first['sweeps_until']):.4g} sweeps on average, exactly"
     return f"{shares} of the replicas by sweep {end}"

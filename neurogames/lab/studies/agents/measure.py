@@ -78,7 +78,7 @@ def measure_agents(*, settings: AgentsSettings, **cell: Any) -> xr.Dataset:
     plan: dict[str, Any] = {"sweeps": sweeps, "replicas": settings.replicas, "every": every, "rng": rng}
     if isinstance(game, TwoPopulationGame):
         if graph is not None:
-            raise invalid_argument("graph", settings.graph, "a symmetric game, if it is on a graph")
+            raise invalid_argument("game", f"{settings.game}, not symmetric", "a symmetric game, if it is on a graph")
         names, sizes = full_names(game), game.n_strategies
         counts = [whole_counts(share, players) for share in start_shares(settings, names, sizes)]
         parts = [each[:, shown] for each in simulate_two_populations(game, process, start=counts, **plan).share]

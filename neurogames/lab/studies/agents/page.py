@@ -7,7 +7,7 @@ import xarray as xr
 from neurogames.games import TwoPopulationGame
 from neurogames.lab.studies.agents.analysis import agreement, end_table, take_over_sentence, take_over_table
 from neurogames.lab.studies.agents.measure import game_of, process_of
-from neurogames.lab.studies.agents.plots import plot_long_run, plot_sweep, plot_take_over, plot_views
+from neurogames.lab.studies.agents.plots import plot_flow, plot_law, plot_sweep, plot_take_over, plot_views
 from neurogames.lab.studies.agents.settings import AgentsSettings
 from neurogames.lab.studies.page import DrawnFigure, Finding, Page, ShownTable
 
@@ -26,6 +26,7 @@ _TAKE_OVER = (
     "exact mean time in sweeps until all use the same."
 )
 _MOST_OUTCOMES = 16
+_MOST_USED = " Of more than seven strategies the seven are shown that are most used at some time."
 _VIEWS = (
     "Simulated mean shares with the band from the 5 % to the 95 % quantile of replicas, exact means, and mean field."
 )
@@ -48,7 +49,8 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
         figure = DrawnFigure("sweep", plot_sweep(results), "Where the views end, against what is swept.")
         names = " and ".join(name.replace("_", " ") for name in settings.swept())
         count = len(settings.cells())
-        findings.insert(0, Finding(f"What does {names} change?", f"{count} combinations", _ends(results), figure))
+        does = "do" if len(settings.swept()) > 1 else "does"
+        findings.insert(0, Finding(f"What {does} {names} change?", f"{count} combinations", _ends(results), figure))
     taken = take_over_table(results)
     where = f"on the graph {settings.graph}" if settings.graph else "well mixed"
     players = int(results["n_players"].max())
@@ -69,30 +71,36 @@ def agents_page(results: xr.Dataset, settings: AgentsSettings) -> Page:
             ),
             *([ShownTable("take-over", "What takes over", _TAKE_OVER, taken)] if len(taken) else []),
         ],
-        lead=DrawnFigure("views", plot_views(results), _VIEWS),
+        lead=DrawnFigure("views", plot_views(results), _VIEWS + (_MOST_USED if results.sizes["strategy"] > 7 else "")),
         answer=answer,
         findings=findings,
     )
 
 
 def _long_run(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
-    """The flow and the stationary law at the first combination."""
+    """The stationary law and the flow at the first combination."""
     values = settings.at({})
     game, process = game_of(settings, values, values["players"]), process_of(settings, values)
-    drawn = plot_long_run(game, process, settings.sweeps)
-    if drawn is None:
-        return []
-    first = results["stationary"].isel(dict.fromkeys(settings.swept(), 0))
-    known = bool(first.notnull().all())
-    shares = ", ".join(f"{name} {float(first.sel(strategy=name)):.3g}" for name in first["strategy"].values)
-    status = str(results["status"].sel(view="long run").isel(dict.fromkeys(settings.swept(), 0)).item())
-    number = f"exact long-run shares: {shares}" if known else f"no law of the long run: {status}"
-    text = "Flow of the mean field with its rest points (filled: stable, half: saddle, open: unstable, grey: undecided)"
-    text += ", beside the exact stationary law." if known else "."
-    if settings.swept():
-        text += " At the first value of what is swept."
+    first = results.isel(dict.fromkeys(settings.swept(), 0))
+    shares = ", ".join(
+        f"{name} {float(first['stationary'].sel(strategy=name)):.3g}" for name in first["strategy"].values
+    )
+    where = " At the first value of what is swept." if settings.swept() else ""
     caption = "The corner, or end, of a strategy is a population in which all use it."
-    return [Finding("Where does it lead in the long run?", number, text, DrawnFigure("long-run", drawn, caption))]
+    found = []
+    law = plot_law(game, process, settings.sweeps)
+    if law is not None:
+        text = f"Share of time that the exact chain spends at each composition, whatever the start.{where}"
+        found.append(Finding("Where are agents in the long run?", shares, text, DrawnFigure("long-run", law, caption)))
+    flow = plot_flow(game, process)
+    if flow is not None:
+        status = str(first["status"].sel(view="long run").item())
+        number = "Flow with its rest points" if law is not None else f"No exact law of the long run: {status}"
+        text = f"Rest points of the mean field: filled is stable, half a saddle, open unstable, grey undecided.{where}"
+        found.append(
+            Finding("Where would infinitely many agents go?", number, text, DrawnFigure("flow", flow, caption))
+        )
+    return found
 
 
 def _take_over(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
@@ -105,7 +113,7 @@ def _take_over(results: xr.Dataset, settings: AgentsSettings) -> list[Finding]:
     what = "strategy" if set(first["outcome"].values) <= set(first["strategy"].values) else "pair of strategies"
     text = (
         f"Whoever copies brings nothing new, so that one {what} is used by all in the end. By sweep {end} that has "
-        f"happened in {ended:.1%} of the replicas."
+        f"happened in {100 * ended:.3g} % of the replicas."
     )
     text += " At the first value of what is swept." if settings.swept() else ""
     caption = f"Exact probability that a {what} is the first that all use, and the" if known else "The"

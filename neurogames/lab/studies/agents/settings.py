@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,8 @@ class AgentsSettings:
             if not values or len(set(values)) < len(values):
                 raise invalid_argument(name, list(values), "at least one value, each once")
             if len(values) > 1 and not self.uses(name):
-                raise invalid_argument(name, f"{len(values)} values", f"one, since {self.process} has no use for it")
+                why = f"the graph {self.graph} says it" if name == "players" else f"{self.process} has no use for it"
+                raise invalid_argument(name, f"{len(values)} values", f"one, since {why}")
         combinations = int(np.prod([float(len(getattr(self, name))) for name in SWEPT]))
         if combinations > _MOST_CELLS:
             raise invalid_argument("sweep", f"{combinations} combinations of values", f"at most {_MOST_CELLS}")
@@ -105,7 +107,9 @@ class AgentsSettings:
         integer("seed", self.seed, minimum=0, maximum=LARGEST_SEED)
 
     def uses(self, name: str) -> bool:
-        """Whether the game and the process have this parameter."""
+        """Whether the game, the graph and the process leave this parameter open."""
+        if name == "players":
+            return not (self.graph.startswith("lattice:") or (self.graph and Path(self.graph).is_file()))
         if name in ("cost", "multiplier") and self.game != "pgg":
             return False
         return self.process in _USED_BY.get(name, PROCESSES)

@@ -14,8 +14,9 @@ from neurogames.games import Labels, NormalFormGame, PopulationGame, PublicGoods
 from neurogames.lab.cli import simulate as cli
 from neurogames.lab.cli.app import app
 from neurogames.lab.runs.store import read_dataset
-from neurogames.lab.studies.agents.analysis import agreement, end_table, take_over_table
+from neurogames.lab.studies.agents.analysis import agreement, end_table, take_over_sentence, take_over_table
 from neurogames.lab.studies.agents.measure import whole_counts
+from neurogames.lab.studies.agents.plots import plot_views
 from neurogames.lab.studies.agents.run import command as rerun
 from neurogames.lab.studies.agents.run import run_agents, simulate_agents
 from neurogames.lab.studies.agents.settings import AgentsSettings, read_values
@@ -169,6 +170,19 @@ def test_the_command_on_the_page_makes_the_same_settings(settings, monkeypatch, 
     assert ("--temperature" in words) == (settings.process == "logit")
 
 
+def test_of_many_strategies_the_most_used_are_drawn_and_listed(cycle):
+    cycle.write_text("\n".join(",".join(str(9.0 * (i == j == 8) + i / 10) for j in range(9)) for i in range(9)))
+    start = (0.1,) * 8 + (0.2,)
+    settings = AgentsSettings(str(cycle), "", "imitation", (10,), intensity=(5.0,), start=start, sweeps=9, replicas=20)
+    results = simulate_agents(settings)
+    figure = plot_views(results)
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    most = results["simulated"].max("time").values
+    assert named[:7] == [str(k + 1) for k in sorted(np.argsort(-most, kind="stable")[:7])]
+    assert "9" in named
+    assert take_over_sentence(results).count(",") == 6
+
+
 def test_a_sweep_goes_on_where_it_stopped_and_says_what_it_found(cycle, tmp_path):
     settings = AgentsSettings(game=str(cycle), temperature=(0.2, 0.4), mutation=(0.0, 0.1), **SMALL)
     folder = tmp_path / "out"
@@ -210,6 +224,10 @@ def test_the_command_prints_the_views_and_whether_they_agree(cycle, capsys):
         (["--graph", "regular:3", "--players", "5"], "graph: got 'regular:3 for 5 players'"),
         (["--graph", "lattice:100000x100000"], "edges', expected at most"),
         (["--process", "moran", "--temperature", "0.1,0.2"], "temperature: got '2 values'"),
+        (
+            ["--graph", "lattice:4x4", "--players", "9,16"],
+            "players: got '2 values', expected one, since the graph lattice",
+        ),
         (["--process", "moran", "--intensity=-1"], "intensity: got -1"),
         (["--process", "logit", "--temperature", "0.1:0.2"], "temperature: got '0.1:0.2'"),
         (["--process", "logit", "--players", "2.5"], "players: got '2.5', expected whole numbers"),
