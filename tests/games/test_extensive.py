@@ -191,6 +191,7 @@ def test_all_files_of_gambit_are_read_or_refused_with_the_reason(tmp_path):
         ('EFG 2 R "a" { "1" } t "" 1 "" { 1 2 }', "} after 1 payoffs"),
         ('EFG 2 R "a" { "1" } p "" 2 1 "" { "x" } 0', "the number of a player, 1 to 1"),
         ('EFG 2 R "a" { "1" } p "" 0 1 "" { "x" } 0', "the number of a player, 1 to 1"),
+        ('EFG 2 R "a" { "1" }\np ""\n0\n1 "" { "x" } 0', "efg, line 3: got 0, expected the number of a player, 1 to 1"),
         ('EFG 2 R "a" { "1" } p "" 1 1 0', "the actions of this information set in braces"),
         ('EFG 2 R "a" { "1" } p "" 1 1 "" { } 0', "at least one action"),
         ('EFG 2 R "a" { "1" } p "" 1 1 "" { "x" "y" } 0 t "" 0', "a node: c, p or t"),
@@ -199,7 +200,7 @@ def test_all_files_of_gambit_are_read_or_refused_with_the_reason(tmp_path):
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(text, message):
-    with pytest.raises(ValueError, match="efg, line 1") as caught:
+    with pytest.raises(ValueError, match=r"efg, line \d") as caught:
         parse_efg(text)
     assert message in str(caught.value)
 

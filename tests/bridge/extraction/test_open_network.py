@@ -103,6 +103,22 @@ class Loose(nn.Module):
         return self.layer(x * self.scale)
 
 
+class Shifted(nn.Module):
+    """A buffer that no module holds: it learns nothing, and nobody has to."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.register_buffer("shift", torch.ones(3))
+
+    def forward(self, x):
+        return self.layer(x + self.shift)
+
+
+def test_a_buffer_may_be_used_by_itself():
+    assert open_game(Shifted()).modules == ("layer",)
+
+
 class Counting(nn.Module):
     """Control flow that cannot be recorded."""
 

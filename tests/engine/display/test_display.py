@@ -320,6 +320,12 @@ def test_a_grid_is_an_image_of_its_strategies_and_another_graph_is_nodes():
     image = path.plot_graph(GRID, replica=1).images[0].get_array()
     for player, (row, column) in enumerate(GRID.nodes):
         assert image[row, column] == path.strategies[1, player]
+    shares = [np.mean(path.strategies[1] == k) for k in range(3)]
+    legend = [text.get_text() for text in path.plot_graph(GRID, replica=1).get_legend().get_texts()]
+    assert legend == [f"{name} ({share:.0%})" for name, share in zip(GAME.labels, shares, strict=True)]
+    at_the_end = [(path.strategies == k).mean() for k in range(3)]
+    words = [f"{name} {share:.3g}" for name, share in zip(GAME.labels, at_the_end, strict=True) if share > 0]
+    assert all(each in repr(path) for each in words)
     ring = nx.cycle_graph(20)
     for graph in (ring, nx.to_scipy_sparse_array(ring, format="csr")):
         drawn = path.plot_graph(graph).collections
