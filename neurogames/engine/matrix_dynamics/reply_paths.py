@@ -36,7 +36,8 @@ class ReplyPath:
     Attributes:
         states: (T, D) shares.
         behind: how much less than the best a strategy that was replied paid at most, over the payoff range.
-        status: "ok", or that the path is not the only one from its start, or how near ties were told apart.
+        status: "ok", or that the path is not the only one from its start, how near ties were told apart, or that
+            replies were no best ones.
     """
 
     states: Array
@@ -113,7 +114,10 @@ def reply_path(game: LinearReplies, start: Array, times: Array) -> ReplyPath:
     notes = [] if forked is None else [f"from time {forked:.4g} on it is one of several paths that leave a tie"]
     if tolerance > _TIE:
         notes.append(f"replies change ever faster: payoffs within {tolerance:.0e} of their range count as tied")
-    return ReplyPath(states, behind / game.scale, "; ".join(notes) or "ok")
+    behind /= game.scale
+    if behind > 2.0 * tolerance:
+        notes.append(f"a strategy was replied that paid {behind:.0e} of the range of payoffs less than the best")
+    return ReplyPath(states, behind, "; ".join(notes) or "ok")
 
 
 def _equilibria(game: LinearReplies, ties: Sets, now: float) -> tuple[list[Array], bool]:

@@ -191,6 +191,15 @@ def test_players_who_are_alike_are_those_of_the_process_and_paths_depend_on_noth
     assert abs(gap) < 4 * spread
 
 
+def test_each_of_two_players_has_a_matrix_of_its_own():
+    matrices = np.array([[[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]])
+    game = GraphGame(COORDINATION, nx.path_graph(2))
+    found = simulate_heterogeneous(
+        game, Process(best_response()), start=[1, 0], sweeps=30, matrices=matrices, rng=np.random.default_rng(0)
+    )
+    assert found.strategies.reshape(-1, 2).tolist() == [[0, 1]]
+
+
 def test_cuts_between_sweeps_change_no_path(monkeypatch):
     game = GraphGame(COORDINATION, nx.cycle_graph(10))
 
