@@ -51,7 +51,10 @@ def finish(act: Callable[..., Gain], jobs: Iterable[tuple[Any, ...]], workers: i
         initializer=_begin_worker,
         initargs=(os.getpid(),),
     )
-    with contextlib.ExitStack() as ending:
+    with contextlib.ExitStack() as ending, warnings.catch_warnings():
+        # A worker whose memory has grown is replaced. joblib warns of it in the thread that hands out the answers. That
+        # thread ends where warnings are errors, and all would wait for ever.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         with _quiet_tracker(), _started_deaf():
             gained = parallel(joblib.delayed(act)(*job) for job in jobs)
             ending.callback(_close, gained)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 
@@ -76,3 +77,12 @@ def _is_there(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_worker_that_is_replaced_is_no_reason_to_stop_where_warnings_are_errors():
+    # What joblib warns of in a thread of its own, on which all answers depend.
+    text = "A worker stopped while some jobs were given to the executor. This can be caused by a memory leak."
+    for _ in finish(max, [(1, 2)], workers=2):
+        warnings.warn(text, UserWarning, stacklevel=1)
+    with pytest.raises(UserWarning, match="A worker stopped"):
+        warnings.warn(text, UserWarning, stacklevel=1)
