@@ -24,7 +24,7 @@ from torch import nn
 
 from neurogames._arguments import invalid_argument
 from neurogames.lab.data.models import load_model
-from neurogames.lab.data.whole_zip import refuse_changed
+from neurogames.lab.data.whole_zip import refuse_changed, refuse_long_names
 from neurogames.lab.environment import environment_variable
 
 _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # keeps torch from falling back to pickle
@@ -102,6 +102,7 @@ def _fill(model: nn.Module, path: Path) -> None:
         raise invalid_argument("weights", str(path), "a file that is there")
     try:
         refuse_changed(path)
+        refuse_long_names(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, Mapping):
             raise TypeError(f"it holds a {type(state).__name__}")

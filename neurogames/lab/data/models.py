@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from neurogames._arguments import invalid_argument
-from neurogames.lab.data.whole_zip import refuse_changed
+from neurogames.lab.data.whole_zip import refuse_changed, refuse_long_names
 from neurogames.lab.whole_file import write_whole
 
 FORMAT = "neurogames model 1"
@@ -133,6 +133,7 @@ def load_model(path: str | Path, *, activation: str | None = None) -> LoadedMode
         raise invalid_argument("path", str(path), "a file that is there")
     try:
         refuse_changed(path)
+        refuse_long_names(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         # Torch's own message advises to run what is in the file.

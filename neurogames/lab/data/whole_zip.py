@@ -1,9 +1,20 @@
-"""Files of torch are zip files with a checksum of each part, which torch itself does not compare for numbers."""
+"""What torch does not look at before it reads a file: checksums of numbers, and the length of names.
+
+Files of torch are zip files with a checksum of each part. One part is a pickle, of which torch makes objects of few
+names only; where a long name is none of them, it searches its own message in quadratic time.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import pickletools
 import zipfile
 from pathlib import Path
+from typing import IO
+
+LONGEST_NAME = 1000
+_OLD_PICKLES = 5
+"""Parts of a file from before torch 1.6 that come before its numbers."""
 
 
 def refuse_changed(path: Path) -> None:
@@ -30,3 +41,42 @@ def refuse_changed(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
                 raise ValueError("a part of it has changed since it was written")
+
+
+def refuse_long_names(path: Path) -> None:
+    """Refuse a file of torch in which a name or text is longer than ``LONGEST_NAME``; nothing of it is unpickled.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: there is such a name.
+
+    >>> import pickle, tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "names.pt"
+    >>> _ = place.write_bytes(pickle.dumps("layer" * 201))
+    >>> refuse_long_names(place)
+    Traceback (most recent call last):
+    ValueError: it holds a name of 1005 characters
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    with archive.open(name) as file:
+                        _refuse_in(file, 1)
+    else:
+        with path.open("rb") as file:
+            _refuse_in(file, _OLD_PICKLES)
+
+
+def _refuse_in(file: IO[bytes], pickles: int) -> None:
+    longest = 0
+    # What no longer is a pickle is not read by torch either.
+    with contextlib.suppress(Exception):
+        for _ in range(pickles):
+            for _operation, argument, _place in pickletools.genops(file):
+                if isinstance(argument, (str, bytes)):
+                    longest = max(longest, len(argument))
+    if longest > LONGEST_NAME:
+        raise ValueError(f"it holds a name of {longest} characters")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 import torch
 from torch import nn
@@ -151,3 +153,14 @@ def test_other_files_are_refused(tmp_path):
     for path in (tmp_path / "missing.pt", tmp_path):
         with pytest.raises(ValueError, match="a file that is there"):
             load_model(path)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_with_a_long_name_is_refused_before_torch_searches_its_own_message(tmp_path, packed):
+    path, name = tmp_path / "names.pt", b"c" + b"x" * 20_000 + b"\n" + b"y must be z to load\n."
+    path.write_bytes(name)
+    if packed:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("names/data.pkl", name)
+    with pytest.raises(ValueError, match="it holds a name of 20020 characters"):
+        load_model(path)
