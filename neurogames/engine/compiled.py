@@ -15,10 +15,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar, overload
 
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache
 from numba.core.registry import CPUDispatcher
 
@@ -91,6 +92,8 @@ def stamp(function: Callable[..., Any]) -> str:
                 waiting.append(value.py_func)
             elif isinstance(value, FunctionType):
                 waiting.append(value)
+            elif isinstance(value, np.ndarray):
+                constants.add(f"{name} = {value.dtype} {value.tolist()}")  # its repr leaves entries out
             elif not isinstance(value, ModuleType):
                 constants.add(f"{name} = {value!r}")
     whole = hashlib.sha256(repr(sorted(constants)).encode())
@@ -101,9 +104,15 @@ def stamp(function: Callable[..., Any]) -> str:
 
 def _read(function: Any) -> Iterator[tuple[str, Any]]:
     """Names and values that a function reads from its module, and from modules of its package."""
-    names, package = function.__code__.co_names, function.__module__.partition(".")[0]
+    names, package = _names(function.__code__), function.__module__.partition(".")[0]
     found = {name: function.__globals__[name] for name in names if name in function.__globals__}
     yield from found.items()
     for module in found.values():
         if isinstance(module, ModuleType) and module.__name__.startswith(f"{package}."):
             yield from ((name, vars(module)[name]) for name in names if name in vars(module))
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names that code reads, and the code within it, such as that of a comprehension."""
+    within = (_names(part) for part in code.co_consts if isinstance(part, CodeType))
+    return set(code.co_names).union(*within)

@@ -22,7 +22,7 @@ from kept_package.callee import shifted
 
 @compiled
 def caller(x):
-    return shifted(x) + rates.RATE + rates.doubled(x)
+    return shifted(x) + rates.RATE + rates.doubled(x) + sum([rates.deep(y) for y in range(1)]) + rates.LINE[1500]
 """
 CALLEE = """
 from neurogames.engine.compiled import compiled
@@ -32,14 +32,24 @@ def shifted(x):
     return x + {shift}
 """
 RATES = """
+import numpy as np
+from kept_package import rates_of_their_own
 from neurogames.engine.compiled import compiled
 
 RATE = {rate}
 
+LINE = np.zeros(3000, dtype=np.int64)
+LINE[1500] = {entry}
+
 @compiled
 def doubled(x):
     return {double} * x
+
+@compiled
+def deep(x):
+    return rates_of_their_own.INNER + x
 """
+INNER = "INNER = {inner}"
 
 
 @pytest.fixture
@@ -51,10 +61,11 @@ def package(tmp_path, monkeypatch):
     folder = tmp_path / "kept_package"
     folder.mkdir()
 
-    def load(shift=1, rate=10, double=2):
-        sources = {"__init__": "", "caller": CALLER, "callee": CALLEE, "rates": RATES}
+    def load(**changed):
+        numbers = {"shift": 1, "rate": 10, "double": 2, "entry": 0, "inner": 0, **changed}
+        sources = {"__init__": "", "caller": CALLER, "callee": CALLEE, "rates": RATES, "rates_of_their_own": INNER}
         for name, source in sources.items():
-            (folder / f"{name}.py").write_text(source.format(shift=shift, rate=rate, double=double))
+            (folder / f"{name}.py").write_text(source.format(**numbers))
         for name in [name for name in sys.modules if name.startswith("kept_package")]:
             del sys.modules[name]
         importlib.invalidate_caches()
@@ -80,7 +91,10 @@ def test_a_function_is_found_compiled_while_its_sources_are_the_same(package):
     assert (second(3), hits(second)) == (20, 1)
 
 
-@pytest.mark.parametrize(("change", "value"), [({"shift": 2}, 21), ({"rate": 11}, 21), ({"double": 3}, 23)])
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [({"shift": 2}, 21), ({"rate": 11}, 21), ({"double": 3}, 23), ({"entry": 4}, 24), ({"inner": 5}, 25)],
+)
 def test_a_function_is_compiled_anew_when_another_file_changes_that_it_uses(package, change, value):
     assert package()(3) == 20
     changed = package(**change)
