@@ -132,6 +132,15 @@ def test_weights_of_any_kind_are_taken_or_refused_by_name(kind):
     assert [each for each in wrong if each] == []
 
 
+@pytest.mark.parametrize("name", ["prune", "nash gap", "training, adam", "pathways", "interaction graph"])
+def test_what_works_on_a_copy_takes_weights_that_were_made_in_inference_mode(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = numbers(MEMBERS[name](CASE.model(), CASE, CASE.data()))
+        torch.manual_seed(0)
+        assert equal(expected, numbers(MEMBERS[name](copied_in_inference(CASE.model()), CASE, CASE.data())))
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_no_mode_of_the_caller_changes_a_number(mode):
     for name, member in MEMBERS.items():

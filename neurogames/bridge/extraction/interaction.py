@@ -13,7 +13,7 @@ from neurogames._arguments import instance, invalid_argument, number
 from neurogames.bridge.gates.gate_places import gate_places
 from neurogames.bridge.gates.gate_weights import unit_factors
 from neurogames.bridge.gates.gates import present_gates
-from neurogames.bridge.modules.evaluation import check_weights, evaluating
+from neurogames.bridge.modules.evaluation import evaluating, refuse_meta
 from neurogames.bridge.modules.units import Unit
 from neurogames.games.participation import ParticipationGame
 
@@ -67,7 +67,7 @@ def interaction_graph(
             raise invalid_argument("game", got, f"the units {sizes} of {', '.join(map(repr, names))}")
         factors = [np.asarray(game.factors[member], dtype=np.float64) for member in game.members()]
     else:
-        check_weights(model)
+        refuse_meta(model)
         with evaluating(model):  # to read a weight that is computed may move buffers in training
             factors = [unit_factors(model.get_submodule(name)) for name in names]
     graph = nx.Graph()

@@ -171,10 +171,11 @@ def try_classes(loss: Loss, outputs: Tensor, targets: Tensor, *, name: str | Non
     """
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool or not targets.numel():
         return
+    rows = min(_FEW, len(outputs))  # some losses want several
     by_row = targets.flatten(1) if targets.ndim > 1 else targets[:, None]
     for classes, row in ((by_row.amin(1), by_row.amin(1).argmin()), (by_row.amax(1), by_row.amax(1).argmax())):
         try:
-            loss(outputs[:1], targets[row : row + 1].to(outputs.device))
+            loss(outputs[:rows], targets[row].expand(rows, *targets.shape[1:]).to(outputs.device))
         except REFUSALS as error:
             expected = f"classes that the loss takes; it says: {_first_line(error)}"
             raise _wrong(name, "targets", f"class {int(classes[row])}", expected) from error

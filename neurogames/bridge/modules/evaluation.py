@@ -33,14 +33,14 @@ def copy_module(model: Module, *, share: Iterable[Tensor] = ()) -> Module:
 
     Raises:
         ValueError: the model holds something that cannot be copied, such as an open file, or weights that hold no
-            numbers or can have no gradients.
+            numbers.
 
     >>> from torch.nn.utils import prune
     >>> model = prune.l1_unstructured(nn.Linear(4, 2), "weight", amount=0.5)
     >>> bool((copy_module(model).weight == model.weight).all())
     True
     """
-    check_weights(model)
+    refuse_meta(model)
     derived = [value for _, _, value in _plain_tensors(model) if not value.is_leaf]
     memo: dict[int, Any] = {id(value): value.detach().clone() for value in derived}
     memo |= {id(value): value for value in share}
@@ -97,15 +97,26 @@ def gradients_on() -> Iterator[None]:
 def check_weights(model: nn.Module) -> None:
     """Refuse a model whose weights hold no numbers, or can have no gradients.
 
-    >>> check_weights(nn.Linear(2, 1, device="meta"))
+    >>> with torch.inference_mode():
+    ...     model = nn.Linear(2, 1)
+    >>> check_weights(model)
+    Traceback (most recent call last):
+    ValueError: model: got 'weights made in inference mode', expected weights that can have gradients
+    """
+    refuse_meta(model)
+    if any(weight.is_inference() for weight in (*model.parameters(), *model.buffers())):
+        raise invalid_argument("model", "weights made in inference mode", "weights that can have gradients")
+
+
+def refuse_meta(model: nn.Module) -> None:
+    """Refuse a model whose weights hold no numbers.
+
+    >>> refuse_meta(nn.Linear(2, 1, device="meta"))
     Traceback (most recent call last):
     ValueError: model: got 'weights on the device meta', expected weights that hold numbers
     """
-    weights = [*model.parameters(), *model.buffers()]
-    if any(weight.is_meta for weight in weights):
+    if any(weight.is_meta for weight in (*model.parameters(), *model.buffers())):
         raise invalid_argument("model", "weights on the device meta", "weights that hold numbers")
-    if any(weight.is_inference() for weight in weights):
-        raise invalid_argument("model", "weights made in inference mode", "weights that can have gradients")
 
 
 @contextlib.contextmanager
