@@ -164,8 +164,7 @@ class TwoPopulationAbsorption:
 
     def pairs(self) -> tuple[str, ...]:
         """Names of the n m pairs, row by row."""
-        first, second = self.game.labels
-        return tuple(f"{one} | {other}" for one in first for other in second)
+        return pair_names(self.game)
 
     def plot(self, axis: Any = None) -> Any:
         """Draw the probability of each pair to take over as a bar.
@@ -198,3 +197,8 @@ class TwoPopulationAbsorption:
 def full_names(game: TwoPopulationGame) -> tuple[str, ...]:
     """Names of all strategies, with that of the population before."""
     return tuple(f"{game.players[p]}: {name}" for p in range(2) for name in game.labels[p])
+
+
+def pair_names(game: TwoPopulationGame) -> tuple[str, ...]:
+    """Names of all pairs of strategies, one of each population, row by row."""
+    return tuple(f"{one} | {other}" for one in game.labels[0] for other in game.labels[1])

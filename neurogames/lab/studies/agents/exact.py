@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurogames.engine import Process, strategy_chain, two_population_chain
+from neurogames.engine.two_populations.results import pair_names
 from neurogames.games import PopulationGame, TwoPopulationGame
 from neurogames.games.compositions import n_compositions
 
@@ -89,7 +90,7 @@ def copies_only(process: Process) -> bool:
 def outcomes(game: PopulationGame | TwoPopulationGame) -> tuple[str, ...]:
     """Names of what can take over: a strategy, or a pair of them in two populations."""
     if isinstance(game, TwoPopulationGame):
-        return tuple(f"{one} | {other}" for one in game.labels[0] for other in game.labels[1])
+        return pair_names(game)
     return game.labels
 
 
