@@ -22,7 +22,7 @@ from kept_package.callee import shifted
 
 @compiled
 def caller(x):
-    return shifted(x) + rates.RATE + rates.doubled(x) + sum([rates.deep(y) for y in range(1)]) + rates.LINE[1500]
+    return shifted(x) + rates.RATE + rates.doubled(x) + sum([rates.deep(y) for y in range(1)])
 """
 CALLEE = """
 from neurogames.engine.compiled import compiled
@@ -32,14 +32,10 @@ def shifted(x):
     return x + {shift}
 """
 RATES = """
-import numpy as np
 from kept_package import rates_of_their_own
 from neurogames.engine.compiled import compiled
 
 RATE = {rate}
-
-LINE = np.zeros(3000, dtype=np.int64)
-LINE[1500] = {entry}
 
 @compiled
 def doubled(x):
@@ -47,9 +43,15 @@ def doubled(x):
 
 @compiled
 def deep(x):
-    return rates_of_their_own.INNER + x
+    return rates_of_their_own.INNER + rates_of_their_own.LINE[1500] + x
 """
-INNER = "INNER = {inner}"
+INNER = """
+import numpy as np
+
+INNER = {inner}
+LINE = np.zeros(3000, dtype=np.int64)
+LINE[1500] = {entry}
+"""
 
 
 @pytest.fixture
